@@ -1,0 +1,2 @@
+//! The recipes a person and CI run.
+fn main() {}
