@@ -1,1 +1,22 @@
-//! Placeholder.
+//! The mind of Tidegate and the `tidegate` command: samples in, findings, decisions, Envoy's routes
+//! out. `serve` wires the parts; the judgement itself lives in `tidegate-detectors`.
+
+pub mod api;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod decision;
+pub mod intake;
+pub mod journal;
+pub mod judgement;
+pub mod ledger;
+pub mod metrics;
+pub mod mind;
+pub mod policy;
+pub mod profile;
+pub mod routing;
+pub mod serve;
+pub mod telemetry;
+pub mod watch;
+pub mod xds;

@@ -1,0 +1,58 @@
+//! What the API answers, as JSON. The command line reads the same types back.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tidegate_contract::plugin::Mode;
+use tidegate_detectors::finding::{Finding, Verdict};
+
+use crate::decision::{Decision, UnixMillis};
+
+/// How every model stands.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// In the order of the configuration.
+    pub models: Vec<ModelStatus>,
+}
+
+/// How one model stands.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ModelStatus {
+    /// Its name.
+    pub model: String,
+    /// What the filter does about a breach of the contract.
+    pub mode: Mode,
+    /// Of the last window.
+    pub verdict: Verdict,
+    /// The decision that shapes its routes; `None` while the primary serves.
+    pub decision: Option<Decision>,
+    /// A decision that waits for a person.
+    pub proposed: Option<Decision>,
+    /// Until when the policy decides nothing.
+    pub quiet_until_unix_ms: UnixMillis,
+    /// Percent of requests by cluster.
+    pub weights: BTreeMap<String, u32>,
+    /// Percent of requests mirrored, by cluster.
+    pub mirrors: BTreeMap<String, u32>,
+    /// The last window.
+    pub window: Option<WindowStatus>,
+    /// Of the last window, worst first.
+    pub findings: Vec<Finding>,
+    /// Envoys connected.
+    pub envoys: usize,
+    /// Whether every one of them has in effect what is decided.
+    pub acknowledged: bool,
+}
+
+/// The last window of a model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WindowStatus {
+    /// Rows read from samples.
+    pub rows: u64,
+    /// Exchanges that the filter saw.
+    pub exchanges: u64,
+    /// Samples that arrived over exchanges seen.
+    pub coverage: Option<f64>,
+    /// When it closed.
+    pub closed_unix_ms: UnixMillis,
+}

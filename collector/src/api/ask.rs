@@ -1,0 +1,88 @@
+//! What people ask the mind, and why it may refuse.
+
+use tokio::sync::oneshot;
+
+use super::answer::Status;
+use crate::decision::{Decision, State};
+use crate::journal::JournalError;
+use crate::judgement::Judgement;
+
+/// A question or a wish, with the way back for its answer.
+#[derive(Debug)]
+pub enum Ask {
+    /// How every model stands.
+    Status {
+        /// The way back.
+        reply: oneshot::Sender<Status>,
+    },
+    /// The judgements kept, of one model or all, oldest first.
+    Judgements {
+        /// Which model.
+        model: Option<String>,
+        /// The way back.
+        reply: oneshot::Sender<Vec<Judgement>>,
+    },
+    /// The decisions kept, of one model or all, oldest first.
+    Decisions {
+        /// Which model.
+        model: Option<String>,
+        /// The way back.
+        reply: oneshot::Sender<Vec<Decision>>,
+    },
+    /// Give a model back to its primary version.
+    Rollback {
+        /// Which model.
+        model: String,
+        /// Who wishes it.
+        author: String,
+        /// Why; empty for our own words.
+        reason: String,
+        /// The way back.
+        reply: oneshot::Sender<Result<Decision, Refusal>>,
+    },
+    /// Put a proposed decision in force.
+    Approve {
+        /// Which decision.
+        id: String,
+        /// Who approves.
+        author: String,
+        /// The way back.
+        reply: oneshot::Sender<Result<Decision, Refusal>>,
+    },
+}
+
+/// Why a wish was not granted.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// No such model.
+    #[error("no model `{model}`; configured are: {}", known.join(", "))]
+    UnknownModel {
+        /// As asked.
+        model: String,
+        /// The configured ones.
+        known: Vec<String>,
+    },
+    /// No such decision.
+    #[error("no decision `{id}`; `tidegate decisions` lists them")]
+    UnknownDecision {
+        /// As asked.
+        id: String,
+    },
+    /// The decision does not wait for anybody.
+    #[error("decision {id} is {state:?}, not proposed: there is nothing to approve")]
+    NotProposed {
+        /// The decision.
+        id: String,
+        /// Where it stands.
+        state: State,
+    },
+    /// The primary serves already.
+    #[error("nothing to roll back: the primary version of {model} serves already")]
+    NothingToRollBack {
+        /// The model.
+        model: String,
+    },
+    /// Nothing is done that cannot be written down.
+    #[error("not done, because the journal could not be written: {0}")]
+    Journal(JournalError),
+}

@@ -1,0 +1,175 @@
+//! The command line: what can be typed, and which part answers. Exit codes: 0 fine, 1 findings,
+//! 2 misuse.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tidegate_detectors::finding::Verdict;
+
+use crate::client::{Client, decision_text, decisions_text, status_text};
+use crate::config::Config;
+use crate::profile;
+use crate::serve;
+
+/// The closed loop for models in production.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read training data (CSV or Parquet) and write a profile: contract, summaries, sketches
+    Profile(profile::ProfileArgs),
+    /// Run the collector
+    Serve(ServeArgs),
+    /// Show how every model stands; exits with 1 when one is in alarm
+    Status(Remote),
+    /// List the decisions, newest first
+    Decisions(DecisionsArgs),
+    /// Undo the decision in force: the primary version serves again
+    Rollback(RollbackArgs),
+    /// Put a proposed decision in force
+    Approve(ApproveArgs),
+    /// Print the version
+    Version,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// The configuration
+    #[arg(short, long, value_name = "FILE", default_value = "tidegate.yaml")]
+    config: PathBuf,
+    /// Only read the configuration and the profiles it names, and say what is wrong
+    #[arg(long)]
+    check: bool,
+}
+
+#[derive(Debug, Args)]
+struct Remote {
+    /// The collector's HTTP address
+    #[arg(long, env = "TIDEGATE_API", default_value = "http://127.0.0.1:7071", value_name = "URL")]
+    api: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct DecisionsArgs {
+    #[command(flatten)]
+    remote: Remote,
+    /// Of this model only
+    #[arg(long)]
+    model: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct RollbackArgs {
+    #[command(flatten)]
+    remote: Remote,
+    /// The model
+    model: String,
+    /// Why, for the log
+    #[arg(long, default_value = "")]
+    reason: String,
+    /// Who, for the log
+    #[arg(long, env = "USER", default_value = "unknown")]
+    author: String,
+}
+
+#[derive(Debug, Args)]
+struct ApproveArgs {
+    #[command(flatten)]
+    remote: Remote,
+    /// The decision, as `tidegate decisions` lists it
+    id: String,
+    /// Who, for the log
+    #[arg(long, env = "USER", default_value = "unknown")]
+    author: String,
+}
+
+/// What every part's error comes down to here: words for the one who typed.
+type Failure = Box<dyn std::error::Error>;
+
+impl Cli {
+    /// Does what was asked.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let mut out = std::io::stdout();
+        let done = match self.command {
+            Command::Profile(args) => profile::run(&args, &mut out).map_err(Failure::from).map(fine),
+            Command::Serve(args) => serve(&args, &mut out).map(fine),
+            Command::Status(remote) => status(&remote, &mut out),
+            Command::Decisions(args) => decisions(&args, &mut out).map(fine),
+            Command::Rollback(args) => rollback(&args, &mut out).map(fine),
+            Command::Approve(args) => approve(&args, &mut out).map(fine),
+            Command::Version => version(&mut out).map(fine),
+        };
+        done.unwrap_or_else(|error| {
+            eprintln!("tidegate: {error}");
+            ExitCode::from(2)
+        })
+    }
+}
+
+fn fine(_: ()) -> ExitCode {
+    ExitCode::SUCCESS
+}
+
+fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let config = Config::read(&args.config)?;
+    if args.check {
+        let subjects = serve::subjects(&config)?;
+        let file = args.config.display();
+        writeln!(out, "{file}: fine; models: {}", subjects.len())?;
+        return Ok(());
+    }
+    Ok(serve::run(config)?)
+}
+
+fn status(remote: &Remote, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    let status = Client::new(&remote.api).status()?;
+    say(remote, &status, || status_text(&status), out)?;
+    let alarm = status.models.iter().any(|model| model.verdict == Verdict::Alarm);
+    Ok(ExitCode::from(u8::from(alarm)))
+}
+
+fn decisions(args: &DecisionsArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let decisions = Client::new(&args.remote.api).decisions(args.model.as_deref())?;
+    say(&args.remote, &decisions, || decisions_text(&decisions), out)
+}
+
+fn rollback(args: &RollbackArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let client = Client::new(&args.remote.api);
+    let decision = client.rollback(&args.model, &args.author, &args.reason)?;
+    say(&args.remote, &decision, || format!("{}  {}\n", decision.id, decision_text(&decision)), out)
+}
+
+fn approve(args: &ApproveArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let decision = Client::new(&args.remote.api).approve(&args.id, &args.author)?;
+    say(&args.remote, &decision, || format!("{}  {}\n", decision.id, decision_text(&decision)), out)
+}
+
+fn version(out: &mut dyn Write) -> Result<(), Failure> {
+    Ok(writeln!(out, "tidegate {}", env!("CARGO_PKG_VERSION"))?)
+}
+
+fn say<T: serde::Serialize>(
+    remote: &Remote,
+    answer: &T,
+    words: impl FnOnce() -> String,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    if remote.json {
+        serde_json::to_writer_pretty(&mut *out, answer)?;
+        writeln!(out)?;
+    } else {
+        out.write_all(words().as_bytes())?;
+    }
+    Ok(())
+}

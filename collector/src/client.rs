@@ -1,0 +1,312 @@
+//! The command line's side of the API: asks a running collector and puts its answers in words.
+//! The only file that names the HTTP client.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tidegate_detectors::finding::{Finding, Verdict};
+
+use crate::api::answer::{ModelStatus, Status};
+use crate::clock;
+use crate::decision::{Action, Decision, State, UnixMillis};
+
+/// How long a collector may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long `rollback` and `approve` wait for the Envoys.
+const ACKNOWLEDGEMENT_PATIENCE: Duration = Duration::from_secs(5);
+/// How often they look.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Findings shown for each model.
+const FINDINGS_SHOWN: usize = 5;
+
+/// Why a collector could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nothing answers there.
+    #[error("no collector answers at {api}: {why}; is `tidegate serve` running? (--api or TIDEGATE_API names another address)")]
+    Away {
+        /// Where we asked.
+        api: String,
+        /// What the network said.
+        why: String,
+    },
+    /// It answered, and said no.
+    #[error("{detail}")]
+    Refused {
+        /// In the collector's words.
+        detail: String,
+    },
+    /// Something else answers there.
+    #[error("what answers at {api} is not a Tidegate collector: {why}")]
+    Foreign {
+        /// Where we asked.
+        api: String,
+        /// What was odd.
+        why: String,
+    },
+}
+
+/// A running collector.
+#[derive(Debug)]
+pub struct Client {
+    api: String,
+    agent: ureq::Agent,
+}
+
+impl Client {
+    /// A client for the collector at `api`, e.g. `http://127.0.0.1:7071`.
+    #[must_use]
+    pub fn new(api: &str) -> Self {
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(PATIENCE))
+            .http_status_as_error(false)
+            .build();
+        Self { api: api.trim_end_matches('/').to_owned(), agent: config.into() }
+    }
+
+    /// `GET /api/v1/status`.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; so for all calls here.
+    pub fn status(&self) -> Result<Status, ClientError> {
+        self.read(self.agent.get(self.url("/api/v1/status")).call())
+    }
+
+    /// `GET /api/v1/decisions`, oldest first.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn decisions(&self, model: Option<&str>) -> Result<Vec<Decision>, ClientError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            decisions: Vec<Decision>,
+        }
+        let mut request = self.agent.get(self.url("/api/v1/decisions"));
+        if let Some(model) = model {
+            request = request.query("model", model);
+        }
+        self.read::<Answer>(request.call()).map(|answer| answer.decisions)
+    }
+
+    /// Gives a model back to its primary version, and waits a little for the Envoys to follow.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn rollback(
+        &self,
+        model: &str,
+        author: &str,
+        reason: &str,
+    ) -> Result<Decision, ClientError> {
+        self.wish(&format!("/api/v1/models/{}/rollback", escaped(model)), author, reason)
+    }
+
+    /// Puts a proposed decision in force, and waits a little for the Envoys to follow.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn approve(&self, id: &str, author: &str) -> Result<Decision, ClientError> {
+        self.wish(&format!("/api/v1/decisions/{}/approve", escaped(id)), author, "")
+    }
+
+    fn wish(&self, path: &str, author: &str, reason: &str) -> Result<Decision, ClientError> {
+        let wish = json!({ "author": author, "reason": reason });
+        let mut decision: Decision = self.read(self.agent.post(self.url(path)).send_json(wish))?;
+        let mut waited = Duration::ZERO;
+        while decision.acknowledged_unix_ms.is_none() && waited < ACKNOWLEDGEMENT_PATIENCE {
+            std::thread::sleep(LOOK_EVERY);
+            waited += LOOK_EVERY;
+            let decisions = self.decisions(Some(&decision.model))?;
+            if let Some(now) = decisions.into_iter().find(|now| now.id == decision.id) {
+                decision = now;
+            }
+        }
+        Ok(decision)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.api)
+    }
+
+    fn read<T: for<'de> Deserialize<'de>>(
+        &self,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<T, ClientError> {
+        let foreign = |why: String| ClientError::Foreign { api: self.api.clone(), why };
+        let mut answer = answer
+            .map_err(|why| ClientError::Away { api: self.api.clone(), why: why.to_string() })?;
+        let status = answer.status();
+        let body = answer.body_mut().read_to_string().map_err(|why| foreign(why.to_string()))?;
+        if !status.is_success() {
+            let problem: Value = serde_json::from_str(&body).unwrap_or_default();
+            let detail = problem.get("detail").and_then(Value::as_str);
+            return Err(match detail {
+                Some(detail) => ClientError::Refused { detail: detail.to_owned() },
+                None => foreign(format!("status {status}")),
+            });
+        }
+        serde_json::from_str(&body).map_err(|why| foreign(why.to_string()))
+    }
+}
+
+/// A status for people.
+#[must_use]
+pub fn status_text(status: &Status) -> String {
+    let mut text = String::new();
+    for model in &status.models {
+        model_text(&mut text, model);
+    }
+    text
+}
+
+/// Decisions for people, the newest first.
+#[must_use]
+pub fn decisions_text(decisions: &[Decision]) -> String {
+    if decisions.is_empty() {
+        return "no decisions yet\n".to_owned();
+    }
+    let mut text = String::new();
+    for decision in decisions.iter().rev() {
+        line(&mut text, &format!("{}  {}", decision.id, decision_text(decision)));
+        line(&mut text, &format!("          {}", decision.reason));
+        if !decision.rule.is_empty() {
+            line(&mut text, &format!("          rule: {}", decision.rule));
+        }
+    }
+    text
+}
+
+/// One decision in one line.
+#[must_use]
+pub fn decision_text(decision: &Decision) -> String {
+    let what = match &decision.action {
+        Action::Serve => "serve by the primary".to_owned(),
+        Action::Shadow { to, share } => format!("shadow {share} % to {to}"),
+        Action::Canary { to, share } => format!("canary {share} % to {to}"),
+        Action::Divert { to } => format!("divert to {to}"),
+        Action::Block => "block".to_owned(),
+    };
+    let state = match decision.state {
+        State::Proposed => "proposed: waits for `tidegate approve`",
+        State::Active => "in force",
+        State::RolledBack => "rolled back",
+        State::Expired => "expired",
+        State::Superseded => "superseded",
+    };
+    let followed = match (&decision.refused, decision.seconds_to_acknowledgement) {
+        (Some(why), _) => format!("; refused by Envoy: {why}"),
+        (None, Some(seconds)) => format!("; acknowledged by Envoy after {seconds:.3} s"),
+        (None, None) if decision.state == State::Active => {
+            "; not acknowledged by an Envoy yet".to_owned()
+        }
+        (None, None) => String::new(),
+    };
+    let ago = ago(decision.decided_unix_ms);
+    format!("{}: {what}, {state}, by {} {ago}{followed}", decision.model, decision.author)
+}
+
+fn model_text(text: &mut String, model: &ModelStatus) {
+    line(text, &format!("{}  {}", model.model, verdict_text(model.verdict)));
+    let weights: Vec<String> = model
+        .weights
+        .iter()
+        .filter(|(_, percent)| **percent > 0)
+        .map(|(cluster, percent)| format!("{cluster} {percent} %"))
+        .collect();
+    let mirrors: Vec<String> = model
+        .mirrors
+        .iter()
+        .filter(|(_, percent)| **percent > 0)
+        .map(|(cluster, percent)| format!("mirrored to {cluster} {percent} %"))
+        .collect();
+    let blocked = matches!(&model.decision, Some(d) if d.action == Action::Block);
+    let routes = if blocked {
+        "blocked".to_owned()
+    } else {
+        weights.into_iter().chain(mirrors).collect::<Vec<_>>().join(", ")
+    };
+    let envoys = match (model.envoys, model.acknowledged) {
+        (0, _) => "no Envoy is connected".to_owned(),
+        (1, true) => "1 Envoy follows".to_owned(),
+        (n, true) => format!("{n} Envoys follow"),
+        (n, false) => format!("{n} connected, not all follow yet"),
+    };
+    line(text, &format!("  routes    {routes} ({envoys})"));
+    if let Some(window) = &model.window {
+        let coverage = window.coverage.map_or("unknown".to_owned(), |c| format!("{:.0} %", c * 100.0));
+        let rows = window.rows;
+        let exchanges = window.exchanges;
+        let when = ago(window.closed_unix_ms);
+        line(
+            text,
+            &format!("  window    {rows} rows of {exchanges} exchanges, coverage {coverage}, closed {when}"),
+        );
+    }
+    let loud: Vec<&Finding> =
+        model.findings.iter().filter(|finding| finding.verdict >= Verdict::Warning).collect();
+    for finding in loud.iter().take(FINDINGS_SHOWN) {
+        line(text, &format!("  {:<9} {}", verdict_text(finding.verdict), finding_text(finding)));
+    }
+    if loud.len() > FINDINGS_SHOWN {
+        let more = loud.len() - FINDINGS_SHOWN;
+        line(text, &format!("            and {more} more findings (--json shows all)"));
+    }
+    if let Some(decision) = &model.decision {
+        line(text, &format!("  decision  {} {}", decision.id, decision_text(decision)));
+    }
+    if let Some(proposed) = &model.proposed {
+        line(text, &format!("  proposed  {} {}", proposed.id, decision_text(proposed)));
+        line(text, &format!("            tidegate approve {}", proposed.id));
+    }
+}
+
+fn finding_text(finding: &Finding) -> String {
+    let what = finding.feature.as_deref().unwrap_or("requests");
+    format!(
+        "{what}: {} became {} ({}, effect {:.2}, adjusted p {:.1e})",
+        finding.was,
+        finding.now,
+        finding.detector.name(),
+        finding.effect,
+        finding.adjusted_p_value
+    )
+}
+
+fn verdict_text(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Healthy => "healthy",
+        Verdict::Inconclusive => "inconclusive",
+        Verdict::Warning => "warning",
+        Verdict::Alarm => "ALARM",
+    }
+}
+
+fn ago(then: UnixMillis) -> String {
+    let seconds = clock::unix_ms().saturating_sub(then) / 1000;
+    match seconds {
+        0..120 => format!("{seconds} s ago"),
+        120..7200 => format!("{} min ago", seconds / 60),
+        7200..172_800 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+fn line(text: &mut String, line: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{line}");
+}
+
+/// A name as one segment of a path.
+fn escaped(name: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    name.bytes().fold(String::new(), |mut path, byte| {
+        if plain(byte) {
+            path.push(char::from(byte));
+        } else {
+            let _ = write!(path, "%{byte:02X}");
+        }
+        path
+    })
+}

@@ -1,0 +1,111 @@
+//! Decisions: what Envoy should do for a model, since when, by whom and why.
+//! It does not know how a decision is reached (`policy`) or carried out (`routing`, `xds`).
+
+use serde::{Deserialize, Serialize};
+use tidegate_detectors::finding::Finding;
+
+/// Milliseconds since the Unix epoch.
+pub type UnixMillis = u64;
+
+/// What Envoy should do for a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "lowercase")]
+pub enum Action {
+    /// The primary version answers everything. What a rollback and an expiry return to.
+    Serve,
+    /// The primary answers; a share of the requests is mirrored to another version.
+    Shadow {
+        /// The version that gets the mirrored requests.
+        to: String,
+        /// Percent of requests, 1 to 100.
+        share: u8,
+    },
+    /// Another version answers a share of the requests.
+    Canary {
+        /// The version that answers them.
+        to: String,
+        /// Percent of requests, 1 to 99.
+        share: u8,
+    },
+    /// Another version answers everything.
+    Divert {
+        /// The version that answers.
+        to: String,
+    },
+    /// Nobody answers: the filter refuses requests with 503 and a reason.
+    Block,
+}
+
+impl Action {
+    /// The word people and metrics use.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Shadow { .. } => "shadow",
+            Self::Canary { .. } => "canary",
+            Self::Divert { .. } => "divert",
+            Self::Block => "block",
+        }
+    }
+}
+
+/// Where a decision stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It waits for a person to approve it.
+    Proposed,
+    /// It is in force.
+    Active,
+    /// A person undid it.
+    RolledBack,
+    /// Its time ran out.
+    Expired,
+    /// Another decision took its place.
+    Superseded,
+}
+
+/// One decision, with all that is needed to explain it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Unique in this collector's log, in order: `d-000001`.
+    pub id: String,
+    /// The model it is about.
+    pub model: String,
+    /// What Envoy should do.
+    #[serde(flatten)]
+    pub action: Action,
+    /// Where it stands.
+    pub state: State,
+    /// Who decided: `policy`, `expiry`, or a person's name.
+    pub author: String,
+    /// The rule that led here, as it is written; empty when a person decided.
+    pub rule: String,
+    /// Why, in words.
+    pub reason: String,
+    /// The findings it rests on.
+    pub evidence: Vec<Finding>,
+    /// When it was decided.
+    pub decided_unix_ms: UnixMillis,
+    /// When it ends by itself; `None` for `serve`.
+    pub expires_unix_ms: Option<UnixMillis>,
+    /// Until when the policy decides nothing else for the model.
+    pub quiet_until_unix_ms: UnixMillis,
+    /// When the window it rests on closed.
+    pub window_closed_unix_ms: Option<UnixMillis>,
+    /// When every connected Envoy had acknowledged it.
+    pub acknowledged_unix_ms: Option<UnixMillis>,
+    /// From the window's close (or, without one, from the decision) to the acknowledgement.
+    pub seconds_to_acknowledgement: Option<f64>,
+    /// What Envoy said if it refused the configuration.
+    pub refused: Option<String>,
+}
+
+impl Decision {
+    /// Whether a policy's work or a person's wish still shapes the routes.
+    #[must_use]
+    pub fn changes_routes(&self) -> bool {
+        self.state == State::Active && self.action != Action::Serve
+    }
+}

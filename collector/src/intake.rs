@@ -1,0 +1,196 @@
+//! Intake: the gRPC door for batches from the filters. Wire messages are private to this file:
+//! they become rows and counts here, in the caller's task, and the mind gets only those.
+//!
+//! Lossy by contract: when the mind is busy, a batch is lost, counted, and the filter is told so.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+use tidegate_contract::columns::{self, Columns};
+use tidegate_contract::protocol::{Protocol, Side};
+use tidegate_proto::intake::v1::intake_server::Intake;
+use tidegate_proto::intake::v1::{Outcome, Sample, ShipRequest, ShipResponse};
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::metrics::{Loss, Metrics};
+use crate::watch::Counts;
+
+/// Cells of one sample; a body with more is unreadable.
+const MAX_CELLS: usize = 1 << 20;
+/// Links from a window to the exchanges it judged, for each batch.
+const MAX_LINKS: usize = 4;
+
+/// What one batch brought for one model.
+#[derive(Debug, Default)]
+pub struct Delivery {
+    /// Rows of the samples that reached the model.
+    pub rows: Vec<Columns>,
+    /// Samples that arrived.
+    pub samples: u64,
+    /// Of these, the ones whose request could not be read.
+    pub unreadable: u64,
+    /// Counts by version, cumulative, and what of them came with this very batch.
+    pub counts: Vec<(String, Counts, Counts)>,
+}
+
+/// One batch, read.
+#[derive(Debug)]
+pub struct Batch {
+    /// The worker that sent it.
+    pub worker: u64,
+    /// By index of the model in the configuration.
+    pub deliveries: HashMap<usize, Delivery>,
+    /// The span of the batch's own arrival, and those of some exchanges in it.
+    pub links: Vec<SpanContext>,
+}
+
+/// Samples that were lost at the door because the mind was busy, by model; the mind takes them
+/// over with the next batch it gets, so that each window knows its coverage.
+#[derive(Debug, Default)]
+pub struct LostAtDoor(Vec<AtomicU64>);
+
+impl LostAtDoor {
+    /// Room for so many models.
+    #[must_use]
+    pub fn new(models: usize) -> Self {
+        Self((0..models).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    /// What was lost for a model since the last call.
+    pub fn take(&self, model: usize) -> u64 {
+        self.0.get(model).map_or(0, |lost| lost.swap(0, Ordering::Relaxed))
+    }
+
+    fn add(&self, model: usize, samples: u64) {
+        if let Some(lost) = self.0.get(model) {
+            lost.fetch_add(samples, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The service.
+#[derive(Debug)]
+pub struct Door {
+    models: HashMap<String, (usize, Protocol)>,
+    mind: mpsc::Sender<Batch>,
+    lost: Arc<LostAtDoor>,
+    metrics: Metrics,
+}
+
+impl Door {
+    /// A door for these models, by name and in the configuration's order, before the mind.
+    pub fn new<'a>(
+        models: impl IntoIterator<Item = (&'a str, Protocol)>,
+        mind: mpsc::Sender<Batch>,
+        lost: Arc<LostAtDoor>,
+        metrics: Metrics,
+    ) -> Self {
+        let models = models.into_iter().enumerate();
+        let models = models.map(|(at, (name, protocol))| (name.to_owned(), (at, protocol)));
+        Self { models: models.collect(), mind, lost, metrics }
+    }
+
+    fn read(&self, request: &ShipRequest) -> Batch {
+        let mut batch =
+            Batch { worker: request.worker, deliveries: HashMap::new(), links: Vec::new() };
+        let mut with: HashMap<(usize, &str), Counts> = HashMap::new();
+        for sample in &request.samples {
+            let Some(&(model, protocol)) = self.models.get(&sample.model) else {
+                self.metrics.lost(Loss::UnknownModel, 1);
+                continue;
+            };
+            let delivery = batch.deliveries.entry(model).or_default();
+            delivery.samples += 1;
+            let with = with.entry((model, sample.version.as_str())).or_default();
+            with.exchanges += 1;
+            with.violating += u64::from(sample.violation_count > 0);
+            if batch.links.len() < MAX_LINKS {
+                batch.links.extend(trace_context(&sample.traceparent));
+            }
+            if sample.outcome() == Outcome::Served {
+                match rows(sample, protocol) {
+                    Some(rows) => delivery.rows.push(rows),
+                    None => delivery.unreadable += 1,
+                }
+            }
+        }
+        for tally in &request.tallies {
+            let Some(&(model, _)) = self.models.get(&tally.model) else { continue };
+            let counts = Counts {
+                exchanges: tally.exchanges,
+                violating: tally.violating,
+                dropped: tally.dropped,
+            };
+            let with = with.remove(&(model, tally.version.as_str())).unwrap_or_default();
+            let delivery = batch.deliveries.entry(model).or_default();
+            delivery.counts.push((tally.version.clone(), counts, with));
+        }
+        batch
+    }
+}
+
+#[tonic::async_trait]
+impl Intake for Door {
+    #[tracing::instrument(
+        name = "tidegate.intake.ship",
+        skip_all,
+        fields(samples = request.get_ref().samples.len(), node = %request.get_ref().node)
+    )]
+    async fn ship(&self, request: Request<ShipRequest>) -> Result<Response<ShipResponse>, Status> {
+        let mut batch = self.read(request.get_ref());
+        let arrival = tracing::Span::current().context().span().span_context().clone();
+        if arrival.is_valid() {
+            batch.links.push(arrival);
+        }
+        let samples: Vec<(usize, u64)> =
+            batch.deliveries.iter().map(|(model, delivery)| (*model, delivery.samples)).collect();
+        let total: u64 = samples.iter().map(|(_, samples)| samples).sum();
+        let unreadable = batch.deliveries.values().map(|delivery| delivery.unreadable).sum();
+        match self.mind.try_send(batch) {
+            Ok(()) => {
+                self.metrics.batch(total);
+                self.metrics.lost(Loss::Unreadable, unreadable);
+                let accepted = u32::try_from(total).unwrap_or(u32::MAX);
+                Ok(Response::new(ShipResponse { accepted }))
+            }
+            Err(_) => {
+                for (model, samples) in samples {
+                    self.lost.add(model, samples);
+                }
+                self.metrics.lost(Loss::Busy, total);
+                Ok(Response::new(ShipResponse { accepted: 0 }))
+            }
+        }
+    }
+}
+
+/// The rows of a sample's request; `None` when it was cut, is encoded, or is not what the protocol
+/// says.
+fn rows(sample: &Sample, protocol: Protocol) -> Option<Columns> {
+    let request = sample.request.as_ref()?;
+    let whole = request.body.len() as u64 == request.body_bytes;
+    let plain = matches!(request.content_encoding.as_str(), "" | "identity");
+    if !(whole && plain) {
+        return None;
+    }
+    columns::read(&request.body, protocol, Side::Request, MAX_CELLS).ok()
+}
+
+/// The span that a W3C `traceparent` names. <https://www.w3.org/TR/trace-context/>
+fn trace_context(traceparent: &str) -> Option<SpanContext> {
+    let mut parts = traceparent.split('-');
+    let (_version, trace, span, flags) =
+        (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let context = SpanContext::new(
+        TraceId::from_hex(trace).ok()?,
+        SpanId::from_hex(span).ok()?,
+        TraceFlags::new(u8::from_str_radix(flags, 16).ok()?),
+        true,
+        TraceState::NONE,
+    );
+    context.is_valid().then_some(context)
+}

@@ -1,0 +1,49 @@
+//! A judgement: all findings of one window of one model. It does not know what follows from it.
+
+use serde::Serialize;
+use tidegate_detectors::finding::{Finding, Verdict};
+
+use crate::decision::UnixMillis;
+
+/// What the detectors say of one window.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Judgement {
+    /// The model.
+    pub model: String,
+    /// When the window closed.
+    pub closed_unix_ms: UnixMillis,
+    /// Rows read from samples in it.
+    pub rows: u64,
+    /// Exchanges that the filter saw in it, sampled or not.
+    pub exchanges: u64,
+    /// Samples that arrived over exchanges seen; `None` when nothing was seen.
+    pub coverage: Option<f64>,
+    /// The worst of the findings; `inconclusive` when there are none.
+    pub verdict: Verdict,
+    /// Worst first, then by how far each exceeds the effect that matters.
+    pub findings: Vec<Finding>,
+}
+
+impl Judgement {
+    /// Puts findings in order and draws the verdict.
+    #[must_use]
+    pub fn of(
+        model: &str,
+        closed_unix_ms: UnixMillis,
+        rows: u64,
+        exchanges: u64,
+        coverage: Option<f64>,
+        mut findings: Vec<Finding>,
+    ) -> Self {
+        findings.sort_by(|a, b| {
+            b.verdict.cmp(&a.verdict).then_with(|| excess(b).total_cmp(&excess(a)))
+        });
+        let verdict = findings.first().map_or(Verdict::Inconclusive, |worst| worst.verdict);
+        Self { model: model.to_owned(), closed_unix_ms, rows, exchanges, coverage, verdict, findings }
+    }
+}
+
+/// How many times the effect that matters.
+fn excess(finding: &Finding) -> f64 {
+    finding.effect / finding.min_effect.max(f64::MIN_POSITIVE)
+}

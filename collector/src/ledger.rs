@@ -1,0 +1,201 @@
+//! The ledger: every decision as its events made it. Replaying the journal's events in order
+//! gives the same ledger, which is how decisions survive a restart. It reads no clock and no file.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decision::{Action, Decision, State, UnixMillis};
+
+/// Decisions kept in memory; the journal keeps all of them.
+const KEPT: usize = 1000;
+
+/// Something that happened to a decision. One line of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A decision was made; `ends` says what becomes of the one it replaces.
+    Decided {
+        /// The decision, proposed or active.
+        decision: Box<Decision>,
+        /// What the decision that was in force becomes.
+        ends: Option<Ends>,
+    },
+    /// A person approved a proposal; it is in force from now on.
+    Approved {
+        /// The decision.
+        id: String,
+        /// Who approved.
+        author: String,
+        /// When.
+        at_unix_ms: UnixMillis,
+    },
+    /// A proposal ended before anyone approved it.
+    Withdrawn {
+        /// The decision.
+        id: String,
+        /// When.
+        at_unix_ms: UnixMillis,
+    },
+    /// The findings still hold: the decision ends later.
+    Extended {
+        /// The decision.
+        id: String,
+        /// Its new end.
+        expires_unix_ms: UnixMillis,
+    },
+    /// Every connected Envoy acknowledged the configuration that carries the decision.
+    Acknowledged {
+        /// The decision.
+        id: String,
+        /// When.
+        at_unix_ms: UnixMillis,
+        /// From the window's close (or the decision) to now.
+        seconds: f64,
+    },
+    /// An Envoy refused the configuration and kept its last good one.
+    Refused {
+        /// The decision.
+        id: String,
+        /// Envoy's own words.
+        why: String,
+    },
+}
+
+/// What becomes of a decision that another one replaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ends {
+    /// The decision that ends.
+    pub id: String,
+    /// How: rolled back, expired or superseded.
+    pub state: State,
+}
+
+/// All decisions, oldest first.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    decisions: VecDeque<Decision>,
+    made: u64,
+}
+
+impl Ledger {
+    /// The ledger that these events made.
+    #[must_use]
+    pub fn replay<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let mut ledger = Self::default();
+        for event in events {
+            ledger.apply(event);
+        }
+        ledger
+    }
+
+    /// Takes one more event. An event about a decision that is not known changes nothing.
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Decided { decision, ends } => {
+                if let Some(ends) = ends {
+                    self.change(&ends.id, |ended| ended.state = ends.state);
+                }
+                self.made += 1;
+                self.decisions.push_back((**decision).clone());
+                self.forget();
+            }
+            Event::Approved { id, author, at_unix_ms } => {
+                let model = self.find(id).map(|decision| decision.model.clone());
+                if let Some(model) = model {
+                    for standing in self.decisions.iter_mut().filter(|d| d.model == model) {
+                        if standing.state == State::Active {
+                            standing.state = State::Superseded;
+                        }
+                    }
+                }
+                self.change(id, |decision| {
+                    let lasts = decision.expires_unix_ms.map(|end| end.saturating_sub(decision.decided_unix_ms));
+                    decision.state = State::Active;
+                    decision.author.clone_from(author);
+                    decision.decided_unix_ms = *at_unix_ms;
+                    decision.expires_unix_ms = lasts.map(|lasts| at_unix_ms + lasts);
+                    // What counts from here is how soon Envoy follows the person.
+                    decision.window_closed_unix_ms = None;
+                });
+            }
+            Event::Withdrawn { id, .. } => self.change(id, |d| d.state = State::Expired),
+            Event::Extended { id, expires_unix_ms } => {
+                self.change(id, |decision| decision.expires_unix_ms = Some(*expires_unix_ms));
+            }
+            Event::Acknowledged { id, at_unix_ms, seconds } => self.change(id, |decision| {
+                decision.acknowledged_unix_ms = Some(*at_unix_ms);
+                decision.seconds_to_acknowledgement = Some(*seconds);
+                decision.refused = None;
+            }),
+            Event::Refused { id, why } => {
+                self.change(id, |decision| decision.refused = Some(why.clone()));
+            }
+        }
+    }
+
+    /// The id that the next decision gets.
+    #[must_use]
+    pub fn next_id(&self) -> String {
+        format!("d-{:06}", self.made + 1)
+    }
+
+    /// A decision by its id.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<&Decision> {
+        self.decisions.iter().find(|decision| decision.id == id)
+    }
+
+    /// The decision in force for a model; `None` before the first one.
+    #[must_use]
+    pub fn active(&self, model: &str) -> Option<&Decision> {
+        self.newest(model, State::Active)
+    }
+
+    /// The decision for a model that waits for a person.
+    #[must_use]
+    pub fn proposed(&self, model: &str) -> Option<&Decision> {
+        self.newest(model, State::Proposed)
+    }
+
+    /// Until when the policy should decide nothing for a model, by all that was decided for it.
+    #[must_use]
+    pub fn quiet_until(&self, model: &str) -> UnixMillis {
+        let of_model = self.decisions.iter().filter(|decision| decision.model == model);
+        of_model.map(|decision| decision.quiet_until_unix_ms).max().unwrap_or(0)
+    }
+
+    /// Decisions whose time has run out.
+    pub fn due(&self, now: UnixMillis) -> impl Iterator<Item = &Decision> {
+        self.decisions.iter().filter(move |decision| {
+            matches!(decision.state, State::Active | State::Proposed)
+                && decision.action != Action::Serve
+                && decision.expires_unix_ms.is_some_and(|end| end <= now)
+        })
+    }
+
+    /// All decisions kept, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Decision> {
+        self.decisions.iter()
+    }
+
+    fn newest(&self, model: &str, state: State) -> Option<&Decision> {
+        self.decisions.iter().rev().find(|d| d.model == model && d.state == state)
+    }
+
+    fn change(&mut self, id: &str, change: impl FnOnce(&mut Decision)) {
+        if let Some(decision) = self.decisions.iter_mut().find(|decision| decision.id == id) {
+            change(decision);
+        }
+    }
+
+    /// Drops the oldest decision that shapes nothing any more.
+    fn forget(&mut self) {
+        if self.decisions.len() > KEPT {
+            let ended = |d: &Decision| !matches!(d.state, State::Active | State::Proposed);
+            if let Some(oldest) = self.decisions.iter().position(ended) {
+                self.decisions.remove(oldest);
+            }
+        }
+    }
+}

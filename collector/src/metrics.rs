@@ -1,0 +1,221 @@
+//! Metrics: what the collector counts of itself, in the OpenMetrics text format. The only file that
+//! names the metrics library. Labels come from the configuration or from short fixed lists.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use tidegate_detectors::finding::Verdict;
+
+use crate::decision::Decision;
+use crate::judgement::Judgement;
+
+/// Findings shown for each model, worst first: a profile may have thousands of features.
+const TOP_FINDINGS: usize = 200;
+
+/// Why samples were lost after they had reached the collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Loss {
+    /// The mind had no room.
+    Busy,
+    /// The configuration knows no such model.
+    UnknownModel,
+    /// Cut, encoded, or not what the protocol says.
+    Unreadable,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfReason {
+    reason: Loss,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfModel {
+    model: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfDecision {
+    model: String,
+    decision: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfFinding {
+    model: String,
+    feature: String,
+    detector: String,
+}
+
+/// Handles to all metrics; cheap to clone.
+#[derive(Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    batches: Counter,
+    samples: Counter,
+    lost: Family<OfReason, Counter>,
+    rows: Family<OfModel, Gauge>,
+    coverage: Family<OfModel, Gauge<f64, AtomicU64>>,
+    verdict: Family<OfModel, Gauge>,
+    effect: Family<OfFinding, Gauge<f64, AtomicU64>>,
+    decisions: Family<OfDecision, Counter>,
+    active: Family<OfDecision, Gauge>,
+    acknowledgement: Histogram,
+    refusals: Counter,
+    envoys: Gauge,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("tidegate");
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "The collector's build", build);
+        let batches = Counter::default();
+        registry.register("intake_batches", "Batches taken from filters", batches.clone());
+        let samples = Counter::default();
+        registry.register("intake_samples", "Samples taken from filters", samples.clone());
+        let lost = Family::default();
+        registry.register("intake_samples_lost", "Samples lost after they arrived", lost.clone());
+        let rows = Family::default();
+        registry.register("window_rows", "Rows in the last window", rows.clone());
+        let coverage = Family::default();
+        registry.register(
+            "window_coverage",
+            "Samples that arrived over exchanges seen, in the last window",
+            coverage.clone(),
+        );
+        let verdict = Family::default();
+        registry.register(
+            "window_verdict",
+            "Verdict of the last window: 0 healthy, 1 inconclusive, 2 warning, 3 alarm",
+            verdict.clone(),
+        );
+        let effect = Family::default();
+        registry.register(
+            "finding_effect",
+            "Effect sizes of the last window's worst findings",
+            effect.clone(),
+        );
+        let decisions = Family::default();
+        registry.register("decisions", "Decisions made", decisions.clone());
+        let active = Family::default();
+        registry.register("decision_active", "Decisions in force", active.clone());
+        // From 1 ms to 16 s.
+        let acknowledgement = Histogram::new(exponential_buckets(0.001, 2.0, 15));
+        registry.register_with_unit(
+            "decision_acknowledgement",
+            "From the window's close to the acknowledgement of every Envoy",
+            Unit::Seconds,
+            acknowledgement.clone(),
+        );
+        let refusals = Counter::default();
+        registry.register("xds_refusals", "Configurations that an Envoy refused", refusals.clone());
+        let envoys = Gauge::default();
+        registry.register("xds_envoys", "Envoys connected", envoys.clone());
+        Self {
+            registry: Arc::new(registry),
+            batches,
+            samples,
+            lost,
+            rows,
+            coverage,
+            verdict,
+            effect,
+            decisions,
+            active,
+            acknowledgement,
+            refusals,
+            envoys,
+        }
+    }
+}
+
+impl Metrics {
+    /// A batch was taken.
+    pub fn batch(&self, samples: u64) {
+        self.batches.inc();
+        self.samples.inc_by(samples);
+    }
+
+    /// Samples were lost.
+    pub fn lost(&self, reason: Loss, samples: u64) {
+        if samples > 0 {
+            self.lost.get_or_create(&OfReason { reason }).inc_by(samples);
+        }
+    }
+
+    /// A window was judged.
+    pub fn judged(&self, judgement: &Judgement) {
+        let of_model = OfModel { model: judgement.model.clone() };
+        let rows = i64::try_from(judgement.rows).unwrap_or(i64::MAX);
+        self.rows.get_or_create(&of_model).set(rows);
+        self.coverage.get_or_create(&of_model).set(judgement.coverage.unwrap_or(0.0));
+        let verdict = match judgement.verdict {
+            Verdict::Healthy => 0,
+            Verdict::Inconclusive => 1,
+            Verdict::Warning => 2,
+            Verdict::Alarm => 3,
+        };
+        self.verdict.get_or_create(&of_model).set(verdict);
+        for finding in judgement.findings.iter().take(TOP_FINDINGS) {
+            let of_finding = OfFinding {
+                model: judgement.model.clone(),
+                feature: finding.feature.clone().unwrap_or_default(),
+                detector: finding.detector.name().to_owned(),
+            };
+            self.effect.get_or_create(&of_finding).set(finding.effect);
+        }
+    }
+
+    /// A decision was made.
+    pub fn decided(&self, decision: &Decision) {
+        let decision = of_decision(decision);
+        self.decisions.get_or_create(&decision).inc();
+    }
+
+    /// Whether a decision shapes the routes now.
+    pub fn in_force(&self, decision: &Decision, now: bool) {
+        self.active.get_or_create(&of_decision(decision)).set(i64::from(now));
+    }
+
+    /// A decision was acknowledged by every Envoy.
+    pub fn acknowledged(&self, seconds: f64) {
+        self.acknowledgement.observe(seconds);
+    }
+
+    /// An Envoy refused a configuration.
+    pub fn refused(&self) {
+        self.refusals.inc();
+    }
+
+    /// So many Envoys are connected.
+    pub fn envoys(&self, connected: usize) {
+        self.envoys.set(i64::try_from(connected).unwrap_or(i64::MAX));
+    }
+
+    /// All of it, as Prometheus reads it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+fn of_decision(decision: &Decision) -> OfDecision {
+    OfDecision { model: decision.model.clone(), decision: decision.action.name() }
+}

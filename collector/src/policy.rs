@@ -1,0 +1,165 @@
+//! Policy: the rules that turn a judgement into at most one decision. Pure: time is an argument,
+//! and nothing here knows how a decision is carried out.
+//!
+//! A rule only ever reduces exposure by itself. What raises it, a canary, waits for a person.
+
+use std::time::Duration;
+
+use tidegate_detectors::finding::{Finding, Kind, Verdict};
+
+use crate::config::model::Model;
+use crate::config::rule::{self, Approval, Rule, Severity};
+use crate::decision::{Action, Decision, State, UnixMillis};
+use crate::judgement::Judgement;
+
+/// Findings that a decision carries as its evidence.
+const MAX_EVIDENCE: usize = 10;
+
+/// How many judgements in a row have met each rule of one model.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Streaks(Vec<u32>);
+
+/// What stands for a model when its window closes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Standing<'a> {
+    /// The decision in force.
+    pub active: Option<&'a Decision>,
+    /// A decision that waits for a person.
+    pub proposed: Option<&'a Decision>,
+    /// Until when nothing else is decided.
+    pub quiet_until: UnixMillis,
+}
+
+/// What the policy wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Move {
+    /// A new decision, under this id.
+    Decide(Box<Decision>),
+    /// The decision in force still has its reason: it ends later.
+    Extend {
+        /// The decision.
+        id: String,
+        /// Its new end.
+        expires_unix_ms: UnixMillis,
+    },
+}
+
+/// Takes a judgement in and says what follows, if anything. `id` is the next decision's.
+pub fn next(
+    model: &Model,
+    streaks: &mut Streaks,
+    judgement: &Judgement,
+    standing: Standing<'_>,
+    id: String,
+    now: UnixMillis,
+) -> Option<Move> {
+    streaks.0.resize(model.policy.len(), 0);
+    for (streak, rule) in streaks.0.iter_mut().zip(&model.policy) {
+        let met = judgement.findings.iter().any(|finding| meets(rule, finding));
+        *streak = if met { streak.saturating_add(1) } else { 0 };
+    }
+    let lasting = |(rule, streak): &(&Rule, &u32)| **streak >= rule.windows;
+    let (rule, _) = model.policy.iter().zip(&streaks.0).find(lasting)?;
+
+    if let Some(active) = standing.active.filter(|decision| decision.changes_routes()) {
+        return extension(rule, active, now);
+    }
+    if standing.proposed.is_some() || now < standing.quiet_until {
+        return None;
+    }
+    Some(Move::Decide(Box::new(decision(model, rule, judgement, id, now))))
+}
+
+/// The longest time for which any rule of the model asks for quiet after a decision.
+#[must_use]
+pub fn longest_cooldown(model: &Model) -> Duration {
+    model.policy.iter().map(|rule| rule.cooldown).max().unwrap_or(Duration::ZERO)
+}
+
+fn meets(rule: &Rule, finding: &Finding) -> bool {
+    let kind = match rule.on {
+        rule::Kind::DataDrift => Kind::DataDrift,
+        rule::Kind::DataFormatDrift => Kind::DataFormatDrift,
+        rule::Kind::Completeness => Kind::Completeness,
+    };
+    let least = match rule.verdict {
+        Severity::Warning => Verdict::Warning,
+        Severity::Alarm => Verdict::Alarm,
+    };
+    finding.kind == kind && finding.verdict >= least
+}
+
+/// An active decision is carried on by the rule that would make it again, once half its time is over.
+fn extension(rule: &Rule, active: &Decision, now: UnixMillis) -> Option<Move> {
+    let lasts = milliseconds(rule.expires);
+    let left = active.expires_unix_ms?.saturating_sub(now);
+    let same = active.action == action(rule) && active.rule == rule.to_string();
+    (same && left < lasts / 2)
+        .then(|| Move::Extend { id: active.id.clone(), expires_unix_ms: now + lasts })
+}
+
+fn decision(
+    model: &Model,
+    rule: &Rule,
+    judgement: &Judgement,
+    id: String,
+    now: UnixMillis,
+) -> Decision {
+    let evidence: Vec<Finding> = judgement
+        .findings
+        .iter()
+        .filter(|finding| meets(rule, finding))
+        .take(MAX_EVIDENCE)
+        .cloned()
+        .collect();
+    Decision {
+        id,
+        model: model.name.clone(),
+        action: action(rule),
+        state: match rule.approval {
+            Approval::Automatic => State::Active,
+            Approval::Required => State::Proposed,
+        },
+        author: "policy".to_owned(),
+        rule: rule.to_string(),
+        reason: reason(judgement, rule),
+        evidence,
+        decided_unix_ms: now,
+        expires_unix_ms: Some(now + milliseconds(rule.expires)),
+        quiet_until_unix_ms: now + milliseconds(rule.cooldown),
+        window_closed_unix_ms: Some(judgement.closed_unix_ms),
+        acknowledged_unix_ms: None,
+        seconds_to_acknowledgement: None,
+        refused: None,
+    }
+}
+
+fn action(rule: &Rule) -> Action {
+    match &rule.then {
+        rule::Action::Shadow { to, share } => Action::Shadow { to: to.clone(), share: *share },
+        rule::Action::Canary { to, share } => Action::Canary { to: to.clone(), share: *share },
+        rule::Action::Divert { to } => Action::Divert { to: to.clone() },
+        rule::Action::Block => Action::Block,
+    }
+}
+
+/// The worst finding in words, and how many more there are.
+fn reason(judgement: &Judgement, rule: &Rule) -> String {
+    let met: Vec<&Finding> =
+        judgement.findings.iter().filter(|finding| meets(rule, finding)).collect();
+    let Some(worst) = met.first() else { return String::new() };
+    let what = worst.feature.as_deref().unwrap_or("requests");
+    let more = match met.len() - 1 {
+        0 => String::new(),
+        1 => ", and 1 more finding".to_owned(),
+        more => format!(", and {more} more findings"),
+    };
+    format!(
+        "{what}: {} became {} (effect {:.2}, at least {:.2} matters; {} rows){more}",
+        worst.was, worst.now, worst.effect, worst.min_effect, worst.rows
+    )
+}
+
+fn milliseconds(duration: Duration) -> UnixMillis {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
+}

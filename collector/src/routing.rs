@@ -1,0 +1,73 @@
+//! Routing: what a decision means in Envoy's words, weights, mirrored shares and blocks.
+//! It does not know how they travel (`xds`).
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tidegate_contract::plugin;
+
+use crate::config::model::{Model, Role};
+use crate::decision::{Action, Decision};
+
+/// The routes of one model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Routing {
+    /// Percent of requests for each cluster. Always sums to 100: Envoy answers 404 to a sum of zero.
+    pub weights: BTreeMap<String, u32>,
+    /// Percent of requests mirrored to each cluster that may be one.
+    pub mirrors: BTreeMap<String, u32>,
+    /// A block for the filter to carry out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block: Option<plugin::Block>,
+}
+
+impl Routing {
+    /// The routes of `model` under the decision in force, if any. A decision that names a version
+    /// the configuration no longer has leaves the primary in charge.
+    #[must_use]
+    pub fn of(model: &Model, decision: Option<&Decision>) -> Self {
+        let mut weights: BTreeMap<String, u32> =
+            model.versions.iter().map(|version| (version.cluster.clone(), 0)).collect();
+        let mut mirrors: BTreeMap<String, u32> = model
+            .versions
+            .iter()
+            .filter(|version| version.role != Role::Primary)
+            .map(|version| (version.cluster.clone(), 0))
+            .collect();
+        let mut block = None;
+        let cluster = |name: &str| model.version(name).map(|version| version.cluster.clone());
+        let mut primary = 100;
+        if let Some(decision) = decision {
+            match &decision.action {
+                Action::Serve => {}
+                Action::Shadow { to, share } => {
+                    if let Some(cluster) = cluster(to) {
+                        mirrors.insert(cluster, u32::from(*share).min(100));
+                    }
+                }
+                Action::Canary { to, share } => {
+                    if let Some(cluster) = cluster(to) {
+                        let share = u32::from(*share).min(100);
+                        weights.insert(cluster, share);
+                        primary = 100 - share;
+                    }
+                }
+                Action::Divert { to } => {
+                    if let Some(cluster) = cluster(to) {
+                        weights.insert(cluster, 100);
+                        primary = 0;
+                    }
+                }
+                Action::Block => {
+                    block = Some(plugin::Block {
+                        decision: decision.id.clone(),
+                        reason: decision.reason.clone(),
+                        until_unix_seconds: decision.expires_unix_ms.unwrap_or(0) / 1000,
+                    });
+                }
+            }
+        }
+        weights.insert(model.primary().cluster.clone(), primary);
+        Self { weights, mirrors, block }
+    }
+}

@@ -1,0 +1,184 @@
+//! `tidegate serve`: the wiring. Every part of the collector is made here and given its neighbours;
+//! nothing is decided here.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
+use tidegate_contract::contract::Contract;
+use tidegate_proto::intake::v1::intake_server::IntakeServer;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::TcpListenerStream;
+use tracing::info;
+
+use crate::api::routes::{Doors, router};
+use crate::config::Config;
+use crate::config::model::Model;
+use crate::intake::{Door, LostAtDoor};
+use crate::journal::JournalError;
+use crate::metrics::Metrics;
+use crate::mind::{Inbox, Mind, Subject};
+use crate::profile::{self, ProfileError};
+use crate::telemetry::{Telemetry, TelemetryError};
+use crate::xds::server::Discovery;
+
+/// Batches that wait for the mind; at 1 MiB each this bounds what a flood can hold.
+const BATCHES_WAITING: usize = 64;
+/// What Envoys said and the mind has not heard yet.
+const REPORTS_WAITING: usize = 1024;
+/// What people asked and the mind has not answered yet.
+const ASKS_WAITING: usize = 64;
+/// Bytes of one message from a filter; the filter's own bound is lower.
+const MAX_BATCH_BYTES: usize = 4 << 20;
+
+/// Why the collector could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A profile cannot be used.
+    #[error("models.{model}.profile: {source}")]
+    Profile {
+        /// The model.
+        model: String,
+        /// What is wrong with it.
+        source: ProfileError,
+    },
+    /// A contract cannot be used.
+    #[error("models.{model}.contract: {file}: {why}")]
+    Contract {
+        /// The model.
+        model: String,
+        /// The file.
+        file: String,
+        /// All that is wrong with it.
+        why: String,
+    },
+    /// The decision log cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Telemetry cannot be set up.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// Somebody else listens there, or nobody may.
+    #[error("listen.{door}: cannot listen on {address}: {source}")]
+    Listen {
+        /// `grpc` or `http`.
+        door: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The runtime or one of its servers failed.
+    #[error("the collector stopped: {0}")]
+    Stopped(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+fn stopped(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ServeError {
+    ServeError::Stopped(why.into())
+}
+
+/// Reads the profile and the contract of every model.
+///
+/// # Errors
+/// When one of them is missing or broken.
+pub fn subjects(config: &Config) -> Result<Vec<Subject>, ServeError> {
+    config.models.iter().map(subject).collect()
+}
+
+fn subject(model: &Model) -> Result<Subject, ServeError> {
+    let profile = profile::load(&model.profile)
+        .map_err(|source| ServeError::Profile { model: model.name.clone(), source })?;
+    let contract = match &model.contract {
+        None => profile.contract,
+        Some(file) => {
+            let broken = |why: String| ServeError::Contract {
+                model: model.name.clone(),
+                file: file.display().to_string(),
+                why,
+            };
+            let text = std::fs::read_to_string(file).map_err(|error| broken(error.to_string()))?;
+            Contract::parse(&text).map_err(|mistakes| {
+                let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+                broken(mistakes.join("; "))
+            })?
+        }
+    };
+    Ok(Subject { model: model.clone(), reference: Arc::new(profile.reference), contract })
+}
+
+/// Runs until SIGINT or SIGTERM.
+///
+/// # Errors
+/// When something it needs is not there.
+pub fn run(config: Config) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(stopped)?;
+    runtime.block_on(async {
+        let _telemetry = Telemetry::start(config.telemetry.otlp_endpoint.as_deref())?;
+        collect(config).await
+    })
+}
+
+async fn collect(config: Config) -> Result<(), ServeError> {
+    let subjects = subjects(&config)?;
+    let listen = config.listen;
+    let grpc = bind("grpc", listen.grpc).await?;
+    let http = bind("http", listen.http).await?;
+
+    let metrics = Metrics::default();
+    let lost = Arc::new(LostAtDoor::new(subjects.len()));
+    let (to_mind, batches) = mpsc::channel(BATCHES_WAITING);
+    let (to_fleet, reports) = mpsc::channel(REPORTS_WAITING);
+    let (to_answer, asks) = mpsc::channel(ASKS_WAITING);
+    let names = config.models.iter().map(|model| (model.name.as_str(), model.protocol));
+    let door = Door::new(names, to_mind, Arc::clone(&lost), metrics.clone());
+    let inbox = Inbox { batches, lost: Arc::clone(&lost), reports, asks };
+    let (mind, snapshots) = Mind::awake(config, subjects, lost, metrics.clone())?;
+    let discovery = Discovery::new(snapshots, to_fleet);
+
+    let (stop, stopping) = watch::channel(false);
+    let mind = tokio::spawn(mind.run(inbox, stopping.clone()));
+    let door = IntakeServer::new(door).max_decoding_message_size(MAX_BATCH_BYTES);
+    let grpc = tokio::spawn(
+        tonic::transport::Server::builder()
+            .add_service(door)
+            .add_service(AggregatedDiscoveryServiceServer::new(discovery))
+            .serve_with_incoming_shutdown(TcpListenerStream::new(grpc), told(stopping.clone())),
+    );
+    let routes = router(Doors { mind: to_answer, metrics });
+    let http = tokio::spawn(async move {
+        axum::serve(http, routes).with_graceful_shutdown(told(stopping)).await
+    });
+    info!(grpc = %listen.grpc, http = %listen.http, "the collector is up");
+
+    interrupted().await.map_err(stopped)?;
+    info!("stopping");
+    // The mind ends first: the streams to the Envoys end with it, and with them the gRPC server.
+    let _ = stop.send(true);
+    mind.await.map_err(stopped)?;
+    grpc.await.map_err(stopped)?.map_err(stopped)?;
+    http.await.map_err(stopped)?.map_err(stopped)
+}
+
+async fn bind(door: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|source| ServeError::Listen { door, address, source })
+}
+
+/// Until the collector is told to stop.
+async fn told(mut stopping: watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+async fn interrupted() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}

@@ -1,0 +1,150 @@
+//! A snapshot: the two resources that every Envoy gets, runtime keys (RTDS) and the filter's
+//! configuration (ECDS), each with a version that follows from its content. This file is the only
+//! one that builds Envoy's messages. It does not know who is connected.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use envoy_types::pb::envoy::config::core::v3::{
+    AsyncDataSource, DataSource, TypedExtensionConfig, async_data_source, data_source,
+};
+use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
+use envoy_types::pb::envoy::extensions::wasm::v3::{
+    FailurePolicy, PluginConfig, VmConfig, plugin_config,
+};
+use envoy_types::pb::envoy::service::runtime::v3::Runtime;
+use envoy_types::pb::google::protobuf::{Any, BoolValue, StringValue, Struct, Value, value};
+use prost::{Message, Name};
+use tidegate_contract::plugin::Plugin;
+
+use crate::config::Envoy;
+use crate::routing::Routing;
+
+/// The name of the runtime layer and of the filter, as `envoy/bootstrap.yaml` asks for them.
+pub const RESOURCE: &str = "tidegate";
+
+/// The kinds of resource that are served, in the order in which they are pushed: a route never
+/// leads to a version before the filter knows that version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Resource {
+    /// The filter's configuration.
+    Extension,
+    /// Runtime keys.
+    Runtime,
+}
+
+impl Resource {
+    /// Both, in the order in which they are pushed.
+    pub const ALL: [Self; 2] = [Self::Extension, Self::Runtime];
+
+    /// The type URL Envoy asks by.
+    #[must_use]
+    pub fn type_url(self) -> String {
+        match self {
+            Self::Extension => TypedExtensionConfig::type_url(),
+            Self::Runtime => Runtime::type_url(),
+        }
+    }
+
+    /// The resource behind a type URL.
+    #[must_use]
+    pub fn of_type_url(url: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|resource| resource.type_url() == url)
+    }
+}
+
+/// One resource as it is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Versioned {
+    /// Follows from the content: the same content has the same version after a restart.
+    pub version: String,
+    /// The resource, packed.
+    pub any: Any,
+}
+
+/// What every Envoy should have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    extension: Versioned,
+    runtime: Versioned,
+}
+
+impl Snapshot {
+    /// The resources for these routings (by model) and this table of the filter.
+    #[must_use]
+    pub fn of(routings: &BTreeMap<String, Routing>, plugin: &Plugin, envoy: &Envoy) -> Self {
+        Self { extension: extension(plugin, envoy), runtime: runtime(routings) }
+    }
+
+    /// One of the resources.
+    #[must_use]
+    pub fn get(&self, resource: Resource) -> &Versioned {
+        match resource {
+            Resource::Extension => &self.extension,
+            Resource::Runtime => &self.runtime,
+        }
+    }
+}
+
+fn runtime(routings: &BTreeMap<String, Routing>) -> Versioned {
+    let mut keys = BTreeMap::new();
+    for (model, routing) in routings {
+        for (cluster, weight) in &routing.weights {
+            keys.insert(format!("{RESOURCE}.{model}.{cluster}"), *weight);
+        }
+        for (cluster, share) in &routing.mirrors {
+            keys.insert(format!("{RESOURCE}.{model}.mirror.{cluster}"), *share);
+        }
+    }
+    let version = version(&keys);
+    let fields = keys.into_iter().map(|(key, percent)| {
+        (key, Value { kind: Some(value::Kind::NumberValue(f64::from(percent))) })
+    });
+    let layer = Struct { fields: fields.collect() };
+    let runtime = Runtime { name: RESOURCE.to_owned(), layer: Some(layer) };
+    Versioned { version, any: pack(&runtime) }
+}
+
+fn extension(plugin: &Plugin, envoy: &Envoy) -> Versioned {
+    let table = serde_json::to_string(plugin).expect("a plugin's table has only string keys");
+    let filter = envoy.filter.display().to_string();
+    let version = version(&(&table, &filter));
+    let code = AsyncDataSource {
+        specifier: Some(async_data_source::Specifier::Local(DataSource {
+            specifier: Some(data_source::Specifier::Filename(filter)),
+            ..DataSource::default()
+        })),
+    };
+    let wasm = Wasm {
+        config: Some(PluginConfig {
+            name: RESOURCE.to_owned(),
+            root_id: RESOURCE.to_owned(),
+            configuration: Some(pack(&StringValue { value: table })),
+            // A VM that died comes back by itself; until then `envoy/README.md` says what happens.
+            failure_policy: FailurePolicy::FailReload.into(),
+            allow_on_headers_stop_iteration: Some(BoolValue { value: true }),
+            vm: Some(plugin_config::Vm::VmConfig(VmConfig {
+                vm_id: RESOURCE.to_owned(),
+                runtime: "envoy.wasm.runtime.v8".to_owned(),
+                code: Some(code),
+                ..VmConfig::default()
+            })),
+            ..PluginConfig::default()
+        }),
+    };
+    let named =
+        TypedExtensionConfig { name: RESOURCE.to_owned(), typed_config: Some(pack(&wasm)) };
+    Versioned { version, any: pack(&named) }
+}
+
+fn pack<M: Message + Name>(message: &M) -> Any {
+    Any { type_url: M::type_url(), value: message.encode_to_vec() }
+}
+
+/// A version that follows from the content. Not a secret and not a promise across builds: a new
+/// build that hashes differently only costs one push of the same content.
+fn version(content: &impl Hash) -> String {
+    let mut hasher = DefaultHasher::new();
+    content.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
