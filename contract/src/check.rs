@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::contract::Contract;
 use crate::protocol::{Protocol, Side};
+use crate::rules::Rules;
 use crate::violation::Violation;
 
 /// How many violations of one body are kept; all are counted.
@@ -36,8 +36,8 @@ pub struct Verdict {
 }
 
 impl Check {
-    /// A check for one body. `None` for the contract reads without asking anything but readability.
-    pub fn new(_contract: Option<Arc<Contract>>, _protocol: Protocol, _side: Side) -> Self {
+    /// A check for one body. `None` reads without asking anything but readability.
+    pub fn new(_contract: Option<Arc<Rules>>, _protocol: Protocol, _side: Side) -> Self {
         todo!()
     }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::mistake::Mistake;
+
 /// What a model's requests and responses must look like. Short enough to be written by hand.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +51,21 @@ pub struct Field {
     /// How a text must be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
+}
+
+impl Contract {
+    /// Reads a contract from JSON.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn parse(_json: &str) -> Result<Self, Vec<Mistake>> {
+        todo!()
+    }
+
+    /// What is wrong with the contract; empty for a good one.
+    pub fn mistakes(&self) -> Vec<Mistake> {
+        todo!()
+    }
 }
 
 /// What the values of a field are.

@@ -6,6 +6,8 @@
 pub mod check;
 pub mod columns;
 pub mod contract;
+pub mod mistake;
 pub mod plugin;
 pub mod protocol;
+pub mod rules;
 pub mod violation;

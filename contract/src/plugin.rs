@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::contract::Contract;
+use crate::mistake::Mistake;
 use crate::protocol::Protocol;
 
 /// The whole table one filter works by.
@@ -16,6 +17,16 @@ pub struct Plugin {
     /// The models, tried in order; the first whose route matches takes the exchange.
     #[serde(default)]
     pub models: Vec<Model>,
+}
+
+impl Plugin {
+    /// Reads the configuration from JSON and checks it.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn parse(_json: &str) -> Result<Self, Vec<Mistake>> {
+        todo!()
+    }
 }
 
 /// How batches reach the collector.

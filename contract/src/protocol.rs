@@ -21,3 +21,18 @@ pub enum Side {
     /// What the model answered.
     Response,
 }
+
+/// What an inference request of the Open Inference Protocol is addressed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The model's name, percent-decoded.
+    pub model: String,
+    /// The version, where the path names one.
+    pub version: Option<String>,
+}
+
+/// Reads `POST /v2/models/{m}[/versions/{v}]/infer`; `None` for every other request. A query
+/// string is ignored.
+pub fn infer_target(_method: &str, _path: &str) -> Option<Target> {
+    todo!()
+}
