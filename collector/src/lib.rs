@@ -17,6 +17,7 @@ pub mod policy;
 pub mod profile;
 pub mod routing;
 pub mod serve;
+pub mod table;
 pub mod telemetry;
 pub mod watch;
 pub mod xds;

@@ -1,0 +1,409 @@
+//! The door to Parquet: flat columns of every type that data frames write, as cells. It does not
+//! know CSV, nor what the cells are read for. Nested columns, times of day, durations and UUIDs
+//! are refused by name.
+
+use std::path::{Path, PathBuf};
+
+use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::data_type::DataType;
+use parquet::errors::ParquetError;
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::schema::types::ColumnDescriptor;
+
+use crate::table::delimited::refuse_repeated;
+use crate::table::error::TableError;
+use crate::table::{Cell, Column, Kind, Progress};
+
+/// Values decoded at once.
+const BATCH: usize = 8192;
+
+const SECONDS_A_DAY: i64 = 86_400;
+
+/// A Parquet file whose schema is known.
+pub(super) struct Columnar {
+    path: PathBuf,
+    reader: SerializedFileReader<std::fs::File>,
+    names: Vec<String>,
+    rows: u64,
+}
+
+impl std::fmt::Debug for Columnar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Columnar").field("path", &self.path).field("names", &self.names).finish()
+    }
+}
+
+/// What the stored values of a column stand for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    Boolean,
+    Integer,
+    /// Stored signed, meant unsigned.
+    Unsigned,
+    Float,
+    Half,
+    /// Digits behind the point.
+    Decimal(i32),
+    Date,
+    /// Units in a second, and whether they count from midnight UTC.
+    Instant(i64, bool),
+    Text,
+    /// A column of nulls only has no type.
+    Nothing,
+}
+
+impl Meaning {
+    fn kind(self) -> Kind {
+        match self {
+            Self::Boolean => Kind::Boolean,
+            Self::Integer | Self::Unsigned | Self::Decimal(0) => Kind::Integer,
+            Self::Float | Self::Half | Self::Decimal(_) => Kind::Number,
+            Self::Date | Self::Instant(..) | Self::Text | Self::Nothing => Kind::Text,
+        }
+    }
+}
+
+impl Columnar {
+    pub(super) fn open(path: &Path) -> Result<Self, TableError> {
+        let reader = SerializedFileReader::try_from(path).map_err(|why| unreadable(path, &why))?;
+        let about = reader.metadata().file_metadata();
+        let rows = u64::try_from(about.num_rows()).unwrap_or(0);
+        let names: Vec<_> = about.schema_descr().columns().iter().map(|c| name_of(c)).collect();
+        refuse_repeated(path, &names)?;
+        if rows == 0 {
+            return Err(TableError::NoRows { path: path.to_owned() });
+        }
+        Ok(Self { path: path.to_owned(), reader, names, rows })
+    }
+
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    pub(super) fn columns(&self, positions: &[usize]) -> Result<Vec<Column>, TableError> {
+        let column = |&position: &usize| {
+            let kind = self.meaning(position)?.kind();
+            Ok(Column { position, name: self.names[position].clone(), kind })
+        };
+        positions.iter().map(column).collect()
+    }
+
+    pub(super) fn scan(
+        &self,
+        columns: &[Column],
+        each: &mut dyn FnMut(usize, Cell<'_>),
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<u64, TableError> {
+        let all = self.rows * columns.len().max(1) as u64;
+        let mut cells = 0;
+        for index in 0..self.reader.num_row_groups() {
+            let broken = |why: ParquetError| unreadable(&self.path, &why);
+            let group = self.reader.get_row_group(index).map_err(broken)?;
+            let group_rows = u64::try_from(group.metadata().num_rows()).unwrap_or(0);
+            // One column after the other, so that one page is in memory and not one of each.
+            for (at, column) in columns.iter().enumerate() {
+                let meaning = self.meaning(column.position)?;
+                let stored = group.get_column_reader(column.position).map_err(broken)?;
+                let before = cells;
+                let mut hand_over = |cell: Cell<'_>| {
+                    each(at, cell);
+                    cells += 1;
+                    if cells.is_multiple_of(BATCH as u64) {
+                        let share = cells as f64 / all as f64;
+                        let rows = (share * self.rows as f64) as u64;
+                        progress(Progress { rows, share });
+                    }
+                };
+                read_chunk(stored, meaning, &mut hand_over).map_err(|fault| match fault {
+                    Fault::Parquet(why) => unreadable(&self.path, &why),
+                    Fault::NotUtf8 => TableError::NotUtf8 {
+                        path: self.path.clone(),
+                        row: before / columns.len() as u64 + 1,
+                        line: None,
+                        column: column.name.clone(),
+                    },
+                })?;
+                if cells - before != group_rows {
+                    let why = format!(
+                        "column `{}` holds {} values in a row group of {group_rows}",
+                        column.name,
+                        cells - before
+                    );
+                    return Err(TableError::Parquet { path: self.path.clone(), why });
+                }
+            }
+        }
+        Ok(self.rows)
+    }
+
+    fn meaning(&self, position: usize) -> Result<Meaning, TableError> {
+        let column = self.reader.metadata().file_metadata().schema_descr().column(position);
+        meaning_of(&column).map_err(|what| TableError::Unsupported {
+            path: self.path.clone(),
+            column: self.names[position].clone(),
+            what,
+        })
+    }
+}
+
+fn unreadable(path: &Path, why: &ParquetError) -> TableError {
+    TableError::Parquet { path: path.to_owned(), why: why.to_string() }
+}
+
+/// The column's name; empty for the row index that pandas writes.
+fn name_of(column: &ColumnDescriptor) -> String {
+    let name = column.path().string();
+    if name.starts_with("__index_level_") { String::new() } else { name }
+}
+
+fn meaning_of(column: &ColumnDescriptor) -> Result<Meaning, String> {
+    if column.max_rep_level() > 0 || column.path().parts().len() > 1 {
+        return Err("a nested column".to_owned());
+    }
+    let logical = column.logical_type_ref();
+    let physical = column.physical_type();
+    match logical {
+        Some(LogicalType::Date) => return Ok(Meaning::Date),
+        Some(LogicalType::Timestamp(about)) => {
+            let units = match about.unit {
+                TimeUnit::MILLIS => 1_000,
+                TimeUnit::MICROS => 1_000_000,
+                TimeUnit::NANOS => 1_000_000_000,
+            };
+            return Ok(Meaning::Instant(units, about.is_adjusted_to_u_t_c));
+        }
+        Some(LogicalType::Decimal(about)) => return Ok(Meaning::Decimal(about.scale)),
+        Some(LogicalType::Integer(about)) if !about.is_signed => return Ok(Meaning::Unsigned),
+        Some(LogicalType::Float16) => return Ok(Meaning::Half),
+        Some(LogicalType::Unknown) => return Ok(Meaning::Nothing),
+        Some(
+            LogicalType::Integer(_) | LogicalType::String | LogicalType::Enum | LogicalType::Json,
+        )
+        | None => {}
+        Some(other) => return Err(format!("the type {other:?}")),
+    }
+    match column.converted_type() {
+        ConvertedType::DATE => return Ok(Meaning::Date),
+        ConvertedType::TIMESTAMP_MILLIS => return Ok(Meaning::Instant(1_000, true)),
+        ConvertedType::TIMESTAMP_MICROS => return Ok(Meaning::Instant(1_000_000, true)),
+        ConvertedType::DECIMAL => return Ok(Meaning::Decimal(column.type_scale())),
+        ConvertedType::UINT_8
+        | ConvertedType::UINT_16
+        | ConvertedType::UINT_32
+        | ConvertedType::UINT_64 => return Ok(Meaning::Unsigned),
+        other @ (ConvertedType::INTERVAL
+        | ConvertedType::TIME_MILLIS
+        | ConvertedType::TIME_MICROS
+        | ConvertedType::BSON) => return Err(format!("the type {other}")),
+        _ => {}
+    }
+    match physical {
+        Type::BOOLEAN => Ok(Meaning::Boolean),
+        Type::INT32 | Type::INT64 => Ok(Meaning::Integer),
+        Type::FLOAT | Type::DOUBLE => Ok(Meaning::Float),
+        Type::BYTE_ARRAY => Ok(Meaning::Text),
+        // Spark and Impala wrote instants so before Parquet had a type for them.
+        Type::INT96 => Ok(Meaning::Instant(1_000_000, false)),
+        Type::FIXED_LEN_BYTE_ARRAY => Err("raw bytes of fixed length".to_owned()),
+    }
+}
+
+/// What can go wrong inside a column.
+enum Fault {
+    Parquet(ParquetError),
+    NotUtf8,
+}
+
+type Handing<'h> = dyn FnMut(Cell<'_>) + 'h;
+
+fn read_chunk(
+    stored: ColumnReader,
+    meaning: Meaning,
+    each: &mut Handing<'_>,
+) -> Result<(), Fault> {
+    match stored {
+        ColumnReader::BoolColumnReader(reader) => {
+            pump(reader, each, |value, each| each(Cell::Boolean(*value)))
+        }
+        ColumnReader::Int32ColumnReader(reader) => pump(reader, each, |&value, each| {
+            let wide =
+                if meaning == Meaning::Unsigned { i64::from(value.cast_unsigned()) } else { value.into() };
+            whole(wide, meaning, each);
+        }),
+        ColumnReader::Int64ColumnReader(reader) => pump(reader, each, |&value, each| {
+            if meaning == Meaning::Unsigned {
+                each(Cell::Number(value.cast_unsigned() as f64));
+            } else {
+                whole(value, meaning, each);
+            }
+        }),
+        ColumnReader::Int96ColumnReader(reader) => {
+            pump(reader, each, |value, each| whole(value.to_micros(), meaning, each))
+        }
+        ColumnReader::FloatColumnReader(reader) => {
+            pump(reader, each, |&value, each| each(number(value.into())))
+        }
+        ColumnReader::DoubleColumnReader(reader) => {
+            pump(reader, each, |&value, each| each(number(value)))
+        }
+        ColumnReader::ByteArrayColumnReader(reader) => {
+            let mut valid = true;
+            pump(reader, each, |value, each| valid &= bytes(value.data(), meaning, each))?;
+            if valid { Ok(()) } else { Err(Fault::NotUtf8) }
+        }
+        ColumnReader::FixedLenByteArrayColumnReader(reader) => {
+            pump(reader, each, |value, each| {
+                bytes(value.data(), meaning, each);
+            })
+        }
+    }
+}
+
+/// Reads a column chunk batch by batch and hands each value to `say`, each null to `each`.
+fn pump<T: DataType>(
+    mut reader: ColumnReaderImpl<T>,
+    each: &mut Handing<'_>,
+    mut say: impl FnMut(&T::T, &mut Handing<'_>),
+) -> Result<(), Fault> {
+    let (mut levels, mut values) = (Vec::new(), Vec::new());
+    loop {
+        levels.clear();
+        values.clear();
+        let (records, _, _) = reader
+            .read_records(BATCH, Some(&mut levels), None, &mut values)
+            .map_err(Fault::Parquet)?;
+        if records == 0 {
+            return Ok(());
+        }
+        if levels.is_empty() {
+            values.iter().for_each(|value| say(value, each));
+            continue;
+        }
+        let mut present = values.iter();
+        for level in &levels {
+            match (*level > 0).then(|| present.next()).flatten() {
+                Some(value) => say(value, each),
+                None => each(Cell::Null),
+            }
+        }
+    }
+}
+
+fn number(value: f64) -> Cell<'static> {
+    if value.is_nan() { Cell::Null } else { Cell::Number(value) }
+}
+
+fn whole(value: i64, meaning: Meaning, each: &mut Handing<'_>) {
+    match meaning {
+        Meaning::Date => each(Cell::Text(&date(value))),
+        Meaning::Instant(units, utc) => each(Cell::Text(&instant(value, units, utc))),
+        Meaning::Decimal(scale) => each(Cell::Number(scaled(value.into(), scale))),
+        _ => each(Cell::Number(value as f64)),
+    }
+}
+
+/// Returns whether the bytes could be read as what they mean.
+fn bytes(bytes: &[u8], meaning: Meaning, each: &mut Handing<'_>) -> bool {
+    match meaning {
+        Meaning::Decimal(scale) => {
+            let negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
+            let start = if negative { -1 } else { 0 };
+            let value = bytes.iter().fold(start, |sum: i128, &byte| (sum << 8) | i128::from(byte));
+            each(Cell::Number(scaled(value, scale)));
+        }
+        Meaning::Half => {
+            let stored = [bytes.first(), bytes.get(1)].map(|byte| byte.copied().unwrap_or(0));
+            each(number(half(u16::from_le_bytes(stored))));
+        }
+        _ => match std::str::from_utf8(bytes) {
+            Ok(text) => each(Cell::Text(text)),
+            Err(_) => {
+                each(Cell::Null);
+                return false;
+            }
+        },
+    }
+    true
+}
+
+/// Through the decimal text, so that 12.34 is the double that `12.34` is in CSV and in JSON.
+fn scaled(value: i128, scale: i32) -> f64 {
+    format!("{value}e{}", -scale).parse().unwrap_or(f64::NAN)
+}
+
+/// IEEE 754 binary16.
+fn half(bits: u16) -> f64 {
+    let sign = if bits & 0x8000 == 0 { 1.0 } else { -1.0 };
+    let (exponent, fraction) = (i32::from((bits >> 10) & 0x1f), f64::from(bits & 0x3ff));
+    sign * match exponent {
+        0 => fraction * 2f64.powi(-24),
+        0x1f if fraction == 0.0 => f64::INFINITY,
+        0x1f => f64::NAN,
+        _ => (1.0 + fraction / 1024.0) * 2f64.powi(exponent - 15),
+    }
+}
+
+/// Days since 1970-01-01 as an ISO 8601 date, after Howard Hinnant's `civil_from_days`.
+fn date(days: i64) -> String {
+    let shifted = days.saturating_add(719_468);
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// An instant as RFC 3339 writes it; without `Z` where the file does not say that it is UTC.
+fn instant(value: i64, units: i64, utc: bool) -> String {
+    let (seconds, rest) = (value.div_euclid(units), value.rem_euclid(units));
+    let (days, second) = (seconds.div_euclid(SECONDS_A_DAY), seconds.rem_euclid(SECONDS_A_DAY));
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let digits = units.ilog10() as usize;
+    let fraction = if rest == 0 { String::new() } else { format!(".{rest:0digits$}") };
+    let zone = if utc { "Z" } else { "" };
+    format!("{}T{hour:02}:{minute:02}:{second:02}{fraction}{zone}", date(days))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{date, half, instant, scaled};
+
+    #[test]
+    fn days_become_the_dates_of_the_calendar() {
+        let check = |days, text: &str| assert_eq!(date(days), text);
+        check(0, "1970-01-01");
+        check(-1, "1969-12-31");
+        check(11_016, "2000-02-29");
+        check(20_780, "2026-11-23");
+        check(-719_528, "0000-01-01");
+    }
+
+    #[test]
+    fn instants_keep_their_fraction_and_say_utc_only_when_they_are() {
+        assert_eq!(instant(0, 1_000, true), "1970-01-01T00:00:00Z");
+        assert_eq!(instant(1_795_458_600_250, 1_000, true), "2026-11-23T18:30:00.250Z");
+        assert_eq!(instant(-1, 1_000_000, false), "1969-12-31T23:59:59.999999");
+    }
+
+    #[test]
+    fn decimals_are_the_doubles_of_their_text() {
+        assert_eq!(scaled(1234, 2), 12.34);
+        assert_eq!(scaled(-7, 0), -7.0);
+    }
+
+    #[test]
+    fn half_floats_follow_ieee_754() {
+        let check = |bits, value: f64| assert_eq!(half(bits), value);
+        check(0x3c00, 1.0);
+        check(0xc000, -2.0);
+        check(0x7bff, 65504.0);
+        check(0x0001, 2f64.powi(-24));
+        check(0x7c00, f64::INFINITY);
+        assert!(half(0x7e00).is_nan());
+    }
+}

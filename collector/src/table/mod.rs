@@ -1,0 +1,207 @@
+//! Training data as named, typed columns of cells, streamed from a CSV or a Parquet file with memory
+//! bounded whatever the file's size. It does not know what the cells are read for.
+
+mod columnar;
+mod delimited;
+pub mod error;
+mod spelling;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::table::columnar::Columnar;
+use crate::table::delimited::Delimited;
+use crate::table::error::TableError;
+
+/// What pandas reads as missing; an empty cell always is.
+pub const USUAL_NULLS: [&str; 18] = [
+    "#N/A",
+    "#N/A N/A",
+    "#NA",
+    "-1.#IND",
+    "-1.#QNAN",
+    "-NaN",
+    "-nan",
+    "1.#IND",
+    "1.#QNAN",
+    "<NA>",
+    "N/A",
+    "NA",
+    "NULL",
+    "NaN",
+    "None",
+    "n/a",
+    "nan",
+    "null",
+];
+
+/// How a file without types of its own is read. Parquet says all of this itself and ignores it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// What separates cells; without it, guessed among comma, semicolon and tab.
+    pub delimiter: Option<u8>,
+    /// Texts that mean null, beside the empty one.
+    pub nulls: Vec<String>,
+    /// The columns' names of a file whose first line is data already.
+    pub names: Vec<String>,
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        let nulls = USUAL_NULLS.map(str::to_owned).to_vec();
+        Self { delimiter: None, nulls, names: Vec::new() }
+    }
+}
+
+/// What the cells of a column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Numbers written without a fraction.
+    Integer,
+    /// Numbers.
+    Number,
+    /// `true` and `false`.
+    Boolean,
+    /// Anything else; dates and times as ISO 8601.
+    Text,
+}
+
+/// A column to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its place in the file, from 0.
+    pub position: usize,
+    /// Its name.
+    pub name: String,
+    /// What its cells are.
+    pub kind: Kind,
+}
+
+/// One value, as its column's kind says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cell<'a> {
+    /// No value. A NaN is one of these.
+    Null,
+    /// Of an integer or number column; may be infinite.
+    Number(f64),
+    /// Of a boolean column.
+    Boolean(bool),
+    /// Of a text column, without blanks at its ends when it came from CSV.
+    Text(&'a str),
+}
+
+/// How far a pass over the file has come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Rows read in this pass.
+    pub rows: u64,
+    /// The share of the pass that is done, from 0 to 1.
+    pub share: f64,
+}
+
+/// A file of training data whose columns' names are known.
+#[derive(Debug)]
+pub struct Table {
+    path: PathBuf,
+    bytes: u64,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Delimited(Delimited),
+    Columnar(Columnar),
+}
+
+impl Table {
+    /// Opens a file and reads its columns' names. The content decides between CSV and Parquet, not
+    /// the file's name.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is empty, is neither CSV nor Parquet, or does not name its columns.
+    pub fn open(path: &Path, reading: &Reading) -> Result<Self, TableError> {
+        let cannot = |source| TableError::Open { path: path.to_owned(), source };
+        let file = File::open(path).map_err(cannot)?;
+        let about = file.metadata().map_err(cannot)?;
+        if about.is_dir() {
+            return Err(TableError::Folder { path: path.to_owned() });
+        }
+        let mut head = Vec::new();
+        file.take(HEAD_BYTES).read_to_end(&mut head).map_err(cannot)?;
+        if head.is_empty() {
+            return Err(TableError::Empty { path: path.to_owned() });
+        }
+        let named_parquet = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("parquet"));
+        let source = if head.starts_with(b"PAR1") || named_parquet {
+            Source::Columnar(Columnar::open(path)?)
+        } else {
+            Source::Delimited(Delimited::open(path, &head, about.len() > HEAD_BYTES, reading)?)
+        };
+        Ok(Self { path: path.to_owned(), bytes: about.len(), source })
+    }
+
+    /// The columns' names in the file's order. An empty one marks the row index that pandas writes
+    /// beside the data; there are no other empty ones.
+    pub fn names(&self) -> &[String] {
+        match &self.source {
+            Source::Delimited(file) => file.names(),
+            Source::Columnar(file) => file.names(),
+        }
+    }
+
+    /// `csv` or `parquet`.
+    pub fn format(&self) -> &'static str {
+        match &self.source {
+            Source::Delimited(_) => "csv",
+            Source::Columnar(_) => "parquet",
+        }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's size.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Finds out what the cells of the columns at `positions` are. One pass over a CSV file; Parquet
+    /// says it in its schema.
+    ///
+    /// # Errors
+    /// When the file cannot be read to its end, or has no rows.
+    pub fn columns(
+        &self,
+        positions: &[usize],
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Column>, TableError> {
+        match &self.source {
+            Source::Delimited(file) => file.columns(positions, progress),
+            Source::Columnar(file) => file.columns(positions),
+        }
+    }
+
+    /// Hands every cell of the columns to `each`, with the column's place in `columns`. The cells of
+    /// one column come in the order of the rows; nothing is said of the order between columns.
+    /// Returns the number of rows.
+    ///
+    /// # Errors
+    /// When the file cannot be read to its end, or has no rows.
+    pub fn scan(
+        &self,
+        columns: &[Column],
+        each: &mut dyn FnMut(usize, Cell<'_>),
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<u64, TableError> {
+        match &self.source {
+            Source::Delimited(file) => file.scan(columns, each, progress),
+            Source::Columnar(file) => file.scan(columns, each, progress),
+        }
+    }
+}
+
+/// What is looked at to tell the format, the delimiter and the names.
+const HEAD_BYTES: u64 = 256 << 10;
