@@ -199,3 +199,82 @@ impl Ledger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Ends, Event, Ledger};
+    use crate::decision::{Action, State};
+    use crate::fixture::decision;
+
+    fn divert(id: &str) -> Event {
+        let action = Action::Divert { to: "v2".to_owned() };
+        Event::Decided { decision: Box::new(decision(id, action)), ends: None }
+    }
+
+    fn proposed(id: &str) -> Event {
+        let mut decision = decision(id, Action::Canary { to: "v3".to_owned(), share: 5 });
+        decision.state = State::Proposed;
+        Event::Decided { decision: Box::new(decision), ends: None }
+    }
+
+    fn serve(id: &str, ends: &str) -> Event {
+        let mut decision = decision(id, Action::Serve);
+        decision.expires_unix_ms = None;
+        let ends = Ends { id: ends.to_owned(), state: State::RolledBack };
+        Event::Decided { decision: Box::new(decision), ends: Some(ends) }
+    }
+
+    #[test]
+    fn a_rollback_ends_the_decision_it_undoes() {
+        let ledger = Ledger::replay(&[divert("d-000001"), serve("d-000002", "d-000001")]);
+        assert_eq!(ledger.find("d-000001").unwrap().state, State::RolledBack);
+        assert_eq!(ledger.active("census").unwrap().action, Action::Serve);
+        assert_eq!(ledger.next_id(), "d-000003");
+    }
+
+    #[test]
+    fn an_approval_puts_the_proposal_in_force_and_ends_what_was() {
+        let approved = Event::Approved {
+            id: "d-000002".to_owned(),
+            author: "ada".to_owned(),
+            at_unix_ms: 5_000,
+        };
+        let ledger = Ledger::replay(&[divert("d-000001"), proposed("d-000002"), approved]);
+        assert_eq!(ledger.find("d-000001").unwrap().state, State::Superseded);
+        let active = ledger.active("census").unwrap();
+        assert_eq!((active.id.as_str(), active.author.as_str()), ("d-000002", "ada"));
+        assert_eq!(active.expires_unix_ms, Some(15_000), "its time counts from the approval");
+    }
+
+    #[test]
+    fn only_what_shapes_routes_or_waits_can_run_out() {
+        let ledger = Ledger::replay(&[divert("d-000001"), serve("d-000002", "d-000001")]);
+        assert_eq!(ledger.due(u64::MAX).count(), 0);
+        let ledger = Ledger::replay(&[divert("d-000001")]);
+        assert_eq!(ledger.due(10_999).count(), 0);
+        assert_eq!(ledger.due(11_000).count(), 1);
+    }
+
+    #[test]
+    fn an_extension_moves_the_end() {
+        let later = Event::Extended { id: "d-000001".to_owned(), expires_unix_ms: 99_000 };
+        let ledger = Ledger::replay(&[divert("d-000001"), later]);
+        assert_eq!(ledger.due(50_000).count(), 0);
+    }
+
+    #[test]
+    fn what_shapes_the_routes_is_never_forgotten() {
+        let mut ledger = Ledger::replay(&[divert("first")]);
+        for n in 0..3_000 {
+            ledger.apply(&serve(&format!("s-{n}"), &format!("s-{}", n as i64 - 1)));
+        }
+        assert!(ledger.iter().count() <= super::KEPT + 1);
+        assert!(ledger.find("first").is_some());
+    }
+
+    #[test]
+    fn an_event_about_an_unknown_decision_changes_nothing() {
+        let ledger = Ledger::replay(&[Event::Extended { id: "x".to_owned(), expires_unix_ms: 1 }]);
+        assert_eq!(ledger.iter().count(), 0);
+    }
+}

@@ -7,6 +7,8 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod decision;
+#[cfg(test)]
+mod fixture;
 pub mod intake;
 pub mod journal;
 pub mod judgement;

@@ -163,3 +163,104 @@ fn reason(judgement: &Judgement, rule: &Rule) -> String {
 fn milliseconds(duration: Duration) -> UnixMillis {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_detectors::finding::Verdict;
+
+    use super::{Move, Standing, Streaks, next};
+    use crate::decision::{Action, Decision, State, UnixMillis};
+    use crate::fixture::{DIVERT, config, judgement};
+
+    const NOW: UnixMillis = 1_000_000;
+    const MINUTE: UnixMillis = 60_000;
+
+    /// What the policy does with these verdicts, one window after the other.
+    fn moves(policy: &str, verdicts: &[Verdict], standing: Standing<'_>) -> Vec<Option<Move>> {
+        let config = config(policy);
+        let mut streaks = Streaks::default();
+        verdicts
+            .iter()
+            .map(|verdict| {
+                let id = "d-000001".to_owned();
+                let judgement = judgement(*verdict);
+                next(&config.models[0], &mut streaks, &judgement, standing, id, NOW)
+            })
+            .collect()
+    }
+
+    fn decided(policy: &str) -> Decision {
+        match moves(policy, &[Verdict::Alarm], Standing::default()).pop() {
+            Some(Some(Move::Decide(decision))) => *decision,
+            other => panic!("no decision but {other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_alarm_leads_to_the_rules_decision_with_its_evidence() {
+        let decision = decided(DIVERT);
+        assert_eq!(decision.action, Action::Divert { to: "v2".to_owned() });
+        assert_eq!(decision.state, State::Active);
+        assert_eq!(decision.evidence.len(), 1);
+        assert_eq!(decision.expires_unix_ms, Some(NOW + 60 * MINUTE));
+        assert_eq!(decision.quiet_until_unix_ms, NOW + 5 * MINUTE);
+        let says = "age: median 34 became median 61";
+        assert!(decision.reason.starts_with(says), "{}", decision.reason);
+    }
+
+    #[test]
+    fn less_than_the_rule_asks_leads_to_nothing() {
+        let verdicts = [Verdict::Healthy, Verdict::Inconclusive, Verdict::Warning];
+        assert!(moves(DIVERT, &verdicts, Standing::default()).iter().all(Option::is_none));
+    }
+
+    #[test]
+    fn a_rule_for_two_windows_waits_for_two_in_a_row() {
+        let two = DIVERT.replace("windows: 1", "windows: 2");
+        let verdicts = [Verdict::Alarm, Verdict::Healthy, Verdict::Alarm, Verdict::Alarm];
+        let decided: Vec<bool> =
+            moves(&two, &verdicts, Standing::default()).iter().map(Option::is_some).collect();
+        assert_eq!(decided, [false, false, false, true]);
+    }
+
+    #[test]
+    fn what_needs_approval_is_only_proposed() {
+        let required = DIVERT.replace("approval: automatic", "approval: required");
+        assert_eq!(decided(&required).state, State::Proposed);
+    }
+
+    #[test]
+    fn a_proposal_is_not_made_twice() {
+        let proposed = decided(DIVERT);
+        let standing = Standing { proposed: Some(&proposed), ..Standing::default() };
+        assert_eq!(moves(DIVERT, &[Verdict::Alarm], standing), [None]);
+    }
+
+    #[test]
+    fn nothing_is_decided_while_it_must_be_quiet() {
+        let standing = Standing { quiet_until: NOW + 1, ..Standing::default() };
+        assert_eq!(moves(DIVERT, &[Verdict::Alarm], standing), [None]);
+        let standing = Standing { quiet_until: NOW, ..Standing::default() };
+        assert!(moves(DIVERT, &[Verdict::Alarm], standing)[0].is_some());
+    }
+
+    #[test]
+    fn a_decision_in_force_is_extended_once_half_its_time_is_over() {
+        let mut active = decided(DIVERT);
+        let standing = Standing { active: Some(&active), ..Standing::default() };
+        assert_eq!(moves(DIVERT, &[Verdict::Alarm], standing), [None]);
+
+        active.expires_unix_ms = Some(NOW + 20 * MINUTE);
+        let standing = Standing { active: Some(&active), ..Standing::default() };
+        let extended = Move::Extend {
+            id: "d-000001".to_owned(),
+            expires_unix_ms: NOW + 60 * MINUTE,
+        };
+        assert_eq!(moves(DIVERT, &[Verdict::Alarm], standing), [Some(extended)]);
+    }
+
+    #[test]
+    fn without_rules_nothing_is_decided() {
+        assert_eq!(moves(" []", &[Verdict::Alarm], Standing::default()), [None]);
+    }
+}

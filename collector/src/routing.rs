@@ -53,7 +53,7 @@ impl Routing {
                     }
                 }
                 Action::Divert { to } => {
-                    if let Some(cluster) = cluster(to) {
+                    if let Some(cluster) = cluster(to).filter(|to| *to != model.primary().cluster) {
                         weights.insert(cluster, 100);
                         primary = 0;
                     }
@@ -69,5 +69,55 @@ impl Routing {
         }
         weights.insert(model.primary().cluster.clone(), primary);
         Self { weights, mirrors, block }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Routing;
+    use crate::decision::Action;
+    use crate::fixture::{DIVERT, config, decision};
+
+    fn under(action: Action) -> Routing {
+        let model = &config(DIVERT).models[0];
+        Routing::of(model, Some(&decision("d-000001", action)))
+    }
+
+    #[test]
+    fn without_a_decision_the_primary_serves() {
+        let routing = Routing::of(&config(DIVERT).models[0], None);
+        assert_eq!(routing.weights["census-v1"], 100);
+        assert_eq!(routing.mirrors["census-v2"], 0);
+        assert_eq!(routing.block, None);
+    }
+
+    #[test]
+    fn weights_sum_to_100_whatever_is_decided() {
+        let to = |name: &str| name.to_owned();
+        for action in [
+            Action::Serve,
+            Action::Shadow { to: to("v2"), share: 30 },
+            Action::Canary { to: to("v3"), share: 5 },
+            Action::Canary { to: to("v3"), share: 255 },
+            Action::Divert { to: to("v2") },
+            Action::Divert { to: to("gone") },
+            Action::Divert { to: to("v1") },
+            Action::Block,
+        ] {
+            let routing = under(action.clone());
+            assert_eq!(routing.weights.values().sum::<u32>(), 100, "{action:?}");
+        }
+    }
+
+    #[test]
+    fn a_divert_to_a_version_that_is_gone_leaves_the_primary_in_charge() {
+        assert_eq!(under(Action::Divert { to: "gone".to_owned() }).weights["census-v1"], 100);
+    }
+
+    #[test]
+    fn a_block_carries_its_reason_and_its_end() {
+        let block = under(Action::Block).block.unwrap();
+        assert_eq!(block.reason, "age moved");
+        assert_eq!(block.until_unix_seconds, 11);
     }
 }

@@ -79,3 +79,60 @@ impl Fleet {
         self.members.values().map(|member| member.node.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tidegate_contract::plugin::Plugin;
+
+    use super::{Fleet, Heard, Report, Resource, Snapshot};
+    use crate::fixture::{DIVERT, config};
+
+    fn snapshot() -> Snapshot {
+        let plugin = Plugin { collector: None, models: Vec::new() };
+        Snapshot::of(&BTreeMap::new(), &plugin, &config(DIVERT).envoy)
+    }
+
+    fn report(stream: u64, heard: Option<Heard>) -> Report {
+        Report { stream, node: format!("envoy-{stream}"), heard }
+    }
+
+    fn asked(stream: u64, resource: Resource) -> Report {
+        report(stream, Some(Heard::Subscribed { resource, version: String::new() }))
+    }
+
+    fn follows(stream: u64, resource: Resource) -> Report {
+        let version = snapshot().get(resource).version.clone();
+        report(stream, Some(Heard::Acknowledged { resource, version }))
+    }
+
+    fn after(reports: &[Report]) -> Fleet {
+        let mut fleet = Fleet::default();
+        reports.iter().for_each(|report| fleet.hear(report));
+        fleet
+    }
+
+    #[test]
+    fn nobody_follows_while_nobody_is_connected() {
+        assert!(!Fleet::default().follows(&snapshot()));
+    }
+
+    #[test]
+    fn an_envoy_follows_when_it_has_all_it_asked_for() {
+        let (runtime, extension) = (Resource::Runtime, Resource::Extension);
+        let half = [asked(1, runtime), asked(1, extension), follows(1, runtime)];
+        assert!(!after(&half).follows(&snapshot()));
+        let whole = [half.as_slice(), &[follows(1, extension)]].concat();
+        assert!(after(&whole).follows(&snapshot()));
+    }
+
+    #[test]
+    fn every_envoy_must_follow_and_one_that_left_counts_no_more() {
+        let two = [follows(1, Resource::Runtime), asked(2, Resource::Runtime)];
+        assert!(!after(&two).follows(&snapshot()));
+        let left = [two.as_slice(), &[report(2, None)]].concat();
+        assert!(after(&left).follows(&snapshot()));
+        assert_eq!(after(&left).nodes().collect::<Vec<_>>(), ["envoy-1"]);
+    }
+}

@@ -124,3 +124,119 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use envoy_types::pb::envoy::service::discovery::v3::DiscoveryRequest;
+    use envoy_types::pb::google::rpc::Status;
+    use tidegate_contract::plugin::Plugin;
+
+    use super::{Heard, RESOURCE, Resource, Session, Snapshot};
+    use crate::decision::Action;
+    use crate::fixture::{DIVERT, config, decision};
+    use crate::routing::Routing;
+
+    fn snapshot(action: Action) -> Snapshot {
+        let config = config(DIVERT);
+        let routing = Routing::of(&config.models[0], Some(&decision("d-000001", action)));
+        let mut plugin = Plugin { collector: None, models: Vec::new() };
+        if routing.block.is_some() {
+            plugin.collector = Some(tidegate_contract::plugin::Collector::default());
+        }
+        let routings = BTreeMap::from([("census".to_owned(), routing)]);
+        Snapshot::of(&routings, &plugin, &config.envoy)
+    }
+
+    fn serving() -> Snapshot {
+        snapshot(Action::Serve)
+    }
+
+    fn diverting() -> Snapshot {
+        snapshot(Action::Divert { to: "v2".to_owned() })
+    }
+
+    fn asks(resource: Resource, version: &str, nonce: &str) -> DiscoveryRequest {
+        DiscoveryRequest {
+            type_url: resource.type_url(),
+            resource_names: vec![RESOURCE.to_owned()],
+            version_info: version.to_owned(),
+            response_nonce: nonce.to_owned(),
+            ..DiscoveryRequest::default()
+        }
+    }
+
+    /// A session that has got and acknowledged the runtime of `snapshot`.
+    fn following(snapshot: &Snapshot) -> Session {
+        let mut session = Session::default();
+        let (_, push) = session.hear(&asks(Resource::Runtime, "", ""), snapshot);
+        let push = push.expect("a new Envoy gets the resource");
+        let (heard, _) =
+            session.hear(&asks(Resource::Runtime, &push.version_info, &push.nonce), snapshot);
+        assert!(matches!(heard, Heard::Acknowledged { .. }), "{heard:?}");
+        session
+    }
+
+    #[test]
+    fn a_new_envoy_gets_what_it_asks_for() {
+        let snapshot = serving();
+        let (heard, push) = Session::default().hear(&asks(Resource::Extension, "", ""), &snapshot);
+        let version = String::new();
+        assert_eq!(heard, Heard::Subscribed { resource: Resource::Extension, version });
+        assert_eq!(push.unwrap().version_info, snapshot.get(Resource::Extension).version);
+    }
+
+    #[test]
+    fn an_envoy_that_has_it_from_before_a_restart_is_left_alone() {
+        let snapshot = serving();
+        let has = snapshot.get(Resource::Runtime).version.clone();
+        let mut session = Session::default();
+        let (heard, push) = session.hear(&asks(Resource::Runtime, &has, ""), &snapshot);
+        assert_eq!(heard, Heard::Subscribed { resource: Resource::Runtime, version: has });
+        assert_eq!(push, None);
+        assert_eq!(session.turn(&snapshot), []);
+        assert_eq!(session.turn(&diverting()).len(), 1);
+    }
+
+    #[test]
+    fn a_new_snapshot_pushes_only_what_changed() {
+        let mut session = following(&serving());
+        session.hear(&asks(Resource::Extension, "", ""), &serving());
+        let pushes = session.turn(&diverting());
+        let urls: Vec<&str> = pushes.iter().map(|push| push.type_url.as_str()).collect();
+        assert_eq!(urls, [Resource::Runtime.type_url()]);
+        assert_eq!(session.turn(&diverting()), [], "and only once");
+    }
+
+    #[test]
+    fn a_refusal_keeps_envoys_words() {
+        let mut session = following(&serving());
+        let push = session.turn(&diverting()).pop().unwrap();
+        let mut refusal = asks(Resource::Runtime, "old", &push.nonce);
+        refusal.error_detail = Some(Status { message: "bad key".to_owned(), ..Status::default() });
+        let (heard, answer) = session.hear(&refusal, &diverting());
+        let (resource, version) = (Resource::Runtime, push.version_info);
+        assert_eq!(heard, Heard::Refused { resource, version, why: "bad key".to_owned() });
+        assert_eq!(answer, None, "the same is not pushed again for ever");
+    }
+
+    #[test]
+    fn an_answer_to_an_overtaken_push_means_nothing() {
+        let mut session = following(&serving());
+        let first = session.turn(&diverting()).pop().unwrap();
+        session.turn(&serving());
+        let late = asks(Resource::Runtime, &first.version_info, &first.nonce);
+        assert_eq!(session.hear(&late, &serving()), (Heard::Nothing, None));
+    }
+
+    #[test]
+    fn other_types_and_names_are_not_ours() {
+        let mut session = Session::default();
+        let mut other = asks(Resource::Runtime, "", "");
+        other.resource_names = vec!["another".to_owned()];
+        assert_eq!(session.hear(&other, &serving()), (Heard::Nothing, None));
+        other.type_url = "type.googleapis.com/envoy.config.cluster.v3.Cluster".to_owned();
+        assert_eq!(session.hear(&other, &serving()), (Heard::Nothing, None));
+    }
+}
