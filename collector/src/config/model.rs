@@ -1,0 +1,100 @@
+//! A model as the configuration resolves it: its route, versions, windows and thresholds.
+//! It does not know how any of this was written down.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tidegate_contract::plugin::{Mode, Route};
+use tidegate_contract::protocol::Protocol;
+
+use super::rule::Rule;
+
+/// One model behind the gate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// Its name: letters, digits, `_` and `-`, at most 64, so that it fits runtime keys and labels.
+    pub name: String,
+    /// How its bodies are written.
+    pub protocol: Protocol,
+    /// What the filter does about a breach of the contract.
+    pub mode: Mode,
+    /// How its exchanges are recognised: by at least one of route name and path prefix, and by no
+    /// route that an earlier model already takes whole.
+    pub route: Route,
+    /// The share of exchanges that are kept, from 0 to 1; above 0 where there are rules.
+    pub sample_rate: f64,
+    /// Bytes kept of each body.
+    pub max_capture_bytes: u32,
+    /// The folder that `tidegate profile` wrote; absolute.
+    pub profile: PathBuf,
+    /// The contract, where it is not the profile's own; absolute.
+    pub contract: Option<PathBuf>,
+    /// The versions, exactly one of them primary; names and clusters unique within the model.
+    pub versions: Vec<Version>,
+    /// What is judged together.
+    pub window: Window,
+    /// From when on a difference counts.
+    pub detectors: Detectors,
+    /// The rules, tried in order.
+    pub policy: Vec<Rule>,
+}
+
+impl Model {
+    /// The version that serves when no decision is in force.
+    #[must_use]
+    pub fn primary(&self) -> &Version {
+        self.versions
+            .iter()
+            .find(|version| version.role == Role::Primary)
+            .expect("a resolved model has exactly one primary")
+    }
+
+    /// The version of that name.
+    #[must_use]
+    pub fn version(&self, name: &str) -> Option<&Version> {
+        self.versions.iter().find(|version| version.name == name)
+    }
+}
+
+/// One version of a model: one cluster of Envoy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Its name: letters, digits, `_`, `-` and `.`, at most 64.
+    pub name: String,
+    /// Envoy's cluster: letters, digits, `_` and `-`, at most 64.
+    pub cluster: String,
+    /// What it is there for.
+    pub role: Role,
+}
+
+/// What a version is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// It serves when nothing is wrong.
+    Primary,
+    /// It is known good, and takes over when the primary is in doubt.
+    Fallback,
+    /// It is new, and must earn its place.
+    Candidate,
+}
+
+/// What is judged together: the last `length` of traffic, every `hop`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// How much time a window covers; a whole multiple of `hop`, at most 60 of them.
+    pub length: Duration,
+    /// How often one is judged.
+    pub hop: Duration,
+    /// Rows below which a window is inconclusive.
+    pub min_rows: u64,
+}
+
+/// From when on a difference counts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Detectors {
+    /// The least effect that matters, above 0 and at most 1 (the largest distance between
+    /// distribution functions for numbers, Cramer's V for categories).
+    pub min_effect: f64,
+    /// False alarms that the model's owner accepts, per 30 days; above 0.
+    pub false_alarms_per_month: f64,
+}

@@ -1,0 +1,307 @@
+//! What a person wrote: each key with its place, each value of the right type, nothing decided.
+//! It does not know ranges, defaults, or what fits together.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tidegate_contract::plugin::Mode;
+use tidegate_contract::protocol::Protocol;
+
+use super::mistake::{Mistakes, Place};
+use super::model::Role;
+use super::reader::{At, Field, Written};
+use super::rule::{Approval, Kind, Severity};
+use super::yaml::Node;
+
+/// The most models of a file.
+const MAX_MODELS: usize = 256;
+
+/// The most versions of a model.
+const MAX_VERSIONS: usize = 32;
+
+/// The most rules of a model.
+const MAX_RULES: usize = 64;
+
+/// The whole file.
+pub(super) struct Config {
+    pub(super) place: Place,
+    pub(super) listen: Field<Listen>,
+    pub(super) state: Field<String>,
+    pub(super) envoy: Field<Envoy>,
+    pub(super) telemetry: Field<Telemetry>,
+    pub(super) models: Field<Vec<Model>>,
+}
+
+pub(super) struct Listen {
+    pub(super) grpc: Field<SocketAddr>,
+    pub(super) http: Field<SocketAddr>,
+}
+
+pub(super) struct Envoy {
+    pub(super) filter: Field<String>,
+    pub(super) collector_cluster: Field<String>,
+}
+
+pub(super) struct Telemetry {
+    pub(super) otlp_endpoint: Field<String>,
+}
+
+pub(super) struct Model {
+    pub(super) place: Place,
+    pub(super) name: Field<String>,
+    pub(super) protocol: Field<Protocol>,
+    pub(super) mode: Field<Mode>,
+    pub(super) route: Field<Route>,
+    pub(super) sample_rate: Field<f64>,
+    pub(super) max_capture_bytes: Field<u32>,
+    pub(super) profile: Field<String>,
+    pub(super) contract: Field<String>,
+    pub(super) versions: Field<Vec<Version>>,
+    pub(super) window: Field<Window>,
+    pub(super) detectors: Field<Detectors>,
+    pub(super) policy: Field<Vec<Rule>>,
+}
+
+#[derive(Clone)]
+pub(super) struct Route {
+    pub(super) name: Field<String>,
+    pub(super) path_prefix: Field<String>,
+}
+
+pub(super) struct Version {
+    pub(super) place: Place,
+    pub(super) name: Field<String>,
+    pub(super) cluster: Field<String>,
+    pub(super) role: Field<Role>,
+}
+
+pub(super) struct Window {
+    pub(super) length: Field<Duration>,
+    pub(super) hop: Field<Duration>,
+    pub(super) min_rows: Field<u64>,
+}
+
+pub(super) struct Detectors {
+    pub(super) min_effect: Field<f64>,
+    pub(super) false_alarms_per_month: Field<f64>,
+}
+
+pub(super) struct Rule {
+    pub(super) place: Place,
+    pub(super) on: Field<Kind>,
+    pub(super) verdict: Field<Severity>,
+    pub(super) windows: Field<u32>,
+    pub(super) then: Field<Then>,
+    pub(super) to: Field<String>,
+    pub(super) share: Field<u8>,
+    pub(super) expires: Field<Duration>,
+    pub(super) cooldown: Field<Duration>,
+    pub(super) approval: Field<Approval>,
+}
+
+/// The word after `then`, without what belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    Shadow,
+    Canary,
+    Divert,
+    Block,
+}
+
+const THEN: [(&str, Then); 4] = [
+    ("shadow", Then::Shadow),
+    ("canary", Then::Canary),
+    ("divert", Then::Divert),
+    ("block", Then::Block),
+];
+const KINDS: [(&str, Kind); 3] = [
+    ("data_drift", Kind::DataDrift),
+    ("data_format_drift", Kind::DataFormatDrift),
+    ("completeness", Kind::Completeness),
+];
+const SEVERITIES: [(&str, Severity); 2] =
+    [("warning", Severity::Warning), ("alarm", Severity::Alarm)];
+const APPROVALS: [(&str, Approval); 2] =
+    [("automatic", Approval::Automatic), ("required", Approval::Required)];
+const PROTOCOLS: [(&str, Protocol); 2] = [("oip", Protocol::Oip), ("json", Protocol::Json)];
+const MODES: [(&str, Mode); 3] =
+    [("observe", Mode::Observe), ("tag", Mode::Tag), ("enforce", Mode::Enforce)];
+const ROLES: [(&str, Role); 3] =
+    [("primary", Role::Primary), ("fallback", Role::Fallback), ("candidate", Role::Candidate)];
+
+impl Then {
+    /// The word as it is written.
+    pub(super) fn word(self) -> &'static str {
+        word_of(&THEN, self)
+    }
+}
+
+/// The word for a role as it is written.
+pub(super) fn role_word(role: Role) -> &'static str {
+    word_of(&ROLES, role)
+}
+
+fn word_of<T: Copy + PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
+    words.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| word)
+}
+
+impl Config {
+    /// Reads the root of a file.
+    pub(super) fn read(root: &Node, mistakes: &mut Mistakes) -> Option<Self> {
+        let keys = &["listen", "state", "envoy", "telemetry", "models"];
+        let map = At::root(root).mapping(keys, mistakes)?;
+        Some(Self {
+            listen: map.field("listen", mistakes, |at, m| whole(&at, Listen::read(&at, m))),
+            state: map.field("state", mistakes, |at, m| at.text("a folder such as ./state", m)),
+            envoy: map.field("envoy", mistakes, |at, m| whole(&at, Envoy::read(&at, m))),
+            telemetry: map
+                .field("telemetry", mistakes, |at, m| whole(&at, Telemetry::read(&at, m))),
+            models: map.field("models", mistakes, |at, m| at.list(1..=MAX_MODELS, m, Model::read)),
+            place: map.place,
+        })
+    }
+}
+
+impl Listen {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let map = at.mapping(&["grpc", "http"], mistakes)?;
+        Some(Self {
+            grpc: map.field("grpc", mistakes, |at, m| at.address(m)),
+            http: map.field("http", mistakes, |at, m| at.address(m)),
+        })
+    }
+}
+
+impl Envoy {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let map = at.mapping(&["filter", "collector_cluster"], mistakes)?;
+        Some(Self {
+            filter: map.field("filter", mistakes, |at, m| at.text("the path of the filter", m)),
+            collector_cluster: map
+                .field("collector_cluster", mistakes, |at, m| at.text("an Envoy cluster", m)),
+        })
+    }
+}
+
+impl Telemetry {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let map = at.mapping(&["otlp_endpoint"], mistakes)?;
+        let expected = "a URL such as http://127.0.0.1:4317";
+        Some(Self {
+            otlp_endpoint: map.field("otlp_endpoint", mistakes, |at, m| at.text(expected, m)),
+        })
+    }
+}
+
+impl Model {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let keys = &[
+            "name",
+            "protocol",
+            "mode",
+            "route",
+            "sample_rate",
+            "max_capture_bytes",
+            "profile",
+            "contract",
+            "versions",
+            "window",
+            "detectors",
+            "policy",
+        ];
+        let map = at.mapping(keys, mistakes)?;
+        Some(Self {
+            name: map.field("name", mistakes, |at, m| at.text("a name such as census", m)),
+            protocol: map.field("protocol", mistakes, |at, m| at.word(&PROTOCOLS, m)),
+            mode: map.field("mode", mistakes, |at, m| at.word(&MODES, m)),
+            route: map.field("route", mistakes, |at, m| whole(&at, Route::read(&at, m))),
+            sample_rate: map
+                .field("sample_rate", mistakes, |at, m| at.number("a number such as 0.1", m)),
+            max_capture_bytes: map.field("max_capture_bytes", mistakes, |at, m| {
+                at.number("a whole number such as 65536", m)
+            }),
+            profile: map.field("profile", mistakes, |at, m| at.text("a folder such as ./p", m)),
+            contract: map
+                .field("contract", mistakes, |at, m| at.text("a file such as ./c.json", m)),
+            versions: map
+                .field("versions", mistakes, |at, m| at.list(1..=MAX_VERSIONS, m, Version::read)),
+            window: map.field("window", mistakes, |at, m| whole(&at, Window::read(&at, m))),
+            detectors: map
+                .field("detectors", mistakes, |at, m| whole(&at, Detectors::read(&at, m))),
+            policy: map.field("policy", mistakes, |at, m| at.list(0..=MAX_RULES, m, Rule::read)),
+            place: map.place,
+        })
+    }
+}
+
+impl Route {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let map = at.mapping(&["name", "path_prefix"], mistakes)?;
+        let expected = "a path such as /v2/models/census";
+        Some(Self {
+            name: map.field("name", mistakes, |at, m| at.text("the name of an Envoy route", m)),
+            path_prefix: map.field("path_prefix", mistakes, |at, m| at.text(expected, m)),
+        })
+    }
+}
+
+impl Version {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let map = at.mapping(&["name", "cluster", "role"], mistakes)?;
+        Some(Self {
+            name: map.field("name", mistakes, |at, m| at.text("a name such as v1", m)),
+            cluster: map.field("cluster", mistakes, |at, m| at.text("an Envoy cluster", m)),
+            role: map.field("role", mistakes, |at, m| at.word(&ROLES, m)),
+            place: map.place,
+        })
+    }
+}
+
+impl Window {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let map = at.mapping(&["length", "hop", "min_rows"], mistakes)?;
+        let expected = "a whole number such as 200";
+        Some(Self {
+            length: map.field("length", mistakes, |at, m| at.duration(m)),
+            hop: map.field("hop", mistakes, |at, m| at.duration(m)),
+            min_rows: map.field("min_rows", mistakes, |at, m| at.number(expected, m)),
+        })
+    }
+}
+
+impl Detectors {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let map = at.mapping(&["min_effect", "false_alarms_per_month"], mistakes)?;
+        Some(Self {
+            min_effect: map
+                .field("min_effect", mistakes, |at, m| at.number("a number such as 0.1", m)),
+            false_alarms_per_month: map
+                .field("false_alarms_per_month", mistakes, |at, m| at.number("a number", m)),
+        })
+    }
+}
+
+impl Rule {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let keys =
+            &["on", "verdict", "windows", "then", "to", "share", "expires", "cooldown", "approval"];
+        let map = at.mapping(keys, mistakes)?;
+        Some(Self {
+            on: map.field("on", mistakes, |at, m| at.word(&KINDS, m)),
+            verdict: map.field("verdict", mistakes, |at, m| at.word(&SEVERITIES, m)),
+            windows: map.field("windows", mistakes, |at, m| at.number("a whole number", m)),
+            then: map.field("then", mistakes, |at, m| at.word(&THEN, m)),
+            to: map.field("to", mistakes, |at, m| at.text("the name of a version", m)),
+            share: map
+                .field("share", mistakes, |at, m| at.number("whole percent from 1 to 100", m)),
+            expires: map.field("expires", mistakes, |at, m| at.duration(m)),
+            cooldown: map.field("cooldown", mistakes, |at, m| at.duration(m)),
+            approval: map.field("approval", mistakes, |at, m| at.word(&APPROVALS, m)),
+            place: map.place,
+        })
+    }
+}
+
+fn whole<T>(at: &At<'_>, value: Option<T>) -> Option<Written<T>> {
+    value.map(|value| at.written(value))
+}

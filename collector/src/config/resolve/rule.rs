@@ -1,0 +1,144 @@
+//! The rules of a policy: which may act by themselves, on which version, for how long. It does not
+//! know how findings come about.
+
+use std::time::Duration;
+
+use super::range::{lasting, within};
+use crate::config::mistake::{Mistakes, Place, Problem};
+use crate::config::model::Role;
+use crate::config::raw::{self, Then, role_word};
+use crate::config::reader::{Field, Written};
+use crate::config::rule::{Action, Approval, Rule, Severity};
+
+const EXPIRES: Duration = Duration::from_hours(1);
+const COOLDOWN: Duration = Duration::from_mins(5);
+const SECOND: Duration = Duration::from_secs(1);
+const MONTH: Duration = Duration::from_hours(30 * 24);
+const MAX_WINDOWS: u32 = 1000;
+const SHADOW_SHARE: u8 = 100;
+
+/// Resolves the rules of a model. `roles` are its versions, where they could be read.
+pub(super) fn all(
+    raw: Vec<raw::Rule>,
+    roles: Option<&[(String, Role)]>,
+    mistakes: &mut Mistakes,
+) -> Option<Vec<Rule>> {
+    let mut triggers = Vec::new();
+    let mut rules = Vec::with_capacity(raw.len());
+    for raw in raw {
+        let place = raw.place.clone();
+        let rule = one(raw, roles, mistakes);
+        if let Some(rule) = &rule {
+            let trigger = (rule.on, rule.verdict, rule.windows);
+            match triggers.iter().find(|(known, _)| *known == trigger) {
+                Some((_, by)) => {
+                    mistakes.add(place, Problem::SameTrigger { by: String::clone(by) });
+                }
+                None => triggers.push((trigger, place.path)),
+            }
+        }
+        rules.push(rule);
+    }
+    rules.into_iter().collect()
+}
+
+fn one(raw: raw::Rule, roles: Option<&[(String, Role)]>, mistakes: &mut Mistakes) -> Option<Rule> {
+    let place = &raw.place;
+    let on = raw.on.required("on", "data_drift", place, mistakes);
+    let windows = within(raw.windows, 1, MAX_WINDOWS, mistakes);
+    let then = raw.then.required("then", "divert", place, mistakes).map(|then| then.value);
+    let share = within(raw.share, 1, 100, mistakes);
+    let expires = lasting(raw.expires, SECOND, MONTH, mistakes);
+    let cooldown = lasting(raw.cooldown, Duration::ZERO, MONTH, mistakes);
+
+    let then = then?;
+    let action = match then {
+        Then::Shadow => {
+            let to = target(then, raw.to, place, roles, mistakes);
+            to.zip(share.or(SHADOW_SHARE)).map(|(to, share)| Action::Shadow { to, share })
+        }
+        Then::Canary => {
+            let to = target(then, raw.to, place, roles, mistakes);
+            let share = share.required("share", "10", place, mistakes);
+            to.zip(share).map(|(to, share)| Action::Canary { to, share: share.value })
+        }
+        Then::Divert => {
+            let to = target(then, raw.to, place, roles, mistakes);
+            let unshared = needless(then, &share, mistakes);
+            to.zip(unshared).map(|(to, ())| Action::Divert { to })
+        }
+        Then::Block => {
+            let aimless = needless(then, &raw.to, mistakes);
+            let unshared = needless(then, &share, mistakes);
+            aimless.and(unshared).map(|()| Action::Block)
+        }
+    };
+    let expires = match then {
+        Then::Block => expires.required("expires", "10m", place, mistakes).map(|e| e.value),
+        Then::Shadow | Then::Canary | Then::Divert => expires.or(EXPIRES),
+    };
+    let approval = match then {
+        Then::Canary => {
+            raw.approval.required("approval", "required", place, mistakes).and_then(|approval| {
+                if approval.value == Approval::Automatic {
+                    mistakes.add(approval.place, Problem::UnapprovedCanary);
+                    return None;
+                }
+                Some(approval.value)
+            })
+        }
+        Then::Shadow | Then::Divert | Then::Block => raw.approval.or(Approval::Automatic),
+    };
+    Some(Rule {
+        on: on?.value,
+        verdict: raw.verdict.or(Severity::Alarm)?,
+        windows: windows.or(1)?,
+        then: action?,
+        expires: expires?,
+        cooldown: cooldown.or(COOLDOWN)?,
+        approval: approval?,
+    })
+}
+
+/// The version that an action goes to.
+fn target(
+    then: Then,
+    to: Field<String>,
+    place: &Place,
+    roles: Option<&[(String, Role)]>,
+    mistakes: &mut Mistakes,
+) -> Option<String> {
+    let (wanted, fits): (Role, fn(Role) -> bool) = match then {
+        Then::Divert => (Role::Fallback, |role| role == Role::Fallback),
+        Then::Canary => (Role::Candidate, |role| role == Role::Candidate),
+        Then::Shadow | Then::Block => (Role::Candidate, |role| role != Role::Primary),
+    };
+    let to = to.required("to", "v2", place, mistakes)?;
+    let Some(roles) = roles else { return Some(to.value) };
+    let versions: Vec<String> =
+        roles.iter().filter(|(_, role)| fits(*role)).map(|(name, _)| name.clone()).collect();
+    if versions.contains(&to.value) {
+        return Some(to.value);
+    }
+    let named = roles.iter().find(|(name, _)| *name == to.value);
+    let problem = match named {
+        _ if versions.is_empty() => {
+            Problem::NoVersionFor { action: then.word(), role: role_word(wanted) }
+        }
+        Some((_, role)) => {
+            Problem::WrongRole { action: then.word(), role: role_word(*role), versions }
+        }
+        None => Problem::UnknownVersion { got: to.value, versions },
+    };
+    mistakes.add(to.place, problem);
+    None
+}
+
+/// Notes a field that has no meaning beside the action.
+fn needless<T>(then: Then, field: &Field<T>, mistakes: &mut Mistakes) -> Option<()> {
+    if let Some(Written { place, .. }) = field.given() {
+        mistakes.add(place.clone(), Problem::Needless { action: then.word() });
+        return None;
+    }
+    Some(())
+}

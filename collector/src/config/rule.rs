@@ -1,0 +1,78 @@
+//! The rules of a policy as the configuration resolves them: which findings lead to which decision.
+//! It does not apply them.
+
+use std::time::Duration;
+
+/// One rule: such findings, so often, lead to this decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// The kind of finding that it looks at.
+    pub on: Kind,
+    /// How bad the finding must be; an alarm also satisfies a rule for warnings.
+    pub verdict: Severity,
+    /// In how many windows in a row; at least 1.
+    pub windows: u32,
+    /// What is then done.
+    pub then: Action,
+    /// After how long the decision ends by itself; above 0, at most 30 days.
+    pub expires: Duration,
+    /// How long nothing else is decided for the model after this decision; at most 30 days.
+    pub cooldown: Duration,
+    /// Whether a person must agree first; always [`Approval::Required`] for a canary.
+    pub approval: Approval,
+}
+
+/// Kinds of findings that a rule can look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The rows are no longer distributed as in training.
+    DataDrift,
+    /// The payloads break the contract more often.
+    DataFormatDrift,
+    /// Values are missing.
+    Completeness,
+}
+
+/// The verdicts that a rule can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth a look.
+    Warning,
+    /// Worth acting upon.
+    Alarm,
+}
+
+/// What a decision does. `to` always names a version of the model that is not its primary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// A copy of a share of the traffic goes to a version; its answers are thrown away.
+    Shadow {
+        /// The version.
+        to: String,
+        /// Percent of the traffic, 1 to 100.
+        share: u8,
+    },
+    /// A share of the traffic is served by a candidate.
+    Canary {
+        /// The version; its role is candidate.
+        to: String,
+        /// Percent of the traffic, 1 to 100.
+        share: u8,
+    },
+    /// All of the traffic is served by a fallback.
+    Divert {
+        /// The version; its role is fallback.
+        to: String,
+    },
+    /// The model is not asked at all.
+    Block,
+}
+
+/// Whether a person must agree before a decision takes effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Approval {
+    /// It takes effect at once.
+    Automatic,
+    /// It waits for a person.
+    Required,
+}
