@@ -13,7 +13,7 @@ pub struct Contract {
     /// Fields (or tensors) of a response; empty means that nothing is asked of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<Field>,
-    /// Whether inputs that are not listed are fine.
+    /// Whether fields that are not listed are fine.
     #[serde(default)]
     pub allow_unknown: bool,
 }
@@ -111,6 +111,72 @@ pub enum Datatype {
     Fp64,
     Bytes,
     Bf16,
+}
+
+impl FieldType {
+    /// The type as it is written in a contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Text => "text",
+            Self::Boolean => "boolean",
+        }
+    }
+}
+
+impl Datatype {
+    /// All datatypes, as the protocol writes them.
+    pub const NAMES: [(&'static str, Self); 14] = [
+        ("BOOL", Self::Bool),
+        ("UINT8", Self::Uint8),
+        ("UINT16", Self::Uint16),
+        ("UINT32", Self::Uint32),
+        ("UINT64", Self::Uint64),
+        ("INT8", Self::Int8),
+        ("INT16", Self::Int16),
+        ("INT32", Self::Int32),
+        ("INT64", Self::Int64),
+        ("FP16", Self::Fp16),
+        ("FP32", Self::Fp32),
+        ("FP64", Self::Fp64),
+        ("BYTES", Self::Bytes),
+        ("BF16", Self::Bf16),
+    ];
+
+    /// Reads the protocol's name; `None` for a name it does not have.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, datatype)| *datatype)
+    }
+
+    /// The protocol's name.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
+    }
+
+    /// The least and the greatest whole number it can hold; `None` if it is not for whole numbers.
+    pub fn range(self) -> Option<(i128, i128)> {
+        match self {
+            Self::Uint8 => Some((0, u8::MAX.into())),
+            Self::Uint16 => Some((0, u16::MAX.into())),
+            Self::Uint32 => Some((0, u32::MAX.into())),
+            Self::Uint64 => Some((0, u64::MAX.into())),
+            Self::Int8 => Some((i8::MIN.into(), i8::MAX.into())),
+            Self::Int16 => Some((i16::MIN.into(), i16::MAX.into())),
+            Self::Int32 => Some((i32::MIN.into(), i32::MAX.into())),
+            Self::Int64 => Some((i64::MIN.into(), i64::MAX.into())),
+            Self::Bool | Self::Fp16 | Self::Fp32 | Self::Fp64 | Self::Bytes | Self::Bf16 => None,
+        }
+    }
+
+    /// Whether values of a type can be sent in it. Whole numbers fit floating point too.
+    pub fn carries(self, kind: FieldType) -> bool {
+        match kind {
+            FieldType::Integer | FieldType::Number => !matches!(self, Self::Bool | Self::Bytes),
+            FieldType::Text => self == Self::Bytes,
+            FieldType::Boolean => self == Self::Bool,
+        }
+    }
 }
 
 fn yes() -> bool {
