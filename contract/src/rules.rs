@@ -184,11 +184,10 @@ impl Rule {
         }
     }
 
-    /// Whether a declared shape is one the field takes.
+    /// Whether a declared shape is one the field takes. One whose values cannot be counted never is.
     pub(crate) fn fits(&self, shape: Shape<'_>) -> bool {
-        let (Shape::Known(extents), Some(asked)) = (shape, &self.shape) else {
-            return matches!(shape, Shape::Known(_));
-        };
+        let (Shape::Known(extents), Some(_)) = (shape, shape.size()) else { return false };
+        let Some(asked) = &self.shape else { return true };
         let fits = |(asked, extent): (&i64, &u64)| {
             *asked < 0 || u64::try_from(*asked).is_ok_and(|asked| asked == *extent)
         };
