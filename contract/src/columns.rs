@@ -220,6 +220,9 @@ impl Rows for Table {
         if values == Values::Elsewhere || self.lost.is_some() {
             return;
         }
+        if cells.is_empty() && !self.room(1) {
+            return;
+        }
         let count = cells.len() as u64;
         if let Some(size) = size.filter(|size| *size != count) {
             return self.lose(Lost::Count { name, count, size });
