@@ -81,7 +81,7 @@ pub struct Mind {
     config: Config,
     watched: Vec<Watched>,
     ledger: Ledger,
-    journal: Journal<Event>,
+    journal: Journal,
     fleet: Fleet,
     routings: BTreeMap<String, Routing>,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -103,7 +103,10 @@ impl Mind {
         lost: Arc<LostAtDoor>,
         metrics: Metrics,
     ) -> Result<(Self, watch::Receiver<Arc<Snapshot>>), JournalError> {
-        let (journal, events) = Journal::open(&config.state)?;
+        let (journal, events) = Journal::open::<Event>(&config.state)?;
+        if let Some(torn) = journal.torn() {
+            warn!(?torn, "the decision log ended in the middle of a line, as a crash leaves it; the line was cut off");
+        }
         let ledger = Ledger::replay(&events);
         let now = Instant::now();
         let watched: Vec<Watched> = subjects

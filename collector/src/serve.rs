@@ -20,7 +20,8 @@ use crate::intake::{Door, LostAtDoor};
 use crate::journal::JournalError;
 use crate::metrics::Metrics;
 use crate::mind::{Inbox, Mind, Subject};
-use crate::profile::{self, ProfileError};
+use crate::profile::error::ProfileError;
+use crate::profile;
 use crate::telemetry::{Telemetry, TelemetryError};
 use crate::xds::server::Discovery;
 

@@ -167,3 +167,116 @@ fn observe(pane: &mut Pane, at: usize, values: &Values, cell: &Cell) {
     };
     pane.observe(at, observation);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tidegate_contract::columns::{Cell, Column, Columns};
+    use tidegate_detectors::finding::{Kind, Verdict};
+    use tidegate_detectors::reference::{Feature, Observation, Reference};
+
+    use super::{Counts, Judgement, Watch};
+    use crate::fixture::{DIVERT, config};
+
+    /// Ages 0 to 89 evenly, and two classes of worker.
+    fn reference() -> Arc<Reference> {
+        let mut age = Feature::number("age");
+        let mut class = Feature::category("class");
+        for row in 0..9_000_u32 {
+            age.observe(Observation::Number(f64::from(row % 90)));
+            class.observe(Observation::Category(if row % 3 == 0 { "Private" } else { "None" }));
+        }
+        Arc::new(Reference { rows: 9_000, features: vec![age, class] })
+    }
+
+    fn watch() -> Watch {
+        Watch::new(&config(DIVERT).models[0], reference())
+    }
+
+    /// One row as a sample brings it.
+    fn person(age: Cell, class: &str) -> Columns {
+        let column = |name: &str, cell| Column { name: name.to_owned(), cells: vec![cell] };
+        let columns = vec![column("age", age), column("class", Cell::Text(class.into()))];
+        Columns { rows: 1, columns }
+    }
+
+    fn people(watch: &mut Watch, ages: impl Iterator<Item = u32>) {
+        for age in ages {
+            let class = if age % 3 == 0 { "Private" } else { "None" };
+            watch.rows(&person(Cell::Number(f64::from(age)), class));
+        }
+    }
+
+    fn exchanges(exchanges: u64) -> Counts {
+        Counts { exchanges, ..Counts::default() }
+    }
+
+    fn drift(judgement: &Judgement, feature: &str) -> Verdict {
+        let of = |kind: Kind, name: Option<&str>| kind == Kind::DataDrift && name == Some(feature);
+        let finding = judgement.findings.iter().find(|f| of(f.kind, f.feature.as_deref()));
+        finding.expect("every feature is judged").verdict
+    }
+
+    #[test]
+    fn the_same_population_is_no_alarm_and_an_older_one_is() {
+        let mut watch = watch();
+        people(&mut watch, (0..1_800).map(|row| row % 90));
+        assert_eq!(drift(&watch.close(0), "age"), Verdict::Healthy);
+        people(&mut watch, (0..1_800).map(|row| 60 + row % 30));
+        assert_eq!(drift(&watch.close(0), "age"), Verdict::Alarm);
+    }
+
+    #[test]
+    fn an_empty_window_is_inconclusive() {
+        assert_eq!(watch().close(0).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_window_forgets_what_is_older_than_its_length() {
+        let mut watch = watch();
+        people(&mut watch, 0..10);
+        let rows: Vec<u64> = (0..6).map(|_| watch.close(0).rows).collect();
+        assert_eq!(rows, [10, 10, 10, 10, 10, 0], "five hops of 2 s make 10 s");
+    }
+
+    #[test]
+    fn coverage_is_what_arrived_over_what_was_seen() {
+        let mut watch = watch();
+        watch.counts(7, "v1", exchanges(100), exchanges(0));
+        watch.counts(7, "v1", exchanges(300), exchanges(50));
+        watch.arrived(50, 0);
+        let judgement = watch.close(0);
+        assert_eq!((judgement.exchanges, judgement.coverage), (200, Some(0.25)));
+    }
+
+    #[test]
+    fn of_a_worker_not_heard_before_only_the_batch_itself_belongs_to_now() {
+        let mut watch = watch();
+        watch.counts(7, "v1", exchanges(1_000_000), exchanges(20));
+        assert_eq!(watch.close(0).exchanges, 20);
+    }
+
+    #[test]
+    fn a_worker_that_counts_from_zero_again_started_anew() {
+        let mut watch = watch();
+        watch.counts(7, "v1", exchanges(1_000), exchanges(0));
+        watch.counts(7, "v1", exchanges(30), exchanges(0));
+        assert_eq!(watch.close(0).exchanges, 30);
+    }
+
+    #[test]
+    fn a_field_that_is_gone_counts_as_missing_in_every_row() {
+        let mut watch = watch();
+        for _ in 0..500 {
+            let mut columns = person(Cell::Number(30.0), "Private");
+            columns.columns.retain(|column| column.name != "class");
+            watch.rows(&columns);
+        }
+        let judgement = watch.close(0);
+        let missing = judgement.findings.iter().find(|finding| {
+            finding.kind == Kind::Completeness && finding.feature.as_deref() == Some("class")
+        });
+        assert_eq!(missing.unwrap().verdict, Verdict::Alarm);
+    }
+}

@@ -44,6 +44,19 @@ pub enum Detector {
     ViolationRate,
 }
 
+impl Detector {
+    /// The word that metrics and people use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KolmogorovSmirnov => "kolmogorov_smirnov",
+            Self::ChiSquared => "chi_squared",
+            Self::NullRate => "null_rate",
+            Self::ViolationRate => "violation_rate",
+        }
+    }
+}
+
 /// Which way the window moved away from the reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

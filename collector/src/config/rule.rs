@@ -1,7 +1,10 @@
 //! The rules of a policy as the configuration resolves them: which findings lead to which decision.
 //! It does not apply them.
 
+use std::fmt;
 use std::time::Duration;
+
+use super::duration;
 
 /// One rule: such findings, so often, lead to this decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,4 +78,31 @@ pub enum Approval {
     Automatic,
     /// It waits for a person.
     Required,
+}
+
+/// The rule as it could be written in one line; decisions carry it.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let on = match self.on {
+            Kind::DataDrift => "data_drift",
+            Kind::DataFormatDrift => "data_format_drift",
+            Kind::Completeness => "completeness",
+        };
+        let verdict = match self.verdict {
+            Severity::Warning => "warning",
+            Severity::Alarm => "alarm",
+        };
+        write!(f, "on {on}, verdict {verdict}, windows {}: then ", self.windows)?;
+        match &self.then {
+            Action::Shadow { to, share } => write!(f, "shadow {share} % to {to}")?,
+            Action::Canary { to, share } => write!(f, "canary {share} % to {to}")?,
+            Action::Divert { to } => write!(f, "divert to {to}")?,
+            Action::Block => write!(f, "block")?,
+        }
+        let approval = match self.approval {
+            Approval::Automatic => "automatic",
+            Approval::Required => "required",
+        };
+        write!(f, ", expires {}, approval {approval}", duration::show(self.expires))
+    }
 }
