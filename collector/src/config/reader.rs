@@ -312,7 +312,10 @@ fn nearest(written: &str, known: &[&'static str]) -> Option<&'static str> {
     known
         .iter()
         .map(|word| (strsim::jaro_winkler(&written, word), *word))
-        .filter(|(likeness, _)| *likeness >= LIKENESS)
+        // In short words one slip costs more likeness than that.
+        .filter(|(likeness, word)| {
+            *likeness >= LIKENESS || strsim::osa_distance(&written, word) <= 1
+        })
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, word)| word)
 }
