@@ -1,0 +1,380 @@
+//! tidegate.yaml as its writers see it: what it means, and what is said when it is wrong.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use tidegate_collector::config::mistake::ConfigError;
+use tidegate_collector::config::model::{Detectors, Model, Role, Version, Window};
+use tidegate_collector::config::rule::{Action, Approval, Kind, Rule, Severity};
+use tidegate_collector::config::{Config, Envoy, Listen, MAX_FILE_BYTES, Telemetry};
+use tidegate_contract::plugin::{Mode, Route};
+use tidegate_contract::protocol::Protocol;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config").join(name)
+}
+
+fn parse(bytes: &[u8]) -> Result<Config, ConfigError> {
+    Config::parse(bytes, Path::new("tidegate.yaml"), Path::new("/etc/tidegate"))
+}
+
+/// The full configuration with one part of it replaced.
+fn changed(from: &str, to: &str) -> String {
+    let text = fs::read_to_string(fixture("full.yaml")).unwrap();
+    assert!(text.contains(from), "{from}");
+    text.replacen(from, to, 1)
+}
+
+/// The messages for the full configuration in which one part is replaced.
+fn check(from: &str, to: &str, expected: &[&str]) {
+    let messages = match parse(changed(from, to).as_bytes()) {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(messages.lines().collect::<Vec<_>>(), expected, "{from} -> {to}");
+}
+
+#[test]
+fn the_whole_file_means_what_it_says() {
+    let path = fixture("full.yaml");
+    let folder = path.parent().unwrap();
+    let version = |name: &str, cluster: &str, role| Version {
+        name: name.to_owned(),
+        cluster: cluster.to_owned(),
+        role,
+    };
+    let expected = Config {
+        listen: Listen {
+            grpc: "127.0.0.1:7070".parse().unwrap(),
+            http: "127.0.0.1:7071".parse().unwrap(),
+        },
+        state: folder.join("state"),
+        envoy: Envoy {
+            filter: "/etc/tidegate/tidegate_filter.wasm".into(),
+            collector_cluster: "tidegate_collector".to_owned(),
+        },
+        telemetry: Telemetry { otlp_endpoint: Some("http://127.0.0.1:4317".to_owned()) },
+        models: vec![Model {
+            name: "census".to_owned(),
+            protocol: Protocol::Oip,
+            mode: Mode::Enforce,
+            route: Route { name: None, path_prefix: Some("/v2/models/census".to_owned()) },
+            sample_rate: 1.0,
+            max_capture_bytes: 65536,
+            profile: folder.join("profile"),
+            contract: Some(folder.join("contract.json")),
+            versions: vec![
+                version("v1", "census-v1", Role::Primary),
+                version("v2", "census-v2", Role::Fallback),
+            ],
+            window: Window {
+                length: Duration::from_secs(10),
+                hop: Duration::from_secs(2),
+                min_rows: 200,
+            },
+            detectors: Detectors { min_effect: 0.1, false_alarms_per_month: 1.0 },
+            policy: vec![Rule {
+                on: Kind::DataDrift,
+                verdict: Severity::Alarm,
+                windows: 1,
+                then: Action::Divert { to: "v2".to_owned() },
+                expires: Duration::from_secs(3600),
+                cooldown: Duration::from_secs(300),
+                approval: Approval::Automatic,
+            }],
+        }],
+    };
+    assert_eq!(Config::read(&path).unwrap(), expected);
+}
+
+#[test]
+fn what_is_left_out_is_on_loopback_and_harmless() {
+    let config = Config::read(&fixture("smallest.yaml")).unwrap();
+    assert!(config.listen.grpc.ip().is_loopback() && config.listen.http.ip().is_loopback());
+    assert_eq!(config.telemetry.otlp_endpoint, None);
+    let model = &config.models[0];
+    assert_eq!(model.mode, Mode::Observe);
+    assert_eq!(model.sample_rate, 0.1);
+    assert_eq!(model.window.length, model.window.hop * 5);
+    assert_eq!(model.primary().name, "1.0");
+    assert!(model.policy.is_empty());
+}
+
+#[test]
+fn paths_do_not_depend_on_where_the_collector_was_started() {
+    let config = parse(&fs::read(fixture("full.yaml")).unwrap()).unwrap();
+    assert_eq!(config.state.to_str(), Some("/etc/tidegate/state"));
+    assert_eq!(config.models[0].profile.to_str(), Some("/etc/tidegate/profile"));
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_told_at_once() {
+    let text = fs::read(fixture("many_mistakes.yaml")).unwrap();
+    let told = parse(&text).unwrap_err().to_string();
+    let expected = fs::read_to_string(fixture("many_mistakes.txt")).unwrap();
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_mistake_says_where_it_stands_what_is_wrong_and_the_cure() {
+    check(
+        "hop: 2s",
+        "hopp: 2s",
+        &["tidegate.yaml:17:27: models[0].window.hopp: unknown key; did you mean `hop`?"],
+    );
+    check(
+        "role: fallback",
+        "role: primary",
+        &[
+            "tidegate.yaml:15:7: models[0].versions: 2 versions have `role: primary`; exactly one must",
+            "tidegate.yaml:20:72: models[0].policy[0].to: `divert` needs a version with `role: fallback`, and this model has none; add one",
+        ],
+    );
+    check(
+        "http: 127.0.0.1:7071",
+        "http: 127.0.0.1:7070",
+        &[
+            "tidegate.yaml:1:38: listen.http: 127.0.0.1:7070 is also `listen.grpc`; give each its own port",
+        ],
+    );
+    check(
+        "path_prefix: /v2/models/census",
+        "path_prefix: v2/models/census",
+        &[
+            "tidegate.yaml:9:26: models[0].route.path_prefix: `v2/models/census` is not the start of a path such as /v2/models/census, without a query",
+        ],
+    );
+    check(
+        "state: ./state ",
+        "state: ",
+        &["tidegate.yaml:2:6: state: expected a folder such as ./state, found nothing"],
+    );
+    check(
+        "min_effect: 0.1",
+        "min_effect: .nan",
+        &[
+            "tidegate.yaml:18:29: models[0].detectors.min_effect: `.nan` is not a number such as 0.1",
+        ],
+    );
+    check(
+        "min_effect: 0.1",
+        "min_effect: nan",
+        &[
+            "tidegate.yaml:18:29: models[0].detectors.min_effect: `NaN` is out of range; give more than 0 and at most 1",
+        ],
+    );
+}
+
+#[test]
+fn whatever_exposes_more_or_lasts_for_ever_is_refused() {
+    let rule = "then: divert, to: v2, expires: 1h, cooldown: 5m, approval: automatic";
+    let at = "tidegate.yaml:20";
+    check(
+        rule,
+        "then: block",
+        &[&format!("{at}:9: models[0].policy[0]: `expires` is missing; add `expires: 10m`")],
+    );
+    check(
+        rule,
+        "then: block, to: v2, expires: 10m",
+        &[&format!("{at}:71: models[0].policy[0].to: means nothing with `then: block`; remove it")],
+    );
+    check(
+        rule,
+        "then: divert, to: v1",
+        &[&format!(
+            "{at}:72: models[0].policy[0].to: `divert` may not go to a primary; name one of: v2"
+        )],
+    );
+    check(
+        rule,
+        "then: divert, to: v2, expires: 0s",
+        &[&format!(
+            "{at}:85: models[0].policy[0].expires: `0s` is out of range; give from 1s to 30d"
+        )],
+    );
+    check(
+        rule,
+        "then: shadow, to: v2, share: 101",
+        &[&format!(
+            "{at}:83: models[0].policy[0].share: `101` is out of range; give from 1 to 100"
+        )],
+    );
+    check(rule, "then: shadow, to: v2", &[]);
+    check(rule, "then: block, expires: 10m", &[]);
+    let canary = "then: canary, to: v2, share: 10";
+    let text = changed(rule, canary).replace("role: fallback", "role: candidate");
+    let told = parse(text.as_bytes()).unwrap_err().to_string();
+    assert_eq!(
+        told,
+        format!("{at}:9: models[0].policy[0]: `approval` is missing; add `approval: required`")
+    );
+    let text = text.replace(canary, &format!("{canary}, approval: required"));
+    let rule = &parse(text.as_bytes()).unwrap().models[0].policy[0];
+    assert_eq!(rule.then, Action::Canary { to: "v2".to_owned(), share: 10 });
+    assert_eq!(rule.approval, Approval::Required);
+}
+
+#[test]
+fn a_rule_behind_one_with_the_same_trigger_is_refused() {
+    check(
+        "    policy:\n",
+        "    policy:\n      - {on: data_drift, then: divert, to: v2}\n",
+        &[
+            "tidegate.yaml:21:9: models[0].policy[1]: never reached: models[0].policy[0] has the same `on`, `verdict` and `windows`; remove one of them",
+        ],
+    );
+}
+
+/// What is said about a text that is wrong before any key is looked at.
+fn refused(bytes: &[u8], expected: &str) {
+    let told = parse(bytes).unwrap_err().to_string();
+    assert_eq!(told, expected, "{}", String::from_utf8_lossy(&bytes[..bytes.len().min(200)]));
+}
+
+#[test]
+fn what_is_not_one_yaml_document_is_refused_in_words() {
+    refused(b"", "tidegate.yaml:1:1: nothing is configured; start with `models:` and one model");
+    refused(
+        b"# only this\n",
+        "tidegate.yaml:1:1: nothing is configured; start with `models:` and one model",
+    );
+    refused(b"state: x\nmodels: \xff", "tidegate.yaml:2:9: not UTF-8 text; save the file as UTF-8");
+    refused(
+        b"models: []\n---\nmodels: []\n",
+        "tidegate.yaml:2:1: a second document begins here; keep one document in the file",
+    );
+    refused(
+        b"state: !env HOME\n",
+        "tidegate.yaml:1:8: tags such as `!word` mean nothing here; remove it",
+    );
+    refused(
+        b"? [a]\n: b\n",
+        "tidegate.yaml:1:3: a key must be a word; check the indentation and the brackets",
+    );
+    refused(b"- models\n", "tidegate.yaml:1:1: expected a mapping (`key: value`), found a list");
+    refused(
+        b"models: &a [*a]\n",
+        "tidegate.yaml:1:13: this alias refers to something that contains it; write the value out",
+    );
+    let told = parse(b"models: [\n").unwrap_err().to_string();
+    assert!(told.starts_with("tidegate.yaml:2:1: not YAML: "), "{told}");
+    let told = parse(b"models: *nobody\n").unwrap_err().to_string();
+    assert!(told.starts_with("tidegate.yaml:1:9: not YAML: "), "{told}");
+}
+
+#[test]
+fn aliases_are_shared_and_merge_keys_explained() {
+    let text = changed("contract: ./contract.json", "contract: &p ./profile")
+        .replace("profile: ./profile ", "profile: ./q ")
+        .replace("state: ./state", "state: ./s");
+    assert!(parse(text.as_bytes()).is_ok());
+    let text = text.replace("otlp_endpoint: \"http://127.0.0.1:4317\"", "<<: {a: b}");
+    let told = parse(text.as_bytes()).unwrap_err().to_string();
+    assert_eq!(
+        told,
+        "tidegate.yaml:4:13: telemetry.<<: `<<` merges nothing here; write the keys out"
+    );
+    let versions = "  - {name: v1, cluster: a, role: primary}\n";
+    let two = format!(
+        "models:\n- {{name: a, protocol: oip, route: {{name: a}}, profile: p, versions: &v [\n{}]}}\n\
+         - {{name: b, protocol: oip, route: {{name: b}}, profile: p, versions: *v}}\n",
+        versions.replace("- ", "")
+    );
+    let config = parse(two.as_bytes()).unwrap();
+    assert_eq!(config.models[0].versions, config.models[1].versions);
+}
+
+#[test]
+fn depth_size_and_aliases_are_bounded() {
+    let deep = format!("models: {}", "[".repeat(100));
+    refused(
+        deep.as_bytes(),
+        "tidegate.yaml:1:24: nested more than 16 deep, where nothing is expected; check the brackets",
+    );
+
+    let deeper = format!("models: {}", "[".repeat(100_000));
+    let told = parse(deeper.as_bytes()).unwrap_err().to_string();
+    assert!(told.contains("not YAML: recursion limit exceeded"), "{told}");
+
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for i in 1..12 {
+        let uses = format!("*a{}, ", i - 1).repeat(10);
+        writeln!(bomb, "a{i}: &a{i} [{uses}]").unwrap();
+    }
+    let told = parse(bomb.as_bytes()).unwrap_err().to_string();
+    assert!(told.contains("more than 100000 values once aliases are expanded"), "{told}");
+
+    let mut tower = "a0: &a0 [x]\n".to_owned();
+    for i in 1..40 {
+        writeln!(tower, "a{i}: &a{i} [*a{}]", i - 1).unwrap();
+    }
+    let told = parse(tower.as_bytes()).unwrap_err().to_string();
+    assert!(told.contains("nested more than 16 deep"), "{told}");
+
+    let large = vec![b'#'; MAX_FILE_BYTES as usize + 1];
+    assert!(matches!(parse(&large), Err(ConfigError::TooLarge { .. })));
+}
+
+#[test]
+fn a_flood_of_mistakes_is_cut_to_a_hundred_lines_of_bounded_length() {
+    let flood: String = (0..1000).fold(String::new(), |mut text, i| {
+        writeln!(text, "\"\\n{}{i}\": 1", "x".repeat(200)).unwrap();
+        text
+    });
+    let told = parse(flood.as_bytes()).unwrap_err().to_string();
+    assert_eq!(told.lines().count(), 100);
+    assert!(told.lines().all(|line| line.len() < 300), "{told}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let missing = fixture("nowhere.yaml");
+    let told = Config::read(&missing).unwrap_err().to_string();
+    assert!(told.contains("nowhere.yaml: cannot be read: "), "{told}");
+    assert!(told.contains("name another file with -c"), "{told}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(1912),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn any_text_has_an_answer(text in "[\\[\\]{}:,&*!?|>'\"# \nab0-9~<-]{0,120}") {
+        let _ = parse(text.as_bytes());
+    }
+
+    /// A file with one stretch of it taken out or overwritten is read or refused, never a panic,
+    /// and what is read keeps the promises that others rely on.
+    #[test]
+    fn a_garbled_file_is_refused_or_keeps_its_promises(
+        start in 0usize..1700,
+        length in 0usize..40,
+        put in "[a-z0-9:{},\\[\\] \n-]{0,8}",
+    ) {
+        let mut text = fs::read(fixture("full.yaml")).unwrap();
+        let start = start.min(text.len());
+        let end = (start + length).min(text.len());
+        text.splice(start..end, put.bytes());
+        if let Ok(config) = parse(&text) {
+            for model in &config.models {
+                prop_assert_eq!(model.primary().role, Role::Primary);
+                prop_assert!(model.window.hop > Duration::ZERO);
+                prop_assert!(model.window.length.as_nanos().is_multiple_of(model.window.hop.as_nanos()));
+                for rule in &model.policy {
+                    prop_assert!(rule.expires > Duration::ZERO);
+                    if let Action::Divert { to } = &rule.then {
+                        prop_assert_eq!(model.version(to).map(|to| to.role), Some(Role::Fallback));
+                    }
+                }
+            }
+        }
+    }
+}
