@@ -18,6 +18,12 @@ pub enum Fault {
     /// Not JSON, or not of the form asked for.
     #[error("{0}")]
     Unreadable(String),
+    /// A key that does not exist here.
+    #[error("is not a key here; known are {0}")]
+    UnknownKey(&'static str),
+    /// A key that must be there.
+    #[error("is missing")]
+    Missing,
     /// A name that must not be empty.
     #[error("is empty; give it a name")]
     Empty,
@@ -27,6 +33,14 @@ pub enum Fault {
         /// Its length in bytes.
         length: usize,
         /// The bound in bytes.
+        most: usize,
+    },
+    /// More of something than can be.
+    #[error("has {count} entries; at most {most} are possible")]
+    TooMany {
+        /// How many there are.
+        count: usize,
+        /// The bound.
         most: usize,
     },
     /// A name or value that stands twice in one list.
