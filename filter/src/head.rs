@@ -1,0 +1,146 @@
+//! Heads: what the filter keeps of the headers of a request and of a response. Texts that a
+//! stranger can choose are cut at a bound, and bytes that are not text do no harm. It does not
+//! know what follows from them.
+
+/// Bytes kept of a header's value, where the filter passes it on to the collector.
+const MAX_VALUE_BYTES: usize = 256;
+/// Names of the client's own `x-tidegate-` headers that are taken out, at most.
+const MAX_FORGED: usize = 16;
+/// The headers that only the filter may set.
+pub const OWN_PREFIX: &[u8] = b"x-tidegate-";
+
+/// The headers of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RequestHead {
+    /// `:method`.
+    pub method: String,
+    /// `:path`, with its query.
+    pub path: String,
+    /// `x-request-id`; empty where there is none.
+    pub request_id: String,
+    /// `traceparent`; empty where there is none.
+    pub traceparent: String,
+    /// `content-type`.
+    pub content_type: String,
+    /// `content-encoding`; empty for identity.
+    pub content_encoding: String,
+    /// `content-length`, where it is a number.
+    pub content_length: Option<u64>,
+    /// Whether tensors follow the JSON as raw bytes (Open Inference Protocol's binary extension).
+    pub binary_tail: bool,
+    /// Names of headers that only the filter may set, and the client did.
+    pub forged: Vec<String>,
+}
+
+/// The headers of a response.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResponseHead {
+    /// `:status`, 0 where there is none.
+    pub status: u32,
+    /// `content-type`.
+    pub content_type: String,
+    /// `content-encoding`; empty for identity.
+    pub content_encoding: String,
+}
+
+impl RequestHead {
+    /// Picks what matters from a request's headers.
+    pub fn read<'a>(pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+        let mut head = Self::default();
+        for (name, value) in pairs {
+            match name {
+                b":method" => head.method = text(value),
+                // Not cut: a long query must not hide an inference request from the contract.
+                b":path" => head.path = String::from_utf8_lossy(value).into_owned(),
+                b"x-request-id" => head.request_id = text(value),
+                b"traceparent" => head.traceparent = text(value),
+                b"content-type" => head.content_type = text(value),
+                b"content-encoding" => head.content_encoding = encoding(value),
+                b"content-length" => head.content_length = number(value),
+                b"inference-header-content-length" => head.binary_tail = true,
+                name if name.starts_with(OWN_PREFIX) && head.forged.len() < MAX_FORGED => {
+                    head.forged.push(String::from_utf8_lossy(name).into_owned());
+                }
+                _ => {}
+            }
+        }
+        head
+    }
+}
+
+impl ResponseHead {
+    /// Picks what matters from a response's headers.
+    pub fn read<'a>(pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+        let mut head = Self::default();
+        for (name, value) in pairs {
+            match name {
+                b":status" => head.status = number(value).unwrap_or(0),
+                b"content-type" => head.content_type = text(value),
+                b"content-encoding" => head.content_encoding = encoding(value),
+                _ => {}
+            }
+        }
+        head
+    }
+}
+
+fn text(value: &[u8]) -> String {
+    let cut = value.get(..MAX_VALUE_BYTES).unwrap_or(value);
+    String::from_utf8_lossy(cut).into_owned()
+}
+
+fn encoding(value: &[u8]) -> String {
+    if value.trim_ascii().eq_ignore_ascii_case(b"identity") { String::new() } else { text(value) }
+}
+
+fn number<N: std::str::FromStr>(value: &[u8]) -> Option<N> {
+    std::str::from_utf8(value).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &[u8])]) -> RequestHead {
+        RequestHead::read(pairs.iter().map(|(name, value)| (name.as_bytes(), *value)))
+    }
+
+    #[test]
+    fn what_matters_is_picked() {
+        let head = read(&[
+            (":method", b"POST"),
+            (":path", b"/a?b=c"),
+            ("content-length", b"12"),
+            ("content-encoding", b" Identity"),
+            ("x-request-id", b"id-1"),
+            ("accept", b"*/*"),
+        ]);
+        assert_eq!(head, RequestHead {
+            method: "POST".into(),
+            path: "/a?b=c".into(),
+            request_id: "id-1".into(),
+            content_length: Some(12),
+            ..RequestHead::default()
+        });
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_do_no_harm() {
+        let head = read(&[("x-request-id", &[0xff, b'a']), ("content-length", &[0xff])]);
+        assert_eq!(head.request_id, "\u{fffd}a");
+        assert_eq!(head.content_length, None);
+    }
+
+    #[test]
+    fn long_values_are_cut_but_not_the_path() {
+        let long = vec![b'a'; 10_000];
+        let head = read(&[("traceparent", &long), (":path", &long)]);
+        assert_eq!((head.traceparent.len(), head.path.len()), (MAX_VALUE_BYTES, 10_000));
+    }
+
+    #[test]
+    fn headers_that_are_ours_alone_are_named() {
+        let head = read(&[("x-tidegate-violations", b"none"), ("x-tide", b"")]);
+        assert_eq!(head.forged, ["x-tidegate-violations"]);
+    }
+}

@@ -1,0 +1,353 @@
+//! The shell: carries out in the host what the core asks for, and holds what one VM holds. It
+//! decides nothing about traffic, and where something fails, traffic passes.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::exchange::{Effect, End};
+use crate::head::{RequestHead, ResponseHead};
+use crate::host::{self, Action, Body, Level, Map};
+use crate::log_budget::LogBudget;
+use crate::pairs;
+use crate::table::Table;
+use crate::tag;
+use crate::worker::{Held, METERS, Worker};
+
+const TICK: Duration = Duration::from_millis(100);
+/// Bytes of a body read at once. A VM never gives memory back, so a large chunk is read in pieces.
+const PIECE_BYTES: usize = 256 << 10;
+/// Bytes of a configuration; Envoy's own messages are far smaller.
+const MAX_CONFIGURATION_BYTES: usize = 16 << 20;
+const SERVICE: &str = "tidegate.intake.v1.Intake";
+const METHOD: &str = "Ship";
+
+thread_local! {
+    // A VM has one thread. Where the host called back in the middle of a call, which Envoy does
+    // not, the inner call would find this borrowed and let its traffic pass.
+    static SHELL: RefCell<Shell> = RefCell::new(Shell::new());
+}
+
+struct Shell {
+    worker: Worker,
+    roots: BTreeMap<u32, Arc<Table>>,
+    streams: BTreeMap<u32, Stream>,
+    /// The root whose configuration is the newest: it alone ships.
+    newest: u32,
+    /// Roots that may go once nothing of theirs is in flight, by token.
+    flights: BTreeMap<u32, u32>,
+    leaving: BTreeSet<u32>,
+    meters: Vec<u32>,
+    read: [u64; METERS.len()],
+    log: LogBudget,
+}
+
+struct Stream {
+    /// The configuration that was in force when the stream began.
+    table: Arc<Table>,
+    held: Option<Held>,
+}
+
+fn with<T>(otherwise: T, work: impl FnOnce(&mut Shell) -> T) -> T {
+    SHELL.with(|shell| match shell.try_borrow_mut() {
+        Ok(mut shell) => work(&mut shell),
+        Err(_) => otherwise,
+    })
+}
+
+pub fn root_created(root: u32) {
+    with((), |shell| {
+        shell.roots.insert(root, Arc::default());
+    });
+}
+
+pub fn stream_created(context: u32, root: u32) {
+    with((), |shell| {
+        let table = shell.roots.get(&root).cloned().unwrap_or_default();
+        shell.streams.insert(context, Stream { table, held: None });
+    });
+}
+
+pub fn configure(root: u32, length: usize) -> bool {
+    with(false, |shell| shell.configure(root, length))
+}
+
+pub fn tick(root: u32) {
+    with((), |shell| shell.tick(root));
+}
+
+pub fn request_headers(context: u32, ended: bool) -> Action {
+    with(Action::Continue, |shell| {
+        let effect = shell.request_headers(context, ended).unwrap_or(Effect::Pass);
+        shell.carry_out(effect)
+    })
+}
+
+pub fn request_body(context: u32, length: usize, ended: bool) -> Action {
+    with(Action::Continue, |shell| {
+        let effect = shell.request_body(context, length, ended).unwrap_or(Effect::Pass);
+        shell.carry_out(effect)
+    })
+}
+
+pub fn response_headers(context: u32, ended: bool) {
+    with((), |shell| {
+        shell.response_headers(context, ended);
+    });
+}
+
+pub fn response_body(context: u32, length: usize, ended: bool) {
+    with((), |shell| {
+        shell.response_body(context, length, ended);
+    });
+}
+
+pub fn ended(context: u32) {
+    with((), |shell| shell.end(context));
+}
+
+pub fn may_go(context: u32) -> bool {
+    with(true, |shell| shell.may_go(context))
+}
+
+pub fn deleted(context: u32) {
+    with((), |shell| {
+        shell.end(context);
+        shell.streams.remove(&context);
+        shell.roots.remove(&context);
+        shell.leaving.remove(&context);
+    });
+}
+
+pub fn landed(root: u32, token: u32, delivered: bool) {
+    with((), |shell| shell.landed(root, token, delivered));
+}
+
+impl Shell {
+    fn new() -> Self {
+        let mut random = RandomState::new().build_hasher();
+        random.write_u64(host::now_nanos());
+        Self {
+            worker: Worker::new(random.finish()),
+            roots: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            newest: 0,
+            flights: BTreeMap::new(),
+            leaving: BTreeSet::new(),
+            meters: METERS.iter().filter_map(|name| host::counter(name).ok()).collect(),
+            read: [0; METERS.len()],
+            log: LogBudget::default(),
+        }
+    }
+
+    fn configure(&mut self, root: u32, length: usize) -> bool {
+        if length > MAX_CONFIGURATION_BYTES {
+            host::log(Level::Error, &format!("tidegate: configuration of {length} bytes refused"));
+            return false;
+        }
+        let json = if length == 0 { Ok(Vec::new()) } else { host::body(Body::Configuration, 0, length) };
+        let Ok(json) = json else {
+            host::log(Level::Error, "tidegate: the host did not hand over the configuration");
+            return false;
+        };
+        match Table::parse(&json) {
+            Ok(table) => {
+                let node = host::property(&["node", "id"]).unwrap_or_default();
+                let node = String::from_utf8_lossy(&node).into_owned();
+                self.worker.configure(node, table.collector.as_ref());
+                self.roots.insert(root, Arc::new(table));
+                self.newest = root;
+                host::tick_every(TICK).is_ok()
+            }
+            Err(mistakes) => {
+                for mistake in mistakes {
+                    host::log(Level::Error, &format!("tidegate: configuration refused: {mistake}"));
+                }
+                false
+            }
+        }
+    }
+
+    fn request_headers(&mut self, context: u32, ended: bool) -> Option<Effect> {
+        let stream = self.streams.get_mut(&context)?;
+        if stream.table.is_empty() {
+            return None;
+        }
+        let headers = host::headers(Map::RequestHeaders).ok()?;
+        let head = RequestHead::read(pairs::read(&headers));
+        let route = if stream.table.asks_route_name() {
+            host::property(&["xds", "route_name"]).ok()
+        } else {
+            None
+        };
+        let served = stream.table.find(&head.path, route.as_deref())?;
+        for name in &head.forged {
+            // One that cannot be removed does not decide anything here.
+            let _ = host::remove_header(Map::RequestHeaders, name);
+        }
+        if !served.is_inference(&head) {
+            return None;
+        }
+        let now = host::now_nanos();
+        let (held, effect) = self.worker.begin(&stream.table, served, head, ended, now);
+        stream.held = Some(held);
+        Some(effect)
+    }
+
+    fn request_body(&mut self, context: u32, length: usize, ended: bool) -> Option<Effect> {
+        let exchange = &mut self.streams.get_mut(&context)?.held.as_mut()?.exchange;
+        let mut at = 0;
+        while at < length {
+            let piece = if exchange.reads_request() {
+                host::body(Body::Request, at, length.saturating_sub(at).min(PIECE_BYTES))
+            } else {
+                Ok(Vec::new())
+            };
+            match piece {
+                Ok(piece) if !piece.is_empty() => {
+                    exchange.feed_request(&piece);
+                    at = at.saturating_add(piece.len());
+                }
+                _ => {
+                    exchange.skip_request(length.saturating_sub(at));
+                    at = length;
+                }
+            }
+        }
+        Some(exchange.request_chunk_end(ended))
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Action {
+        match effect {
+            Effect::Pass => Action::Continue,
+            Effect::Stop => Action::Pause,
+            Effect::Answer(answer) => {
+                let headers: Vec<_> =
+                    answer.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                match host::answer(answer.status, "tidegate", &headers, &answer.body) {
+                    Ok(()) => Action::Pause,
+                    Err(host::Refused(status)) => {
+                        self.say(Level::Warn, &format!("no local answer: status {status}"));
+                        Action::Continue
+                    }
+                }
+            }
+        }
+    }
+
+    fn response_headers(&mut self, context: u32, ended: bool) -> Option<()> {
+        let exchange = &mut self.streams.get_mut(&context)?.held.as_mut()?.exchange;
+        let headers = host::headers(Map::ResponseHeaders).ok()?;
+        let head = ResponseHead::read(pairs::read(&headers));
+        if let Some(tag) = exchange.response_head(head, ended) {
+            host::add_header(Map::ResponseHeaders, tag::HEADER, &tag).ok()?;
+        }
+        Some(())
+    }
+
+    fn response_body(&mut self, context: u32, length: usize, ended: bool) -> Option<()> {
+        let exchange = &mut self.streams.get_mut(&context)?.held.as_mut()?.exchange;
+        let mut at = 0;
+        while at < length {
+            let piece = if exchange.reads_response() {
+                host::body(Body::Response, at, length.saturating_sub(at).min(PIECE_BYTES))
+            } else {
+                Ok(Vec::new())
+            };
+            match piece {
+                Ok(piece) if !piece.is_empty() => {
+                    exchange.feed_response(&piece);
+                    at = at.saturating_add(piece.len());
+                }
+                _ => {
+                    exchange.skip_response(length.saturating_sub(at));
+                    at = length;
+                }
+            }
+        }
+        exchange.response_chunk_end(ended);
+        Some(())
+    }
+
+    fn end(&mut self, context: u32) {
+        let Some(held) = self.streams.get_mut(&context).and_then(|stream| stream.held.take())
+        else {
+            return;
+        };
+        let details = host::property(&["response", "code_details"]).unwrap_or_default();
+        let cluster = host::property(&["xds", "cluster_name"]).ok();
+        self.worker.end(
+            held,
+            &End {
+                now_nanos: host::now_nanos(),
+                from_upstream: details == b"via_upstream",
+                cluster: cluster.as_deref(),
+            },
+        );
+    }
+
+    fn tick(&mut self, root: u32) {
+        self.read_meters();
+        if root != self.newest {
+            return;
+        }
+        let Some(table) = self.roots.get(&root).cloned() else { return };
+        let Some(collector) = &table.collector else { return };
+        let now = host::now_nanos();
+        while let Some(batch) = self.worker.next_batch(collector, now) {
+            let timeout = collector.timeout_milliseconds;
+            match host::grpc_call(&collector.cluster, SERVICE, METHOD, &batch.message, timeout) {
+                Ok(token) => {
+                    self.flights.insert(token, root);
+                    self.worker.sent(token, batch, collector, now);
+                }
+                Err(host::Refused(status)) => {
+                    self.worker.not_sent(batch);
+                    let cluster = &collector.cluster;
+                    self.say(Level::Warn, &format!("no call to {cluster}: status {status}"));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn landed(&mut self, root: u32, token: u32, delivered: bool) {
+        self.flights.remove(&token);
+        self.worker.landed(token, delivered);
+        if !delivered {
+            self.say(Level::Warn, "a batch of samples was lost: the collector did not take it");
+        }
+        if self.leaving.contains(&root) && !self.flights.values().any(|owner| *owner == root) {
+            self.leaving.remove(&root);
+            host::finished();
+        }
+    }
+
+    /// A root waits for its batches, because the host drops the calls of a root that went.
+    fn may_go(&mut self, context: u32) -> bool {
+        let waits = self.roots.contains_key(&context)
+            && self.flights.values().any(|owner| *owner == context);
+        if waits {
+            self.leaving.insert(context);
+        }
+        !waits
+    }
+
+    fn read_meters(&mut self) {
+        let now = self.worker.meters();
+        for ((id, before), now) in self.meters.iter().zip(&self.read).zip(&now) {
+            if now > before {
+                host::count(*id, now.saturating_sub(*before));
+            }
+        }
+        self.read = now;
+    }
+
+    fn say(&mut self, level: Level, text: &str) {
+        if self.log.spend(host::now_nanos()) {
+            host::log(level, &format!("tidegate: {text}"));
+        }
+    }
+}

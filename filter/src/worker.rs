@@ -1,0 +1,220 @@
+//! A worker: what one Wasm VM holds beyond a single exchange and a single configuration. Samples
+//! that wait, counts, and batches in flight, all bounded. It does not know how a batch is sent.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidegate_contract::plugin::Collector;
+
+use crate::batch::Batch;
+use crate::buffer::{Buffer, Waiting};
+use crate::exchange::{Effect, End, Exchange, Keeping};
+use crate::head::RequestHead;
+use crate::sampling;
+use crate::table::{Served, Table};
+use crate::tally::{Counts, Key, Tallies};
+
+/// Bytes that the bodies of exchanges under way may take; past it exchanges are not kept.
+const MAX_CAPTURED_BYTES: usize = 32 << 20;
+/// Tallies alone are shipped no more often than this.
+const TALLY_INTERVAL_NANOS: u64 = 1_000_000_000;
+/// How long after its timeout a batch without an answer is given up.
+const GRACE_NANOS: u64 = 5_000_000_000;
+
+/// The counters that operators see, by name and in this order.
+pub const METERS: [&str; 10] = [
+    "tidegate_filter_exchanges_total",
+    "tidegate_filter_sampled_total",
+    "tidegate_filter_dropped_total",
+    "tidegate_filter_violating_total",
+    "tidegate_filter_refused_total",
+    "tidegate_filter_blocked_total",
+    "tidegate_filter_unreadable_total",
+    "tidegate_filter_failed_total",
+    "tidegate_filter_response_violating_total",
+    "tidegate_filter_batches_lost_total",
+];
+
+/// What outlives exchanges and configurations.
+#[derive(Debug)]
+pub struct Worker {
+    id: u64,
+    node: String,
+    begun: u64,
+    captured_bytes: usize,
+    buffer: Buffer,
+    tallies: Tallies,
+    tallies_packed_nanos: u64,
+    flights: BTreeMap<u32, Flight>,
+    batches_lost: u64,
+    responses_violating: u64,
+}
+
+/// A batch under way.
+#[derive(Debug)]
+struct Flight {
+    aboard: BTreeMap<Key, u64>,
+    given_up_nanos: u64,
+}
+
+/// An exchange and what the worker set aside for it.
+#[derive(Debug)]
+pub struct Held {
+    /// The exchange.
+    pub exchange: Exchange,
+    reserved_bytes: usize,
+}
+
+impl Worker {
+    /// A worker with nothing in hand. The id is random for each VM.
+    pub fn new(id: u64) -> Self {
+        Self {
+            id,
+            node: String::new(),
+            begun: 0,
+            captured_bytes: 0,
+            buffer: Buffer::new(0),
+            tallies: Tallies::default(),
+            tallies_packed_nanos: 0,
+            flights: BTreeMap::new(),
+            batches_lost: 0,
+            responses_violating: 0,
+        }
+    }
+
+    /// Takes the bounds of a new configuration. Nothing in hand is lost.
+    pub fn configure(&mut self, node: String, collector: Option<&Collector>) {
+        self.node = node;
+        self.buffer.set_bound(collector.map_or(0, |c| size(c.max_buffer_bytes)));
+    }
+
+    /// Begins an exchange with a model.
+    pub fn begin(
+        &mut self,
+        table: &Table,
+        served: &Arc<Served>,
+        mut head: RequestHead,
+        ended: bool,
+        now_nanos: u64,
+    ) -> (Held, Effect) {
+        self.begun = self.begun.wrapping_add(1);
+        if head.request_id.is_empty() {
+            head.request_id = format!("{:016x}-{}", self.id, self.begun);
+        }
+        let sampled = table.collector.is_some()
+            && sampling::keeps(head.request_id.as_bytes(), served.sample_rate);
+        let (keeping, reserved_bytes) =
+            if sampled { self.reserve(served, &head) } else { (Keeping::No, 0) };
+        let (exchange, effect) = Exchange::begin(served, head, ended, keeping, now_nanos);
+        (Held { exchange, reserved_bytes }, effect)
+    }
+
+    fn reserve(&mut self, served: &Served, head: &RequestHead) -> (Keeping, usize) {
+        let most = served.max_capture_bytes;
+        let declared = head.content_length.and_then(|length| usize::try_from(length).ok());
+        let wanted = most.saturating_add(declared.map_or(most, |length| length.min(most)));
+        let held = self.captured_bytes.saturating_add(wanted);
+        if held > MAX_CAPTURED_BYTES {
+            return (Keeping::Crowded, 0);
+        }
+        self.captured_bytes = held;
+        (Keeping::Yes, wanted)
+    }
+
+    /// Ends an exchange: counts it, and keeps its sample for the next batch.
+    pub fn end(&mut self, held: Held, end: &End<'_>) {
+        self.captured_bytes = self.captured_bytes.saturating_sub(held.reserved_bytes);
+        let remains = held.exchange.end(end);
+        self.tallies.add(&remains.key, &remains.counts);
+        let violating = u64::from(remains.response_violating);
+        self.responses_violating = self.responses_violating.saturating_add(violating);
+        if let Some(sample) = remains.sample {
+            for key in self.buffer.push(Waiting { key: remains.key, sample }) {
+                self.drop_samples(&key, 1);
+            }
+        }
+    }
+
+    /// The next batch that should be sent now; `None` when there is none, or too many are under
+    /// way. What comes of it is told with [`Worker::sent`] or [`Worker::not_sent`].
+    pub fn next_batch(&mut self, collector: &Collector, now_nanos: u64) -> Option<Batch> {
+        self.give_up(now_nanos);
+        if self.flights.len() >= size(collector.max_batches_in_flight) {
+            return None;
+        }
+        let tallies_due = self.tallies.changed()
+            && now_nanos.saturating_sub(self.tallies_packed_nanos) >= TALLY_INTERVAL_NANOS;
+        if self.buffer.is_empty() && !tallies_due {
+            return None;
+        }
+        let samples = self.buffer.take(size(collector.max_batch_bytes));
+        self.tallies.shipped();
+        self.tallies_packed_nanos = now_nanos;
+        Some(Batch::pack(&self.node, self.id, samples, &self.tallies))
+    }
+
+    /// A batch is under way under this token.
+    pub fn sent(&mut self, token: u32, batch: Batch, collector: &Collector, now_nanos: u64) {
+        let timeout = u64::from(collector.timeout_milliseconds).saturating_mul(1_000_000);
+        let given_up_nanos = now_nanos.saturating_add(timeout).saturating_add(GRACE_NANOS);
+        let flight = Flight { aboard: batch.aboard, given_up_nanos };
+        if let Some(forgotten) = self.flights.insert(token, flight) {
+            self.lose(forgotten.aboard);
+        }
+    }
+
+    /// A batch could not even be sent.
+    pub fn not_sent(&mut self, batch: Batch) {
+        self.lose(batch.aboard);
+    }
+
+    /// A batch was answered. Tokens that nobody knows are ignored.
+    pub fn landed(&mut self, token: u32, delivered: bool) {
+        if let Some(flight) = self.flights.remove(&token)
+            && !delivered
+        {
+            self.lose(flight.aboard);
+        }
+    }
+
+    fn give_up(&mut self, now_nanos: u64) {
+        while let Some(token) =
+            self.flights.iter().find(|(_, f)| f.given_up_nanos <= now_nanos).map(|(token, _)| *token)
+        {
+            self.landed(token, false);
+        }
+    }
+
+    fn lose(&mut self, aboard: BTreeMap<Key, u64>) {
+        self.batches_lost = self.batches_lost.saturating_add(1);
+        self.tallies.not_delivered();
+        for (key, samples) in aboard {
+            self.drop_samples(&key, samples);
+        }
+    }
+
+    fn drop_samples(&mut self, key: &Key, dropped: u64) {
+        self.tallies.add(key, &Counts { dropped, ..Counts::default() });
+    }
+
+    /// The readings of [`METERS`].
+    pub fn meters(&self) -> [u64; METERS.len()] {
+        let total = self.tallies.total();
+        [
+            total.exchanges,
+            total.sampled,
+            total.dropped,
+            total.violating,
+            total.refused,
+            total.blocked,
+            total.unreadable,
+            total.failed,
+            self.responses_violating,
+            self.batches_lost,
+        ]
+    }
+}
+
+fn size(bytes: u32) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
