@@ -1,1 +1,21 @@
-//! Placeholder.
+//! The judgement: from a reference and a window of rows to findings. Pure arithmetic.
+//!
+//! Here live the sketches that remember a column, the tests of hypotheses that compare two of
+//! them, and the rules that turn statistics into verdicts. Deliberately absent: a clock, files,
+//! the network, threads and unseeded randomness (`clippy.toml` beside this crate bans them).
+//! The caller decides when a pane begins, which panes make a window and what a verdict leads to.
+//!
+//! The way of a value: [`window::Pane::observe`] → [`window::Window::of`] → [`judge::judge`] →
+//! [`finding::Finding`].
+
+pub mod chi2;
+pub mod correction;
+pub mod finding;
+mod gamma;
+pub mod judge;
+pub mod ks;
+pub mod proportion;
+pub mod quantile;
+pub mod reference;
+pub mod summary;
+pub mod window;

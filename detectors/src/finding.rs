@@ -1,0 +1,94 @@
+//! What a detector found in a window: the evidence a decision is made of, as people and programs read it.
+//!
+//! It does not know how a finding came about, nor what a policy will make of it.
+
+use serde::{Deserialize, Serialize};
+
+/// What a finding concludes, from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Enough evidence, and no effect that matters.
+    Healthy,
+    /// Too little evidence to say.
+    Inconclusive,
+    /// An effect that matters, with evidence for this look alone.
+    Warning,
+    /// An effect that matters, with evidence that holds at every look.
+    Alarm,
+}
+
+/// What kind of trouble a finding is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Values are distributed otherwise than in the reference.
+    DataDrift,
+    /// Exchanges break the contract.
+    DataFormatDrift,
+    /// Values are missing more, or less, often than in the reference.
+    Completeness,
+}
+
+/// Which test was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Detector {
+    /// [`crate::ks`] on a column of numbers.
+    KolmogorovSmirnov,
+    /// [`crate::chi2`] on a column of categories.
+    ChiSquared,
+    /// [`crate::proportion`] on missing values.
+    NullRate,
+    /// [`crate::proportion`] on contract violations.
+    ViolationRate,
+}
+
+/// Which way the window moved away from the reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// The window's values, or its rate, are higher.
+    Higher,
+    /// The window's values, or its rate, are lower.
+    Lower,
+}
+
+/// One detector's judgement of one window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The test that was made.
+    pub detector: Detector,
+    /// The kind of trouble it looks for.
+    pub kind: Kind,
+    /// The feature; `None` where the whole exchange is judged.
+    pub feature: Option<String>,
+    /// The conclusion.
+    pub verdict: Verdict,
+    /// The test's statistic: D, χ², or the difference of rates.
+    pub statistic: f64,
+    /// How large the change is, 0 to 1: D, total variation distance, or |difference of rates|.
+    pub effect: f64,
+    /// The effect from which on a change matters.
+    pub min_effect: f64,
+    /// Probability of a statistic at least as extreme without any change.
+    pub p_value: f64,
+    /// The same, corrected for all tests of the window (Holm).
+    pub adjusted_p_value: f64,
+    /// The level that `adjusted_p_value` must reach for an alarm.
+    pub alpha: f64,
+    /// The smallest effect this window could have shown at `alpha`, 0 to 1.
+    pub detectable: f64,
+    /// Observations of the window that the test used (rows, or exchanges).
+    pub rows: u64,
+    /// Observations of the reference that the test used.
+    pub reference_rows: u64,
+    /// The share of exchanges whose sample was received, 0 to 1; `None` when none was seen.
+    pub coverage: Option<f64>,
+    /// Which way the window moved; `None` where there is no order, or no movement.
+    pub direction: Option<Direction>,
+    /// The reference, in a few words.
+    pub was: String,
+    /// The window, in the same words.
+    pub now: String,
+}

@@ -1,0 +1,488 @@
+//! A sketch of a distribution that certifies its own error.
+//!
+//! It does not know what the numbers mean, nor which test will read them.
+//!
+//! It keeps *knots*: some of the values, each with bounds on how many values lie strictly
+//! below it and how many at or below it. So the empirical distribution function at any x is
+//! an interval that is known to hold, ties and atoms included. The idea of carrying minimal
+//! and maximal ranks is Greenwald & Khanna's ("Space-efficient online computation of quantile
+//! summaries", SIGMOD 2001; merging: "Power-conserving computation of order-statistics over
+//! sensor networks", PODS 2004). Theirs fixes the error and lets the size grow; this one fixes
+//! the size, drops the knots that widen the widest interval least, and reports the error.
+//!
+//! While there are at most `capacity` distinct values every count is exact.
+
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// Knots kept by [`QuantileSketch::default`].
+pub const DEFAULT_CAPACITY: usize = 1_000;
+
+/// Values buffered before they are folded in, per knot: fewer folds mean less error.
+const BUFFER_PER_KNOT: usize = 2;
+
+/// Counts of values strictly below a value, and at or below it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Ranks {
+    pub(crate) lt_min: u64,
+    pub(crate) lt_max: u64,
+    pub(crate) le_min: u64,
+    pub(crate) le_max: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(from = "(f64, u64, u64, u64, u64)", into = "(f64, u64, u64, u64, u64)")]
+pub(crate) struct Knot {
+    pub(crate) value: f64,
+    pub(crate) ranks: Ranks,
+}
+
+impl From<(f64, u64, u64, u64, u64)> for Knot {
+    fn from((value, lt_min, lt_max, le_min, le_max): (f64, u64, u64, u64, u64)) -> Self {
+        Knot { value, ranks: Ranks { lt_min, lt_max, le_min, le_max } }
+    }
+}
+
+impl From<Knot> for (f64, u64, u64, u64, u64) {
+    fn from(Knot { value, ranks: r }: Knot) -> Self {
+        (value, r.lt_min, r.lt_max, r.le_min, r.le_max)
+    }
+}
+
+/// Mergeable sketch of finite numbers, of bounded size and certified error.
+///
+/// Its JSON is `{"capacity", "count", "knots": [[value, lt_min, lt_max, le_min, le_max], …]}`.
+/// Read it with a parser that rounds correctly (serde_json's `float_roundtrip`): a knot that
+/// moved by one bit is another value, and an atom there would look like drift.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Stored", try_from = "Stored")]
+pub struct QuantileSketch {
+    capacity: usize,
+    /// Values in `knots`; those in `buffer` come on top.
+    settled: u64,
+    knots: Vec<Knot>,
+    buffer: Vec<f64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    capacity: usize,
+    count: u64,
+    knots: Vec<Knot>,
+}
+
+impl Default for QuantileSketch {
+    fn default() -> Self {
+        QuantileSketch::with_capacity(DEFAULT_CAPACITY)
+    }
+}
+
+impl QuantileSketch {
+    /// An empty sketch that keeps at most `capacity` knots (at least 8).
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        QuantileSketch { capacity: capacity.max(8), settled: 0, knots: vec![], buffer: vec![] }
+    }
+
+    /// Takes one value in; `false`, and nothing changes, where it is not finite.
+    pub fn insert(&mut self, value: f64) -> bool {
+        if !value.is_finite() {
+            return false;
+        }
+        // Negative zero equals zero, but sorts apart from it.
+        self.buffer.push(value + 0.0);
+        if self.buffer.len() >= self.capacity * BUFFER_PER_KNOT {
+            self.settle();
+        }
+        true
+    }
+
+    /// Adds everything that `other` saw. The capacity stays this one's.
+    pub fn merge(&mut self, other: &QuantileSketch) {
+        self.settle();
+        let (knots, count) = other.read();
+        self.knots = merged(&self.knots, self.settled, &knots, count);
+        self.settled += count;
+        prune(&mut self.knots, self.capacity);
+    }
+
+    /// Folds buffered values in, so that many reads that follow are cheap.
+    pub fn settle(&mut self) {
+        if self.buffer.is_empty() {
+            return;
+        }
+        let count = self.buffer.len() as u64;
+        let block = exact(&mut self.buffer);
+        self.knots = if self.knots.is_empty() {
+            block
+        } else {
+            merged(&self.knots, self.settled, &block, count)
+        };
+        self.settled += count;
+        self.buffer.clear();
+        prune(&mut self.knots, self.capacity);
+    }
+
+    /// Values so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.settled + self.buffer.len() as u64
+    }
+
+    /// The smallest value, exactly; `None` without values.
+    #[must_use]
+    pub fn min(&self) -> Option<f64> {
+        let settled = self.knots.first().map(|knot| knot.value);
+        self.buffer.iter().copied().chain(settled).reduce(f64::min)
+    }
+
+    /// The largest value, exactly; `None` without values.
+    #[must_use]
+    pub fn max(&self) -> Option<f64> {
+        let settled = self.knots.last().map(|knot| knot.value);
+        self.buffer.iter().copied().chain(settled).reduce(f64::max)
+    }
+
+    /// The share of values at or below `x`: an interval that holds the truth, 0 to 1.
+    ///
+    /// Without values, or where `x` is NaN, nothing is known: (0, 1).
+    #[must_use]
+    pub fn cdf(&self, x: f64) -> (f64, f64) {
+        let (knots, count) = self.read();
+        if count == 0 || x.is_nan() {
+            return (0.0, 1.0);
+        }
+        let after = knots.partition_point(|knot| knot.value < x);
+        let ranks = ranks_at(&knots, count, after, x);
+        (ranks.le_min as f64 / count as f64, ranks.le_max as f64 / count as f64)
+    }
+
+    /// The first kept value whose rank is at least `q` (0 to 1, clamped) of all: never falls
+    /// as `q` grows, and off by at most [`QuantileSketch::rank_error`]. `None` without
+    /// values, or where `q` is NaN.
+    #[must_use]
+    pub fn quantile(&self, q: f64) -> Option<f64> {
+        let (knots, count) = self.read();
+        if q.is_nan() {
+            return None;
+        }
+        // Twice the rank, since the middle of an interval may be a half.
+        let wanted = q.clamp(0.0, 1.0) * 2.0 * count as f64;
+        let found = knots.partition_point(|k| ((k.ranks.le_min + k.ranks.le_max) as f64) < wanted);
+        knots.get(found).or(knots.last()).map(|knot| knot.value)
+    }
+
+    /// The width of the widest interval that [`QuantileSketch::cdf`] can return, 0 to 1: no
+    /// count read from this sketch is further than that from the truth.
+    #[must_use]
+    pub fn rank_error(&self) -> f64 {
+        let (knots, count) = self.read();
+        let between = knots.windows(2).map(|pair| gap(&pair[0], &pair[1]));
+        let at = knots.iter().map(|knot| knot.ranks.le_max - knot.ranks.le_min);
+        between.chain(at).max().unwrap_or(0) as f64 / count.max(1) as f64
+    }
+
+    /// Knots in ascending order and the count of all values, buffered ones among them.
+    pub(crate) fn read(&self) -> (Cow<'_, [Knot]>, u64) {
+        if self.buffer.is_empty() {
+            return (Cow::Borrowed(&self.knots), self.settled);
+        }
+        let block = exact(&mut self.buffer.clone());
+        let buffered = self.buffer.len() as u64;
+        let all = merged(&self.knots, self.settled, &block, buffered);
+        (Cow::Owned(all), self.settled + buffered)
+    }
+}
+
+/// Values of unknown rank between two neighbouring knots.
+fn gap(left: &Knot, right: &Knot) -> u64 {
+    right.ranks.lt_max - left.ranks.le_min
+}
+
+/// What `knots` know at `x`, given the index `after` of the first knot not below `x`.
+pub(crate) fn ranks_at(knots: &[Knot], count: u64, after: usize, x: f64) -> Ranks {
+    match knots.get(after) {
+        Some(knot) if knot.value == x => knot.ranks,
+        next => {
+            let low = after.checked_sub(1).map_or(0, |before| knots[before].ranks.le_min);
+            let high = next.map_or(count, |knot| knot.ranks.lt_max);
+            Ranks { lt_min: low, lt_max: high, le_min: low, le_max: high }
+        }
+    }
+}
+
+/// Knots with exact ranks from a block of values, which it sorts.
+fn exact(values: &mut [f64]) -> Vec<Knot> {
+    values.sort_unstable_by(f64::total_cmp);
+    let mut below = 0;
+    values
+        .chunk_by(|a, b| a == b)
+        .map(|ties| {
+            let upto = below + ties.len() as u64;
+            let knot = Knot::from((ties[0], below, below, upto, upto));
+            below = upto;
+            knot
+        })
+        .collect()
+}
+
+/// Knots of the union: at each value of either side the intervals of both add up.
+fn merged(a: &[Knot], a_count: u64, b: &[Knot], b_count: u64) -> Vec<Knot> {
+    let mut union = Vec::with_capacity(a.len() + b.len());
+    let (mut i, mut j) = (0, 0);
+    while i < a.len() || j < b.len() {
+        let value = match (a.get(i), b.get(j)) {
+            (Some(left), Some(right)) => left.value.min(right.value),
+            (Some(only), None) | (None, Some(only)) => only.value,
+            (None, None) => break,
+        };
+        let (in_a, in_b) = (ranks_at(a, a_count, i, value), ranks_at(b, b_count, j, value));
+        union.push(Knot {
+            value,
+            ranks: Ranks {
+                lt_min: in_a.lt_min + in_b.lt_min,
+                lt_max: in_a.lt_max + in_b.lt_max,
+                le_min: in_a.le_min + in_b.le_min,
+                le_max: in_a.le_max + in_b.le_max,
+            },
+        });
+        i += usize::from(a.get(i).is_some_and(|knot| knot.value == value));
+        j += usize::from(b.get(j).is_some_and(|knot| knot.value == value));
+    }
+    union
+}
+
+/// Drops knots until at most `capacity` remain, so that the widest gap grows least.
+///
+/// For a tolerated gap the walk keeps the fewest knots: from each kept knot it leaps to the
+/// farthest one within the gap, which is best since ranks never fall. The smallest gap that
+/// fits the capacity is found by bisection. First and last stay; an atom heavier than the gap
+/// stays too, since no leap over it is short enough.
+fn prune(knots: &mut Vec<Knot>, capacity: usize) {
+    if knots.len() <= capacity {
+        return;
+    }
+    let kept = |tolerated: u64| {
+        let mut kept = vec![0];
+        let mut from = 0;
+        for next in 2..knots.len() {
+            if gap(&knots[from], &knots[next]) > tolerated {
+                from = next - 1;
+                kept.push(from);
+            }
+        }
+        kept.push(knots.len() - 1);
+        kept
+    };
+    let (mut low, mut high) = (0, gap(&knots[0], &knots[knots.len() - 1]));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if kept(middle).len() <= capacity {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    *knots = kept(high).into_iter().map(|index| knots[index]).collect();
+}
+
+impl From<QuantileSketch> for Stored {
+    fn from(mut sketch: QuantileSketch) -> Self {
+        sketch.settle();
+        Stored { capacity: sketch.capacity, count: sketch.settled, knots: sketch.knots }
+    }
+}
+
+impl TryFrom<Stored> for QuantileSketch {
+    type Error = BrokenSketch;
+
+    fn try_from(Stored { capacity, count, knots }: Stored) -> Result<Self, BrokenSketch> {
+        if knots.len() > capacity || capacity < 8 {
+            return Err(BrokenSketch::Capacity { capacity, knots: knots.len() });
+        }
+        let in_order = |r: &Ranks| {
+            r.lt_min <= r.lt_max
+                && r.lt_max <= r.le_max
+                && r.lt_min <= r.le_min
+                && r.le_min <= r.le_max
+                && r.le_max <= count
+        };
+        let follows = |left: &Knot, right: &Knot| {
+            left.value < right.value
+                && left.ranks.le_min <= right.ranks.lt_min
+                && left.ranks.le_max <= right.ranks.lt_max
+        };
+        for (index, knot) in knots.iter().enumerate() {
+            let after_previous = index.checked_sub(1).is_none_or(|i| follows(&knots[i], knot));
+            if !knot.value.is_finite() || !in_order(&knot.ranks) || !after_previous {
+                return Err(BrokenSketch::Knot { index });
+            }
+        }
+        let ends = knots.first().map_or(0, |knot| knot.ranks.lt_max)
+            + knots.last().map_or(count, |knot| count - knot.ranks.le_min);
+        if ends != 0 {
+            return Err(BrokenSketch::Ends { count });
+        }
+        Ok(QuantileSketch { capacity, settled: count, knots, buffer: vec![] })
+    }
+}
+
+/// Why a stored sketch cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BrokenSketch {
+    /// More knots than its capacity, or a capacity below 8.
+    #[error(
+        "sketch has {knots} knots for a capacity of {capacity} (at least 8): write the profile again"
+    )]
+    Capacity {
+        /// Knots allowed.
+        capacity: usize,
+        /// Knots found.
+        knots: usize,
+    },
+    /// A knot that is not finite, or out of order with its ranks or its neighbour.
+    #[error("sketch knot {index} is out of order: write the profile again")]
+    Knot {
+        /// Its place, from 0.
+        index: usize,
+    },
+    /// First and last knot do not enclose all values.
+    #[error("sketch knots do not enclose its {count} values: write the profile again")]
+    Ends {
+        /// Values the sketch says it holds.
+        count: u64,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Builds a sketch from blocks, each merged in from a sketch of its own or inserted.
+    fn sketch_of(blocks: &[(bool, Vec<f64>)], capacity: usize) -> (QuantileSketch, Vec<f64>) {
+        let mut sketch = QuantileSketch::with_capacity(capacity);
+        let mut truth = vec![];
+        for (apart, values) in blocks {
+            let mut block = QuantileSketch::with_capacity(capacity);
+            for &value in values {
+                assert!(if *apart { block.insert(value) } else { sketch.insert(value) });
+            }
+            sketch.merge(&block);
+            truth.extend(values);
+        }
+        truth.sort_unstable_by(f64::total_cmp);
+        (sketch, truth)
+    }
+
+    fn check_holds_truth(sketch: &QuantileSketch, truth: &[f64]) {
+        assert_eq!(sketch.count(), truth.len() as u64);
+        assert_eq!(sketch.min(), truth.first().copied());
+        assert_eq!(sketch.max(), truth.last().copied());
+        let n = truth.len().max(1) as f64;
+        let error = sketch.rank_error();
+        for &x in truth {
+            for x in [x.next_down(), x, x.next_up()] {
+                let (low, high) = sketch.cdf(x);
+                let rank = truth.partition_point(|&v| v <= x) as f64 / n;
+                assert!(low <= rank && rank <= high, "{low} <= F({x}) = {rank} <= {high}");
+                assert!(high - low <= error + 1e-12, "{} > {error}", high - low);
+            }
+        }
+        let mut last = f64::NEG_INFINITY;
+        for step in 0..=50 {
+            let q = f64::from(step) / 50.0;
+            let Some(value) = sketch.quantile(q) else { break };
+            assert!(value >= last, "quantile({q}) fell");
+            last = value;
+            let below = truth.partition_point(|&v| v < value) as f64 / n;
+            let upto = truth.partition_point(|&v| v <= value) as f64 / n;
+            assert!(below - error <= q + 1e-12 && q <= upto + error + 1e-12, "{below} {q} {upto}");
+        }
+    }
+
+    fn values() -> impl Strategy<Value = Vec<f64>> {
+        let value = prop_oneof![
+            3 => (-40i32..40).prop_map(f64::from),
+            3 => -1e3..1e3f64,
+            1 => Just(0.0),
+            1 => Just(-0.0),
+            1 => prop_oneof![Just(f64::MAX), Just(f64::MIN), Just(f64::MIN_POSITIVE)],
+        ];
+        prop::collection::vec(value, 0..120)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+        #[test]
+        fn the_true_rank_is_inside_the_interval(
+            blocks in prop::collection::vec((any::<bool>(), values()), 0..8),
+            capacity in 8usize..40,
+        ) {
+            let (sketch, truth) = sketch_of(&blocks, capacity);
+            check_holds_truth(&sketch, &truth);
+        }
+
+        #[test]
+        fn storing_changes_no_answer(
+            blocks in prop::collection::vec((any::<bool>(), values()), 0..6),
+        ) {
+            let (sketch, truth) = sketch_of(&blocks, 16);
+            let stored = serde_json::to_string(&sketch).unwrap();
+            let read: QuantileSketch = serde_json::from_str(&stored).unwrap();
+            check_holds_truth(&read, &truth);
+            let mut settled = sketch;
+            settled.settle();
+            prop_assert_eq!(read, settled);
+        }
+    }
+
+    #[test]
+    fn few_distinct_values_are_counted_exactly() {
+        let values: Vec<f64> = (0..50_000).map(|i| f64::from(i % 900)).collect();
+        let (sketch, truth) = sketch_of(&[(false, values)], DEFAULT_CAPACITY);
+        assert_eq!(sketch.rank_error(), 0.0);
+        assert_eq!(sketch.quantile(0.5), Some(truth[truth.len() / 2 - 1]));
+    }
+
+    #[test]
+    fn an_empty_sketch_knows_nothing_and_says_so() {
+        let empty = QuantileSketch::default();
+        assert_eq!((empty.count(), empty.min(), empty.quantile(0.5)), (0, None, None));
+        assert_eq!((empty.cdf(1.0), empty.rank_error()), ((0.0, 1.0), 0.0));
+    }
+
+    #[test]
+    fn what_is_not_finite_stays_out() {
+        let mut sketch = QuantileSketch::default();
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert!(!sketch.insert(value));
+        }
+        assert_eq!(sketch, QuantileSketch::default());
+    }
+
+    #[test]
+    fn a_heavy_atom_keeps_its_exact_weight_among_noise() {
+        let values: Vec<f64> =
+            (0..60_000).map(|i| if i % 3 == 0 { 0.5 } else { f64::from(i) / 60_000.0 }).collect();
+        let (sketch, truth) = sketch_of(&[(false, values)], 200);
+        let (low, high) = sketch.cdf(0.5);
+        let below = sketch.cdf(0.5f64.next_down()).1;
+        assert!(low - below > 0.30, "the jump at the atom is visible: {below} to {low}");
+        assert!(high >= truth.partition_point(|&v| v <= 0.5) as f64 / 60_000.0);
+    }
+
+    #[test]
+    fn a_broken_file_is_refused() {
+        let check = |text: &str, says: &str| {
+            let error = serde_json::from_str::<QuantileSketch>(text).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        };
+        check(r#"{"capacity":9,"count":2,"knots":[[1,0,0,1,1],[1,1,1,2,2]]}"#, "knot 1");
+        check(r#"{"capacity":9,"count":1,"knots":[[1,0,0,5,5]]}"#, "knot 0");
+        check(r#"{"capacity":9,"count":3,"knots":[[1,0,0,2,2]]}"#, "enclose its 3");
+        check(r#"{"capacity":9,"count":3,"knots":[]}"#, "enclose its 3");
+        check(r#"{"capacity":0,"count":0,"knots":[]}"#, "at least 8");
+    }
+}

@@ -1,0 +1,140 @@
+//! What the training data looked like, column by column: the side that every window is held against.
+//!
+//! It does not know the contract, nor where the rows came from; `tidegate profile` streams them in.
+
+use crate::summary::{CategorySummary, NumberSummary};
+use serde::{Deserialize, Serialize};
+
+/// A value as a column meets it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Observation<'a> {
+    /// No value: null, or the field is absent.
+    Missing,
+    /// A number. NaN and infinities count as missing.
+    Number(f64),
+    /// A level of a category.
+    Category(&'a str),
+    /// A value of a type the column does not have; completeness treats it as missing.
+    Foreign,
+}
+
+/// The reference: every feature of the training data.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Reference {
+    /// Rows of the training data.
+    pub rows: u64,
+    /// Columns, in the order of the training data. Panes address them by this index.
+    pub features: Vec<Feature>,
+}
+
+impl Reference {
+    /// The index of the feature called `name`.
+    #[must_use]
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.features.iter().position(|feature| feature.name == name)
+    }
+}
+
+/// One column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Feature {
+    /// The column's name, as contract and payload spell it.
+    pub name: String,
+    /// Observations, missing ones among them.
+    pub rows: u64,
+    /// Observations without a value.
+    pub nulls: u64,
+    /// Observations of a type that the column does not have.
+    pub foreign: u64,
+    /// The values.
+    pub values: Values,
+}
+
+/// The values of a column, by its type.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Values {
+    /// A column of numbers.
+    Number(NumberSummary),
+    /// A column of categories.
+    Category(CategorySummary),
+}
+
+impl Feature {
+    /// An empty column of numbers.
+    #[must_use]
+    pub fn number(name: impl Into<String>) -> Self {
+        Feature::empty(name.into(), Values::Number(NumberSummary::default()))
+    }
+
+    /// An empty column of categories.
+    #[must_use]
+    pub fn category(name: impl Into<String>) -> Self {
+        Feature::empty(name.into(), Values::Category(CategorySummary::default()))
+    }
+
+    fn empty(name: String, values: Values) -> Self {
+        Feature { name, rows: 0, nulls: 0, foreign: 0, values }
+    }
+
+    /// An empty column that counts what this one counts, with room for `more` unknown levels.
+    #[must_use]
+    pub fn blank(&self, more: usize) -> Self {
+        let values = match &self.values {
+            Values::Number(_) => Values::Number(NumberSummary::default()),
+            Values::Category(known) => Values::Category(CategorySummary::knowing(known, more)),
+        };
+        Feature::empty(self.name.clone(), values)
+    }
+
+    /// Takes one row's value in. A value of the wrong type counts as [`Observation::Foreign`].
+    pub fn observe(&mut self, observation: Observation<'_>) {
+        self.rows += 1;
+        match (observation, &mut self.values) {
+            (Observation::Missing, _) => self.nulls += 1,
+            (Observation::Number(value), Values::Number(numbers)) => numbers.insert(value),
+            (Observation::Category(level), Values::Category(levels)) => levels.insert(level),
+            _ => self.foreign += 1,
+        }
+    }
+
+    /// Adds everything that `other` saw. Whether both are the same column is the caller's
+    /// to know; where their types differ, the values of `other` count as foreign.
+    pub fn merge(&mut self, other: &Feature) {
+        self.rows += other.rows;
+        self.nulls += other.nulls;
+        self.foreign += other.foreign;
+        match (&mut self.values, &other.values) {
+            (Values::Number(here), Values::Number(there)) => here.merge(there),
+            (Values::Category(here), Values::Category(there)) => here.merge(there),
+            _ => self.foreign += other.rows - other.missing(),
+        }
+    }
+
+    /// Rows without a usable value: null, of a foreign type, or not finite.
+    #[must_use]
+    pub fn missing(&self) -> u64 {
+        let non_finite = match &self.values {
+            Values::Number(numbers) => numbers.non_finite,
+            Values::Category(_) => 0,
+        };
+        self.nulls + self.foreign + non_finite
+    }
+
+    /// Whether `other` is a column of the same name and type.
+    #[must_use]
+    pub fn fits(&self, other: &Feature) -> bool {
+        self.name == other.name
+            && matches!(
+                (&self.values, &other.values),
+                (Values::Number(_), Values::Number(_)) | (Values::Category(_), Values::Category(_))
+            )
+    }
+
+    /// Folds buffered values in, so that many reads that follow are cheap.
+    pub fn settle(&mut self) {
+        if let Values::Number(numbers) = &mut self.values {
+            numbers.settle();
+        }
+    }
+}

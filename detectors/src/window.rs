@@ -1,0 +1,118 @@
+//! The rows that are judged together: panes that traffic fills, and the window that panes make.
+//!
+//! It does not know time: when a pane begins and how many make a window is the caller's.
+
+use crate::reference::{Feature, Observation, Reference};
+
+/// Levels beyond the reference's that a pane names before it counts them together.
+const UNKNOWN_LEVELS: usize = 100;
+
+/// What the filter counted while a pane was open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Exchanges {
+    /// Exchanges that passed the filter.
+    pub seen: u64,
+    /// Exchanges that broke the contract.
+    pub violating: u64,
+    /// Samples lost on the way.
+    pub dropped: u64,
+    /// Samples received.
+    pub sampled: u64,
+}
+
+impl Exchanges {
+    /// The share of exchanges whose sample was received, 0 to 1; `None` when none was seen.
+    #[must_use]
+    pub fn coverage(&self) -> Option<f64> {
+        (self.seen > 0).then(|| (self.sampled as f64 / self.seen as f64).min(1.0))
+    }
+
+    fn add(&mut self, other: Exchanges) {
+        // Counters come over the wire: a wild one must not overflow the sum.
+        self.seen = self.seen.saturating_add(other.seen);
+        self.violating = self.violating.saturating_add(other.violating);
+        self.dropped = self.dropped.saturating_add(other.dropped);
+        self.sampled = self.sampled.saturating_add(other.sampled);
+    }
+}
+
+/// Rows of one stretch of time, in bounded memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pane {
+    rows: u64,
+    features: Vec<Feature>,
+    exchanges: Exchanges,
+}
+
+impl Pane {
+    /// An empty pane for the features of `reference`.
+    #[must_use]
+    pub fn new(reference: &Reference) -> Self {
+        Pane {
+            rows: 0,
+            features: reference.features.iter().map(|f| f.blank(UNKNOWN_LEVELS)).collect(),
+            exchanges: Exchanges::default(),
+        }
+    }
+
+    /// Counts a row; call it once per row, beside [`Pane::observe`] for each of its features.
+    pub fn row(&mut self) {
+        self.rows += 1;
+    }
+
+    /// Takes in the current row's value of one feature, by its index in the reference.
+    ///
+    /// Observe [`Observation::Missing`] for a field that the row lacks: a feature that is not
+    /// observed is not judged for that row. An index the reference lacks is ignored.
+    pub fn observe(&mut self, feature: usize, observation: Observation<'_>) {
+        if let Some(feature) = self.features.get_mut(feature) {
+            feature.observe(observation);
+        }
+    }
+
+    /// Adds counts that a filter reported: exchanges seen, of them violating the contract,
+    /// samples dropped on the way, samples received.
+    pub fn exchanges(&mut self, seen: u64, violating: u64, dropped: u64, sampled: u64) {
+        self.exchanges.add(Exchanges { seen, violating, dropped, sampled });
+    }
+
+    /// Rows so far.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+}
+
+/// What is judged: the sum of some panes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    /// Rows of all panes.
+    pub rows: u64,
+    /// Columns, as the reference orders them.
+    pub features: Vec<Feature>,
+    /// What the filter counted.
+    pub exchanges: Exchanges,
+}
+
+impl Window {
+    /// The sum of `panes`. A pane that was made for other features is left out, so that after
+    /// a new profile the old panes cannot be mistaken for traffic of the new one.
+    #[must_use]
+    pub fn of<'a>(reference: &Reference, panes: impl IntoIterator<Item = &'a Pane>) -> Self {
+        let Pane { mut rows, mut features, mut exchanges } = Pane::new(reference);
+        for pane in panes {
+            let fits = pane.features.len() == features.len()
+                && features.iter().zip(&pane.features).all(|(here, there)| here.fits(there));
+            if !fits {
+                continue;
+            }
+            rows += pane.rows;
+            exchanges.add(pane.exchanges);
+            for (here, there) in features.iter_mut().zip(&pane.features) {
+                here.merge(there);
+            }
+        }
+        features.iter_mut().for_each(Feature::settle);
+        Window { rows, features, exchanges }
+    }
+}
