@@ -1,1 +1,12 @@
-//! Placeholder.
+//! The harness: a house with a real Envoy, the real filter and the real collector, between clients
+//! that can say anything and model servers that remember every byte. It names no crate of the
+//! house: it meets them as a user does, over the network and on the command line.
+
+pub mod client;
+pub mod house;
+pub mod patience;
+pub mod people;
+pub mod recorder;
+pub mod spans;
+pub mod tools;
+pub mod wire;

@@ -1,0 +1,55 @@
+//! Where the tools under test are. They are named by `cargo xtask test`, which fetches and builds
+//! them; this file does not know how.
+
+use std::path::PathBuf;
+
+/// Envoy's binary.
+#[must_use]
+pub fn envoy() -> PathBuf {
+    named("TIDEGATE_ENVOY")
+}
+
+/// The filter, as WebAssembly.
+#[must_use]
+pub fn filter() -> PathBuf {
+    named("TIDEGATE_FILTER")
+}
+
+/// The `tidegate` command.
+#[must_use]
+pub fn tidegate() -> PathBuf {
+    named("TIDEGATE_BIN")
+}
+
+/// The Python that has MLServer.
+#[must_use]
+pub fn mlserver() -> PathBuf {
+    named("TIDEGATE_MLSERVER")
+}
+
+/// The root of the checkout.
+#[must_use]
+pub fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("tests/ lies in the checkout").to_owned()
+}
+
+/// Where the folders of plays go: beside what cargo built, wherever that is.
+#[must_use]
+pub fn stages() -> PathBuf {
+    let program = std::env::current_exe().expect("a test knows its own program");
+    let target = program.ancestors().nth(3).expect("tests are built in TARGET/PROFILE/deps");
+    target.join("tidegate-stages")
+}
+
+/// A test without its tools fails: one that passed would say what it does not know.
+fn named(variable: &str) -> PathBuf {
+    let path = std::env::var_os(variable).map(PathBuf::from).unwrap_or_default();
+    assert!(
+        path.exists(),
+        "{variable} names no file ({}); run `cargo xtask test`, which gets the tools and tells the \
+         tests where they are",
+        path.display()
+    );
+    path
+}
