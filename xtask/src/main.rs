@@ -1,2 +1,82 @@
-//! The recipes a person and CI run.
-fn main() {}
+//! `cargo xtask`: the recipes a person and CI run. It knows their names and arguments, not how
+//! they are made.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::stage::process::end_all;
+use xtask::terminal::Terminal;
+use xtask::tools::Tools;
+use xtask::{demo, recipes};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The recipes of Tidegate", version)]
+struct Arguments {
+    #[command(subcommand)]
+    recipe: Recipe,
+}
+
+#[derive(Subcommand)]
+enum Recipe {
+    /// Watch a model being protected: real Envoy, real model server, real data
+    Demo {
+        /// Plain progress lines, nothing that moves
+        #[arg(long)]
+        headless: bool,
+        /// Write what happened as JSON
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+    },
+    /// Run every test of the workspace, with the real tools
+    Test {
+        /// Passed on to `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Build the filter and print its path and size
+    Filter,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut terminal = Terminal::detect();
+    stop_on_ctrl_c(terminal);
+    let played = match arguments.recipe {
+        Recipe::Filter => recipes::filter(terminal).map(|()| 0).map_err(|error| error.to_string()),
+        Recipe::Test { arguments } => {
+            recipes::test(terminal, &arguments).map_err(|error| error.to_string())
+        }
+        Recipe::Demo { headless, report } => {
+            if headless {
+                terminal = Terminal::plain();
+            }
+            Tools::find(terminal)
+                .map_err(|error| error.to_string())
+                .and_then(|tools| {
+                    demo::play(&tools, terminal, report.as_deref())
+                        .map_err(|error| error.to_string())
+                })
+                .map(|()| 0)
+        }
+    };
+    match played {
+        Ok(code) => ExitCode::from(code),
+        Err(message) => {
+            terminal.failure(&message);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Ctrl-C, SIGTERM and SIGHUP end everything that was started, then us.
+fn stop_on_ctrl_c(terminal: Terminal) {
+    let handler = move || {
+        terminal.say("\nstopping everything that was started");
+        end_all();
+        std::process::exit(130);
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        terminal.failure(&format!("Ctrl-C will not stop what is started: {error}"));
+    }
+}

@@ -145,6 +145,18 @@ impl Drop for Process {
     }
 }
 
+/// Runs a command to its end with our own output; it ends with us like any other.
+///
+/// # Errors
+/// It cannot be started or waited for.
+pub fn attached(name: &str, command: Command) -> Result<ExitStatus, Error> {
+    let failed = |source| Error::Spawn { program: name.to_owned(), source };
+    let mut child = spawn(command).map_err(failed)?;
+    let status = child.wait();
+    forget(i32::try_from(child.id()).unwrap_or(i32::MAX));
+    status.map_err(failed)
+}
+
 /// Ends every process that is alive because of us: SIGTERM, three seconds, SIGKILL. For the
 /// handler of Ctrl-C, which then leaves without running destructors.
 pub fn end_all() {
@@ -162,6 +174,12 @@ pub fn end_all() {
     for group in &groups {
         let _ = killpg(Pid::from_raw(*group), Signal::SIGKILL);
     }
+}
+
+/// Whether a process of this number is there.
+#[must_use]
+pub fn exists(pid: i32) -> bool {
+    kill(Pid::from_raw(pid), None) != Err(nix::errno::Errno::ESRCH)
 }
 
 /// The last `count` lines of a file, or why there are none.
@@ -189,7 +207,7 @@ pub fn last_lines(path: &Path, count: usize) -> String {
 
 /// Starts a command that ends with us, from a thread that lives as long as we do: Linux sends the
 /// parent-death signal when the *thread* that started a process ends, and test threads end early.
-pub(crate) fn spawn(mut command: Command) -> std::io::Result<Child> {
+fn spawn(mut command: Command) -> std::io::Result<Child> {
     type Order = (Command, mpsc::Sender<std::io::Result<Child>>);
     static LAUNCHER: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
 
@@ -231,7 +249,7 @@ fn end_with_parent(command: &mut Command) {
 #[cfg(not(target_os = "linux"))]
 fn end_with_parent(_command: &mut Command) {}
 
-pub(crate) fn forget(group: i32) {
+fn forget(group: i32) {
     live().remove(&group);
 }
 
@@ -263,7 +281,7 @@ mod tests {
     }
 
     fn is_alive(pid: u32) -> bool {
-        kill(Pid::from_raw(i32::try_from(pid).expect("small")), None).is_ok()
+        exists(i32::try_from(pid).expect("small"))
     }
 
     /// Waits until `true`, without a fixed sleep, and says whether it came.

@@ -1,0 +1,42 @@
+//! `cargo xtask filter` and `cargo xtask test`. They do not know what the tests show.
+
+use std::process::{Command, Stdio};
+
+use crate::stage::process::attached;
+use crate::terminal::Terminal;
+use crate::tools::{Error, Tools, crates};
+
+/// Builds the filter and prints where it is and how large.
+///
+/// # Errors
+/// It cannot be built.
+pub fn filter(terminal: Terminal) -> Result<(), Error> {
+    let path = Tools::find(terminal)?.filter()?;
+    let bytes = std::fs::metadata(&path)
+        .map_err(|source| Error::File { path: path.clone(), source })?
+        .len();
+    terminal.say(&format!("{} ({} KB)", path.display(), bytes / 1000));
+    Ok(())
+}
+
+/// Gets every tool, builds filter and command, runs `cargo test --workspace` with `arguments`, and
+/// gives its exit code. The tests are told by environment variables where the tools are; without
+/// them they would find the same ones themselves.
+///
+/// # Errors
+/// A tool cannot be had, or cargo cannot be started.
+pub fn test(terminal: Terminal, arguments: &[String]) -> Result<u8, Error> {
+    let tools = Tools::find(terminal)?;
+    let given = [
+        ("TIDEGATE_ENVOY", tools.envoy()?),
+        ("TIDEGATE_MLSERVER", tools.mlserver()?),
+        ("TIDEGATE_CENSUS", tools.census()?),
+        ("TIDEGATE_FILTER", tools.filter()?),
+        ("TIDEGATE_BIN", tools.tidegate()?),
+    ];
+    let mut command = Command::new(crates::cargo());
+    command.args(["test", "--workspace"]).args(arguments).current_dir(tools.root()).envs(given);
+    command.stdin(Stdio::null());
+    let status = attached("cargo test", command)?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
