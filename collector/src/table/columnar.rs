@@ -11,6 +11,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
+use crate::table::calendar::{date, instant};
 use crate::table::delimited::refuse_repeated;
 use crate::table::error::TableError;
 use crate::table::{Cell, Column, Kind, Progress};
@@ -18,7 +19,8 @@ use crate::table::{Cell, Column, Kind, Progress};
 /// Values decoded at once.
 const BATCH: usize = 8192;
 
-const SECONDS_A_DAY: i64 = 86_400;
+/// Digits of a decimal that 16 bytes hold.
+const MAX_DIGITS: i32 = 38;
 
 /// A Parquet file whose schema is known.
 pub(super) struct Columnar {
@@ -96,7 +98,7 @@ impl Columnar {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<u64, TableError> {
         let all = self.rows * columns.len().max(1) as u64;
-        let mut cells = 0;
+        let (mut cells, mut rows_before) = (0_u64, 0_u64);
         for index in 0..self.reader.num_row_groups() {
             let broken = |why: ParquetError| unreadable(&self.path, &why);
             let group = self.reader.get_row_group(index).map_err(broken)?;
@@ -117,9 +119,9 @@ impl Columnar {
                 };
                 read_chunk(stored, meaning, &mut hand_over).map_err(|fault| match fault {
                     Fault::Parquet(why) => unreadable(&self.path, &why),
-                    Fault::NotUtf8 => TableError::NotUtf8 {
+                    Fault::NotUtf8 { row } => TableError::NotUtf8 {
                         path: self.path.clone(),
-                        row: before / columns.len() as u64 + 1,
+                        row: rows_before + row,
                         line: None,
                         column: column.name.clone(),
                     },
@@ -133,6 +135,7 @@ impl Columnar {
                     return Err(TableError::Parquet { path: self.path.clone(), why });
                 }
             }
+            rows_before += group_rows;
         }
         Ok(self.rows)
     }
@@ -173,6 +176,9 @@ fn meaning_of(column: &ColumnDescriptor) -> Result<Meaning, String> {
             };
             return Ok(Meaning::Instant(units, about.is_adjusted_to_u_t_c));
         }
+        Some(LogicalType::Decimal(about)) if about.precision > MAX_DIGITS => {
+            return Err(format!("a decimal of {} digits", about.precision));
+        }
         Some(LogicalType::Decimal(about)) => return Ok(Meaning::Decimal(about.scale)),
         Some(LogicalType::Integer(about)) if !about.is_signed => return Ok(Meaning::Unsigned),
         Some(LogicalType::Float16) => return Ok(Meaning::Half),
@@ -209,64 +215,59 @@ fn meaning_of(column: &ColumnDescriptor) -> Result<Meaning, String> {
     }
 }
 
-/// What can go wrong inside a column.
+/// What can go wrong inside a column; rows count from 1 within its row group.
 enum Fault {
     Parquet(ParquetError),
-    NotUtf8,
+    NotUtf8 { row: u64 },
 }
 
 type Handing<'h> = dyn FnMut(Cell<'_>) + 'h;
 
-fn read_chunk(
-    stored: ColumnReader,
-    meaning: Meaning,
-    each: &mut Handing<'_>,
-) -> Result<(), Fault> {
+fn read_chunk(stored: ColumnReader, meaning: Meaning, each: &mut Handing<'_>) -> Result<(), Fault> {
     match stored {
         ColumnReader::BoolColumnReader(reader) => {
-            pump(reader, each, |value, each| each(Cell::Boolean(*value)))
+            pump(reader, each, |value, each| hand(each, Cell::Boolean(*value)))
         }
         ColumnReader::Int32ColumnReader(reader) => pump(reader, each, |&value, each| {
-            let wide =
-                if meaning == Meaning::Unsigned { i64::from(value.cast_unsigned()) } else { value.into() };
-            whole(wide, meaning, each);
+            let unsigned = meaning == Meaning::Unsigned;
+            let wide = if unsigned { value.cast_unsigned().into() } else { value.into() };
+            whole(wide, meaning, each)
         }),
         ColumnReader::Int64ColumnReader(reader) => pump(reader, each, |&value, each| {
             if meaning == Meaning::Unsigned {
-                each(Cell::Number(value.cast_unsigned() as f64));
-            } else {
-                whole(value, meaning, each);
+                return hand(each, Cell::Number(value.cast_unsigned() as f64));
             }
+            whole(value, meaning, each)
         }),
         ColumnReader::Int96ColumnReader(reader) => {
             pump(reader, each, |value, each| whole(value.to_micros(), meaning, each))
         }
         ColumnReader::FloatColumnReader(reader) => {
-            pump(reader, each, |&value, each| each(number(value.into())))
+            pump(reader, each, |&value, each| hand(each, number(value.into())))
         }
         ColumnReader::DoubleColumnReader(reader) => {
-            pump(reader, each, |&value, each| each(number(value)))
+            pump(reader, each, |&value, each| hand(each, number(value)))
         }
         ColumnReader::ByteArrayColumnReader(reader) => {
-            let mut valid = true;
-            pump(reader, each, |value, each| valid &= bytes(value.data(), meaning, each))?;
-            if valid { Ok(()) } else { Err(Fault::NotUtf8) }
+            pump(reader, each, |value, each| bytes(value.data(), meaning, each))
         }
         ColumnReader::FixedLenByteArrayColumnReader(reader) => {
-            pump(reader, each, |value, each| {
-                bytes(value.data(), meaning, each);
-            })
+            pump(reader, each, |value, each| bytes(value.data(), meaning, each))
         }
     }
 }
+
+/// The value is not what its column says; only text can fail so.
+struct NotUtf8;
 
 /// Reads a column chunk batch by batch and hands each value to `say`, each null to `each`.
 fn pump<T: DataType>(
     mut reader: ColumnReaderImpl<T>,
     each: &mut Handing<'_>,
-    mut say: impl FnMut(&T::T, &mut Handing<'_>),
+    mut say: impl FnMut(&T::T, &mut Handing<'_>) -> Result<(), NotUtf8>,
 ) -> Result<(), Fault> {
     let (mut levels, mut values) = (Vec::new(), Vec::new());
+    let mut row = 0;
     loop {
         levels.clear();
         values.clear();
@@ -276,55 +277,52 @@ fn pump<T: DataType>(
         if records == 0 {
             return Ok(());
         }
-        if levels.is_empty() {
-            values.iter().for_each(|value| say(value, each));
-            continue;
-        }
         let mut present = values.iter();
-        for level in &levels {
-            match (*level > 0).then(|| present.next()).flatten() {
-                Some(value) => say(value, each),
+        // A column that cannot be null has no levels.
+        for at in 0..records {
+            row += 1;
+            let filled = levels.get(at).is_none_or(|level| *level > 0);
+            match filled.then(|| present.next()).flatten() {
+                Some(value) => say(value, each).map_err(|NotUtf8| Fault::NotUtf8 { row })?,
                 None => each(Cell::Null),
             }
         }
     }
 }
 
+#[allow(clippy::unnecessary_wraps)] // one shape for all value types
+fn hand(each: &mut Handing<'_>, cell: Cell<'_>) -> Result<(), NotUtf8> {
+    each(cell);
+    Ok(())
+}
+
 fn number(value: f64) -> Cell<'static> {
     if value.is_nan() { Cell::Null } else { Cell::Number(value) }
 }
 
-fn whole(value: i64, meaning: Meaning, each: &mut Handing<'_>) {
+fn whole(value: i64, meaning: Meaning, each: &mut Handing<'_>) -> Result<(), NotUtf8> {
     match meaning {
-        Meaning::Date => each(Cell::Text(&date(value))),
-        Meaning::Instant(units, utc) => each(Cell::Text(&instant(value, units, utc))),
-        Meaning::Decimal(scale) => each(Cell::Number(scaled(value.into(), scale))),
-        _ => each(Cell::Number(value as f64)),
+        Meaning::Date => hand(each, Cell::Text(&date(value))),
+        Meaning::Instant(units, utc) => hand(each, Cell::Text(&instant(value, units, utc))),
+        Meaning::Decimal(scale) => hand(each, Cell::Number(scaled(value.into(), scale))),
+        _ => hand(each, Cell::Number(value as f64)),
     }
 }
 
-/// Returns whether the bytes could be read as what they mean.
-fn bytes(bytes: &[u8], meaning: Meaning, each: &mut Handing<'_>) -> bool {
+fn bytes(bytes: &[u8], meaning: Meaning, each: &mut Handing<'_>) -> Result<(), NotUtf8> {
     match meaning {
         Meaning::Decimal(scale) => {
             let negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
             let start = if negative { -1 } else { 0 };
             let value = bytes.iter().fold(start, |sum: i128, &byte| (sum << 8) | i128::from(byte));
-            each(Cell::Number(scaled(value, scale)));
+            hand(each, Cell::Number(scaled(value, scale)))
         }
         Meaning::Half => {
-            let stored = [bytes.first(), bytes.get(1)].map(|byte| byte.copied().unwrap_or(0));
-            each(number(half(u16::from_le_bytes(stored))));
+            let stored = [0, 1].map(|at| bytes.get(at).copied().unwrap_or(0));
+            hand(each, number(half(u16::from_le_bytes(stored))))
         }
-        _ => match std::str::from_utf8(bytes) {
-            Ok(text) => each(Cell::Text(text)),
-            Err(_) => {
-                each(Cell::Null);
-                return false;
-            }
-        },
+        _ => hand(each, Cell::Text(std::str::from_utf8(bytes).map_err(|_| NotUtf8)?)),
     }
-    true
 }
 
 /// Through the decimal text, so that 12.34 is the double that `12.34` is in CSV and in JSON.
@@ -344,51 +342,9 @@ fn half(bits: u16) -> f64 {
     }
 }
 
-/// Days since 1970-01-01 as an ISO 8601 date, after Howard Hinnant's `civil_from_days`.
-fn date(days: i64) -> String {
-    let shifted = days.saturating_add(719_468);
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
-/// An instant as RFC 3339 writes it; without `Z` where the file does not say that it is UTC.
-fn instant(value: i64, units: i64, utc: bool) -> String {
-    let (seconds, rest) = (value.div_euclid(units), value.rem_euclid(units));
-    let (days, second) = (seconds.div_euclid(SECONDS_A_DAY), seconds.rem_euclid(SECONDS_A_DAY));
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    let digits = units.ilog10() as usize;
-    let fraction = if rest == 0 { String::new() } else { format!(".{rest:0digits$}") };
-    let zone = if utc { "Z" } else { "" };
-    format!("{}T{hour:02}:{minute:02}:{second:02}{fraction}{zone}", date(days))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{date, half, instant, scaled};
-
-    #[test]
-    fn days_become_the_dates_of_the_calendar() {
-        let check = |days, text: &str| assert_eq!(date(days), text);
-        check(0, "1970-01-01");
-        check(-1, "1969-12-31");
-        check(11_016, "2000-02-29");
-        check(20_780, "2026-11-23");
-        check(-719_528, "0000-01-01");
-    }
-
-    #[test]
-    fn instants_keep_their_fraction_and_say_utc_only_when_they_are() {
-        assert_eq!(instant(0, 1_000, true), "1970-01-01T00:00:00Z");
-        assert_eq!(instant(1_795_458_600_250, 1_000, true), "2026-11-23T18:30:00.250Z");
-        assert_eq!(instant(-1, 1_000_000, false), "1969-12-31T23:59:59.999999");
-    }
+    use super::{half, scaled};
 
     #[test]
     fn decimals_are_the_doubles_of_their_text() {

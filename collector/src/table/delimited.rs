@@ -109,7 +109,11 @@ impl Delimited {
     }
 
     /// The cell without blanks at its ends; `None` where it means null.
-    fn text<'a>(&self, record: &Record<'a>, position: usize) -> Result<Option<&'a str>, TableError> {
+    fn text<'a>(
+        &self,
+        record: &Record<'a>,
+        position: usize,
+    ) -> Result<Option<&'a str>, TableError> {
         let bytes = record.cells.get(position).unwrap_or_default().trim_ascii();
         let text = std::str::from_utf8(bytes).map_err(|_| TableError::NotUtf8 {
             path: self.path.clone(),

@@ -1,6 +1,7 @@
 //! Training data as named, typed columns of cells, streamed from a CSV or a Parquet file with memory
 //! bounded whatever the file's size. It does not know what the cells are read for.
 
+pub(crate) mod calendar;
 mod columnar;
 mod delimited;
 pub mod error;
@@ -16,24 +17,8 @@ use crate::table::error::TableError;
 
 /// What pandas reads as missing; an empty cell always is.
 pub const USUAL_NULLS: [&str; 18] = [
-    "#N/A",
-    "#N/A N/A",
-    "#NA",
-    "-1.#IND",
-    "-1.#QNAN",
-    "-NaN",
-    "-nan",
-    "1.#IND",
-    "1.#QNAN",
-    "<NA>",
-    "N/A",
-    "NA",
-    "NULL",
-    "NaN",
-    "None",
-    "n/a",
-    "nan",
-    "null",
+    "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>",
+    "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
 ];
 
 /// How a file without types of its own is read. Parquet says all of this itself and ignores it.

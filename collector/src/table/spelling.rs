@@ -64,6 +64,9 @@ mod tests {
 
     #[test]
     fn what_needs_interpretation_stays_text() {
-        check(Spelling::Text, &["", "-", "1,000", "10k", "0x1f", "1e", "1986-01-02", "nan", "info"]);
+        check(
+            Spelling::Text,
+            &["", "-", "1,000", "10k", "0x1f", "1e", "1986-01-02", "nan", "info"],
+        );
     }
 }

@@ -1,0 +1,178 @@
+//! The profile's folder: written whole or not at all, read back with its version checked. It does
+//! not know how a profile comes about.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tidegate_contract::contract::Contract;
+use tidegate_detectors::reference::Reference;
+
+use crate::profile::document::{Document, FORMAT, FORMAT_VERSION};
+use crate::profile::error::ProfileError;
+use crate::profile::{Profile, page};
+
+const DOCUMENT: &str = "profile.json";
+const REFERENCE: &str = "reference.json";
+const CONTRACT: &str = "contract.json";
+const SUMMARY: &str = "SUMMARY.md";
+const FILES: [&str; 4] = [DOCUMENT, REFERENCE, CONTRACT, SUMMARY];
+
+/// `reference.json`: the inputs as [`Reference`] has them, and the outputs beside. Whoever reads it
+/// as a [`Reference`] gets the inputs.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    #[serde(flatten)]
+    inputs: Reference,
+    #[serde(default)]
+    outputs: Reference,
+}
+
+/// What a file must say to be a profile of ours.
+#[derive(Deserialize)]
+struct Mark {
+    format: String,
+    format_version: u64,
+}
+
+/// Makes sure that `out` may be written: absent, empty, or a profile of ours and nothing else.
+///
+/// # Errors
+/// [`ProfileError::Occupied`] or [`ProfileError::NoFolder`] otherwise.
+pub(super) fn claim(out: &Path) -> Result<(), ProfileError> {
+    if out.file_name().is_none() {
+        return Err(ProfileError::NoFolder { out: out.to_owned() });
+    }
+    let occupied = |why| Err(ProfileError::Occupied { out: out.to_owned(), why });
+    let entries = match fs::read_dir(out) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return occupied("it is a file".to_owned());
+        }
+        Err(source) => return Err(ProfileError::Read { path: out.to_owned(), source }),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|source| ProfileError::Read { path: out.to_owned(), source })?;
+        names.push(entry.file_name());
+    }
+    if names.is_empty() {
+        return Ok(());
+    }
+    let ours = fs::read(out.join(DOCUMENT))
+        .is_ok_and(|text| serde_json::from_slice::<Mark>(&text).is_ok_and(|m| m.format == FORMAT));
+    if !ours {
+        return occupied(format!("it has no {DOCUMENT} of the format {FORMAT}"));
+    }
+    match names.iter().find(|name| !FILES.iter().any(|file| *name == *file)) {
+        Some(foreign) => occupied(format!("it also holds {}", foreign.display())),
+        None => Ok(()),
+    }
+}
+
+/// Writes the folder beside `out`, then puts it in place. What `out` was stays until the new one is
+/// whole; nothing is left behind when something fails.
+///
+/// # Errors
+/// When `out` may not be written, or the disk refuses.
+pub(super) fn write(out: &Path, profile: &Profile) -> Result<(), ProfileError> {
+    claim(out)?;
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| ProfileError::Write { path, source }
+    };
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    fs::create_dir_all(parent).map_err(failed(parent))?;
+    let (fresh, former) = (beside(out, "new"), beside(out, "old"));
+    let written = (|| {
+        fs::create_dir(&fresh).map_err(failed(&fresh))?;
+        for (name, content) in contents(profile) {
+            let path = fresh.join(name);
+            let store = || {
+                let mut file = File::create(&path)?;
+                file.write_all(content?.as_bytes())?;
+                file.sync_all()
+            };
+            store().map_err(failed(&path))?;
+        }
+        let replaced = match fs::rename(out, &former) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(source) => return Err(failed(out)(source)),
+        };
+        if let Err(source) = fs::rename(&fresh, out) {
+            if replaced {
+                // Best effort: the first error is the one to report.
+                let _ = fs::rename(&former, out);
+            }
+            return Err(failed(out)(source));
+        }
+        if replaced { fs::remove_dir_all(&former).map_err(failed(&former)) } else { Ok(()) }
+    })();
+    if written.is_err() {
+        let _ = fs::remove_dir_all(&fresh);
+    }
+    written
+}
+
+/// A hidden neighbour of `out` that no other run uses.
+fn beside(out: &Path, what: &str) -> PathBuf {
+    let name = out.file_name().unwrap_or_default().to_string_lossy();
+    out.with_file_name(format!(".{name}.{}.{what}", std::process::id()))
+}
+
+fn contents(profile: &Profile) -> [(&'static str, io::Result<String>); 4] {
+    let stored = Stored { inputs: profile.reference.clone(), outputs: profile.outputs.clone() };
+    let line = |mut text: String| {
+        text.push('\n');
+        text
+    };
+    let pretty = |text: serde_json::Result<String>| text.map(line).map_err(io::Error::from);
+    [
+        (DOCUMENT, pretty(serde_json::to_string_pretty(&profile.document))),
+        // Thousands of knots, for programs: one line.
+        (REFERENCE, pretty(serde_json::to_string(&stored))),
+        (CONTRACT, pretty(serde_json::to_string_pretty(&profile.contract))),
+        (SUMMARY, Ok(page::of(profile))),
+    ]
+}
+
+/// Reads a profile's folder.
+///
+/// # Errors
+/// When a file is missing or broken, or the folder was written by another format version.
+pub fn load(dir: &Path) -> Result<Profile, ProfileError> {
+    let path = dir.join(DOCUMENT);
+    let broken = |path: &Path, why: String| ProfileError::Broken { path: path.to_owned(), why };
+    let text = fs::read_to_string(&path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => ProfileError::Missing { dir: dir.to_owned() },
+        _ => ProfileError::Read { path: path.clone(), source },
+    })?;
+    let mark: Mark = serde_json::from_str(&text).map_err(|why| broken(&path, why.to_string()))?;
+    if mark.format != FORMAT {
+        return Err(broken(&path, format!("its format is `{}`, not `{FORMAT}`", mark.format)));
+    }
+    if mark.format_version != FORMAT_VERSION {
+        let (found, known) = (mark.format_version, FORMAT_VERSION);
+        return Err(ProfileError::Version { path, found, known });
+    }
+    let document: Document =
+        serde_json::from_str(&text).map_err(|why| broken(&path, why.to_string()))?;
+    let read = |name: &str| {
+        let path = dir.join(name);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok((path, text)),
+            Err(source) => Err(ProfileError::Read { path, source }),
+        }
+    };
+    let (path, text) = read(REFERENCE)?;
+    let stored: Stored =
+        serde_json::from_str(&text).map_err(|why| broken(&path, why.to_string()))?;
+    let (path, text) = read(CONTRACT)?;
+    let contract: Contract = serde_json::from_str(&text)
+        .map_err(|why| ProfileError::Contract { path, why: why.to_string() })?;
+    Ok(Profile { document, contract, reference: stored.inputs, outputs: stored.outputs })
+}

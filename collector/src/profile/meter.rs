@@ -1,0 +1,51 @@
+//! How far a pass has come, on a terminal: one line on standard error, rewritten. Where standard
+//! error is no terminal it says nothing.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use crate::profile::wording::grouped;
+use crate::table::Progress;
+
+const BETWEEN_LINES: Duration = Duration::from_millis(200);
+
+/// One pass over a file.
+#[derive(Debug)]
+pub(super) struct Meter {
+    pass: &'static str,
+    terminal: bool,
+    started: Instant,
+    written: Option<Instant>,
+}
+
+impl Meter {
+    pub(super) fn start(pass: &'static str) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        Self { pass, terminal, started: Instant::now(), written: None }
+    }
+
+    /// Passes shorter than the pause between two lines show none.
+    pub(super) fn show(&mut self, progress: Progress) {
+        if !self.terminal || self.written.unwrap_or(self.started).elapsed() < BETWEEN_LINES {
+            return;
+        }
+        self.written = Some(Instant::now());
+        let rate = progress.rows as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let (rows, rate) = (grouped(progress.rows), grouped(rate as u64));
+        let share = progress.share * 100.0;
+        // A terminal that went away is no reason to stop.
+        let _ = write!(
+            std::io::stderr(),
+            "\r{} {share:3.0} %  {rows} rows  {rate} rows/s\x1b[K",
+            self.pass
+        );
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if self.written.is_some() {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}

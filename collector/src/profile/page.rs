@@ -1,0 +1,243 @@
+//! `SUMMARY.md`: the profile as a page for people. It decides nothing and computes nothing.
+
+use tidegate_contract::contract::{Contract, Field, FieldType, Format};
+
+use crate::profile::Profile;
+use crate::profile::document::{Document, Summary, SummaryKind};
+use crate::profile::wording::{counted, grouped, percent, protocol, short, size};
+
+/// Levels shown of a category.
+const SHOWN_LEVELS: usize = 4;
+
+/// Characters shown of a text.
+const SHOWN_CHARACTERS: usize = 32;
+
+/// The page.
+pub(super) fn of(profile: &Profile) -> String {
+    let document = &profile.document;
+    let mut page = opening(document);
+    for (title, part) in [("Inputs", &document.features), ("Outputs", &document.outputs)] {
+        if !part.is_empty() {
+            page += &format!("\n## {title}\n");
+            page += &columns(part);
+        }
+    }
+    page += &notes(document);
+    page += &asked(&profile.contract);
+    page += &certainty(document);
+    page
+}
+
+fn opening(document: &Document) -> String {
+    let source = &document.source;
+    let name = document.model.as_deref().unwrap_or(&source.file);
+    let (day, _) = document.created.split_once('T').unwrap_or((&document.created, ""));
+    let mut text = format!(
+        "# Profile of {}\n\n{} rows of {}, read from {} ({}, {}) on {day}.\n",
+        quoted(name),
+        grouped(document.rows),
+        counted(document.features.len() + document.outputs.len(), "column"),
+        quoted(&source.file),
+        if source.format == "csv" { "CSV" } else { "Parquet" },
+        size(source.bytes),
+    );
+    if !source.excluded.is_empty() {
+        let names: Vec<_> = source.excluded.iter().map(|name| quoted(name)).collect();
+        text += &format!("Left out: {}.\n", names.join(", "));
+    }
+    text += "\nThis is what the model learned from. Live traffic is held against it: `contract.json` \
+             says what each\nrequest must look like, `reference.json` holds the distributions that \
+             windows of traffic are compared with.\n";
+    text
+}
+
+fn columns(part: &[Summary]) -> String {
+    let of = |kinds: &[SummaryKind]| -> Vec<&Summary> {
+        part.iter().filter(|summary| kinds.contains(&summary.kind)).collect()
+    };
+    let mut text = String::new();
+    let numbers = of(&[SummaryKind::Integer, SummaryKind::Number]);
+    if !numbers.is_empty() {
+        let header = ["numbers", "nulls", "min", "p05", "median", "p95", "max", "mean", "sd"];
+        text += &table(&header, 8, &numbers.into_iter().map(number_row).collect::<Vec<_>>());
+    }
+    let categories = of(&[SummaryKind::Category, SummaryKind::Boolean]);
+    if !categories.is_empty() {
+        let header = ["categories", "nulls", "levels", "most frequent"];
+        text += &table(&header, 2, &categories.into_iter().map(category_row).collect::<Vec<_>>());
+    }
+    let texts = of(&[SummaryKind::Date, SummaryKind::DateTime, SummaryKind::Text]);
+    if !texts.is_empty() {
+        let rows: Vec<_> = texts
+            .into_iter()
+            .map(|summary| {
+                let kind = match summary.kind {
+                    SummaryKind::Date => "date",
+                    SummaryKind::DateTime => "date and time",
+                    _ => "any text",
+                };
+                let nulls = percent(summary.nulls, summary.rows);
+                vec![quoted(&summary.name), nulls, kind.to_owned()]
+            })
+            .collect();
+        text += &table(&["text", "nulls", "kind"], 1, &rows);
+    }
+    text
+}
+
+fn number_row(summary: &Summary) -> Vec<String> {
+    let mut row = vec![quoted(&summary.name), percent(summary.nulls, summary.rows)];
+    let numbers = summary.numbers.clone().unwrap_or_default();
+    let q = &numbers.quantiles;
+    let values = [numbers.min, q.p05, q.p50, q.p95, numbers.max, numbers.mean, numbers.sd];
+    row.extend(values.map(|value| value.map_or_else(String::new, short)));
+    row
+}
+
+fn category_row(summary: &Summary) -> Vec<String> {
+    let nulls = percent(summary.nulls, summary.rows);
+    let (mut levels, mut top) = (String::new(), String::new());
+    if let Some(categories) = &summary.categories {
+        levels = grouped(categories.levels);
+        let filled = summary.rows - summary.nulls;
+        let shown = categories.top.iter().take(SHOWN_LEVELS);
+        let shown: Vec<_> = shown
+            .map(|level| format!("{} {}", quoted(&level.value), percent(level.count, filled)))
+            .collect();
+        top = shown.join(", ");
+        if categories.levels > SHOWN_LEVELS as u64 {
+            top += ", ...";
+        }
+    }
+    vec![quoted(&summary.name), nulls, levels, top]
+}
+
+fn notes(document: &Document) -> String {
+    let all = document.features.iter().chain(&document.outputs);
+    let lines: Vec<_> = all
+        .flat_map(|summary| {
+            summary.notes.iter().map(|note| format!("- {} {note}.\n", quoted(&summary.name)))
+        })
+        .collect();
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!("\n## Worth a look\n\n{}", lines.concat())
+}
+
+fn asked(contract: &Contract) -> String {
+    let mut text = String::from(
+        "\n## What the contract asks\n\nInferred from the rows above, and lenient on purpose: \
+         ranges are wider than the data by their own span on each\nside, a text is held to its \
+         levels only where they are few and frequent. Every field is required. Read it, then\nmend \
+         `contract.json` by hand where you know better; keep a mended one beside this folder, \
+         because making the\nprofile again replaces it.\n",
+    );
+    for (title, fields) in [("request", &contract.inputs), ("response", &contract.outputs)] {
+        if !fields.is_empty() {
+            let rows: Vec<_> = fields.iter().map(field_row).collect();
+            text += &table(&[title, "type", "null", "values"], 0, &rows);
+        }
+    }
+    text
+}
+
+fn field_row(field: &Field) -> Vec<String> {
+    let kind = match field.kind {
+        FieldType::Integer => "integer",
+        FieldType::Number => "number",
+        FieldType::Text => "text",
+        FieldType::Boolean => "boolean",
+    };
+    let values = match (field.min, field.max, field.format) {
+        (Some(min), Some(max), _) => format!("{} to {}", exact(min), exact(max)),
+        (_, _, Some(Format::Date)) => "a date, as 2026-11-23".to_owned(),
+        (_, _, Some(Format::DateTime)) => "a date and time, as 2026-11-23T08:30:00Z".to_owned(),
+        _ if field.categories.is_empty() => "any".to_owned(),
+        _ => {
+            let shown: Vec<_> =
+                field.categories.iter().take(SHOWN_LEVELS).map(|level| quoted(level)).collect();
+            let more = field.categories.len() - shown.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("{}{more}", shown.join(", "))
+        }
+    };
+    let null = if field.nullable { "allowed" } else { "refused" };
+    vec![quoted(&field.name), kind.to_owned(), null.to_owned(), values]
+}
+
+fn certainty(document: &Document) -> String {
+    let all = document.features.iter().chain(&document.outputs);
+    let errors = all.filter_map(|summary| summary.numbers.as_ref()).map(|n| n.rank_error);
+    let worst = errors.fold(0.0, f64::max);
+    let sketch = if worst == 0.0 {
+        "Every quantile above is exact: no column of numbers has more distinct values than a \
+         sketch keeps."
+            .to_owned()
+    } else {
+        format!(
+            "Quantiles are read from sketches that certify their error: no rank is further from \
+             the truth than\n{} % of the rows. Tests take that error into account.",
+            short(100.0 * worst)
+        )
+    };
+    format!(
+        "\n## How sure\n\n{sketch} Counts, nulls, minima and maxima are exact.\n\n\
+         The model is asked with {}.\n",
+        protocol(document.protocol)
+    )
+}
+
+/// A Markdown table whose columns align as plain text too; `right` columns after the first are
+/// numbers.
+fn table(header: &[&str], right: usize, rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([header[column].len(), 4]).max().unwrap_or(0)
+    };
+    let widths: Vec<_> = (0..header.len()).map(width).collect();
+    let numeric = |column: usize| (1..=right).contains(&column);
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let cells: Vec<_> = cells
+            .zip(&widths)
+            .enumerate()
+            .map(|(column, (cell, &width))| {
+                if numeric(column) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+            })
+            .collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
+    let rule: Vec<_> = widths
+        .iter()
+        .enumerate()
+        .map(|(column, &width)| {
+            let dashes = "-".repeat(width + 1);
+            if numeric(column) { format!("{dashes}:") } else { format!("{dashes}-") }
+        })
+        .collect();
+    let body: String = rows.iter().map(|row| line(&mut row.iter().map(String::as_str))).collect();
+    format!("\n{}|{}|\n{body}", line(&mut header.iter().copied()), rule.join("|"))
+}
+
+/// A number as the contract has it.
+fn exact(value: f64) -> String {
+    if value.abs() < 1e15 { format!("{value}") } else { format!("{value:e}") }
+}
+
+/// A name or level of the data, which may hold anything, as code in a table's cell.
+fn quoted(text: &str) -> String {
+    let mut shown: String = text
+        .chars()
+        .take(SHOWN_CHARACTERS)
+        .map(|c| match c {
+            '|' => '\u{2758}',
+            '`' => '\'',
+            c if c.is_control() => ' ',
+            c => c,
+        })
+        .collect();
+    if text.chars().nth(SHOWN_CHARACTERS).is_some() {
+        shown += "...";
+    }
+    format!("`{shown}`")
+}

@@ -1,0 +1,95 @@
+//! Numbers, sizes and names as people read them. It does not know profiles.
+
+use tidegate_contract::protocol::Protocol;
+
+/// `1,234,567`.
+pub(super) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `3 columns`, `1 column`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(count as u64))
+}
+
+/// At most four significant digits, or all digits before the point.
+pub(super) fn short(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let magnitude = value.abs().log10().floor();
+    if !(-4.0..15.0).contains(&magnitude) {
+        return format!("{value:.3e}");
+    }
+    let decimals = (3.0 - magnitude).max(0.0) as usize;
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
+/// `12.5 %`; a share that is not nothing is never shown as nothing.
+pub(super) fn percent(part: u64, whole: u64) -> String {
+    let share = 100.0 * part as f64 / whole.max(1) as f64;
+    match part {
+        0 => "0 %".to_owned(),
+        _ if share < 0.01 => "< 0.01 %".to_owned(),
+        _ => format!("{} %", short((share * 100.0).round() / 100.0)),
+    }
+}
+
+/// `104.9 MB`.
+pub(super) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+/// The protocol's name in a sentence.
+pub(super) fn protocol(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Oip => "one tensor for each column (Open Inference Protocol)",
+        Protocol::Json => "one JSON field for each column",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{grouped, percent, short};
+
+    #[test]
+    fn digits_are_grouped_by_three() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn numbers_are_short_but_whole_before_the_point() {
+        let check = |value, text: &str| assert_eq!(short(value), text);
+        check(38.313_12, "38.31");
+        check(199_523.0, "199523");
+        check(-0.001_234_56, "-0.001235");
+        check(2.0, "2");
+        check(1e-9, "1.000e-9");
+    }
+
+    #[test]
+    fn a_small_share_is_not_nothing() {
+        assert_eq!(percent(0, 10), "0 %");
+        assert_eq!(percent(1, 1_000_000), "< 0.01 %");
+        assert_eq!(percent(1, 8), "12.5 %");
+    }
+}
