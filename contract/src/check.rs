@@ -1,9 +1,12 @@
-//! The check: reads a body as it streams past and holds it against the contract.
+//! The check: reads a body as it streams past and holds it against the contract. It does not know
+//! what is done with the verdict.
 
 use std::sync::Arc;
 
-use crate::contract::Contract;
+use crate::body::Body;
+use crate::judge::Judge;
 use crate::protocol::{Protocol, Side};
+use crate::rules::Rules;
 use crate::violation::Violation;
 
 /// How many violations of one body are kept; all are counted.
@@ -11,7 +14,11 @@ pub const MAX_KEPT: usize = 16;
 
 /// Checks one body against one contract, chunk by chunk, without building a tree of it.
 #[derive(Debug)]
-pub struct Check {}
+pub struct Check {
+    body: Body,
+    judge: Judge,
+    finished: bool,
+}
 
 /// How far a body has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,30 +36,47 @@ pub struct Verdict {
     pub violations: Vec<Violation>,
     /// All of them.
     pub count: u64,
-    /// Whether the body could not be read as its protocol says.
+    /// Whether the body could not be read as its protocol says. It is read no further.
     pub unreadable: bool,
     /// Rows seen.
     pub rows: u64,
 }
 
 impl Check {
-    /// A check for one body. `None` for the contract reads without asking anything but readability.
-    pub fn new(_contract: Option<Arc<Contract>>, _protocol: Protocol, _side: Side) -> Self {
-        todo!()
+    /// A check for one body. Without rules, or on a side for which they list no field, nothing is
+    /// asked but that the body can be read as its protocol.
+    pub fn new(rules: Option<Arc<Rules>>, protocol: Protocol, side: Side) -> Self {
+        Self {
+            body: Body::new(protocol, side),
+            judge: Judge::new(rules, protocol, side),
+            finished: false,
+        }
     }
 
     /// Takes the next bytes. Violations found so far stand in [`Check::verdict`] at once.
-    pub fn feed(&mut self, _chunk: &[u8]) -> Progress {
-        todo!()
+    pub fn feed(&mut self, chunk: &[u8]) -> Progress {
+        if self.verdict().unreadable || self.finished {
+            return Progress::Reading;
+        }
+        if let Err(broken) = self.body.feed(chunk, &mut self.judge) {
+            self.judge.broken(&broken);
+        }
+        if self.body.is_whole() { Progress::Whole } else { Progress::Reading }
     }
 
-    /// Says that no more comes: a body cut short, or a field that never came, is now a violation.
+    /// Says that no more comes: a body cut short is now a violation. Bytes fed later are ignored.
     pub fn finish(&mut self) -> &Verdict {
-        todo!()
+        if !self.verdict().unreadable && !self.finished {
+            self.finished = true;
+            if let Err(broken) = self.body.finish(&mut self.judge) {
+                self.judge.broken(&broken);
+            }
+        }
+        self.verdict()
     }
 
     /// What was found so far.
     pub fn verdict(&self) -> &Verdict {
-        todo!()
+        self.judge.verdict()
     }
 }

@@ -3,9 +3,19 @@
 //!
 //! It deliberately knows no host: no Envoy, no file, no network, no clock.
 
+mod body;
 pub mod check;
 pub mod columns;
 pub mod contract;
+mod dates;
+pub mod held;
+pub mod json;
+mod judge;
+pub mod mistake;
+mod oip;
 pub mod plugin;
 pub mod protocol;
+mod record;
+pub mod rows;
+pub mod rules;
 pub mod violation;

@@ -1,9 +1,14 @@
 //! The filter's configuration, as the collector writes it and the filter reads it: which route
 //! serves which model, by which contract, and what is done about a breach. It does not act on it.
 
-use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::fmt::Display;
 
-use crate::contract::Contract;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::contract::{Contract, join};
+use crate::mistake::{Fault, Mistake};
 use crate::protocol::Protocol;
 
 /// The whole table one filter works by.
@@ -16,6 +21,123 @@ pub struct Plugin {
     /// The models, tried in order; the first whose route matches takes the exchange.
     #[serde(default)]
     pub models: Vec<Model>,
+}
+
+impl Plugin {
+    /// Reads the configuration from JSON and checks it.
+    ///
+    /// # Errors
+    /// All mistakes at once. A model that cannot be read at all tells only its first, and those of
+    /// its contract.
+    pub fn parse(json: &str) -> Result<Self, Vec<Mistake>> {
+        let value = serde_json::from_str(json).map_err(|error| vec![unreadable("", &error)])?;
+        let Value::Object(keys) = value else {
+            return Err(vec![unreadable("", &"is not an object")]);
+        };
+        let mut mistakes = Vec::new();
+        let mut plugin = Self { collector: None, models: Vec::new() };
+        for (key, value) in keys {
+            match (key.as_str(), value) {
+                ("collector" | "models", Value::Null) => {}
+                ("collector", value @ Value::Object(_)) => {
+                    match serde_json::from_value::<Collector>(value) {
+                        Ok(collector) => {
+                            collector.mistakes(&mut mistakes);
+                            plugin.collector = Some(collector);
+                        }
+                        Err(error) => mistakes.push(unreadable("collector", &error)),
+                    }
+                }
+                ("models", Value::Array(values)) => {
+                    plugin.models = models(values, &mut mistakes);
+                }
+                ("collector", _) => mistakes.push(unreadable("collector", &"is not an object")),
+                ("models", _) => mistakes.push(unreadable("models", &"is not a list")),
+                _ => mistakes.push(Mistake::new(key, Fault::UnknownKey("`collector`, `models`"))),
+            }
+        }
+        if mistakes.is_empty() { Ok(plugin) } else { Err(mistakes) }
+    }
+}
+
+fn unreadable(place: &str, why: &dyn Display) -> Mistake {
+    Mistake::new(place, Fault::Unreadable(why.to_string()))
+}
+
+fn models(values: Vec<Value>, mistakes: &mut Vec<Mistake>) -> Vec<Model> {
+    let mut names = HashSet::new();
+    let mut models = Vec::new();
+    for (index, mut value) in values.into_iter().enumerate() {
+        let place = format!("models[{index}]");
+        // Serde would read a list as the keys in their order.
+        if !value.is_object() {
+            mistakes.push(unreadable(&place, &"is not an object"));
+            continue;
+        }
+        // The contract is read by itself, so that its mistakes have places.
+        let contract = value.as_object_mut().and_then(|keys| keys.remove("contract"));
+        let contract = contract.filter(|contract| !contract.is_null()).and_then(|contract| {
+            Contract::from_value(contract, &join(&place, "contract"))
+                .map_err(|found| mistakes.extend(found))
+                .ok()
+        });
+        match serde_json::from_value::<Model>(value) {
+            Ok(model) => {
+                model.mistakes(&place, mistakes);
+                if !names.insert(model.model.clone()) {
+                    let fault = Fault::Twice(model.model.clone());
+                    mistakes.push(Mistake::new(join(&place, "model"), fault));
+                }
+                models.push(Model { contract, ..model });
+            }
+            Err(error) => mistakes.push(unreadable(&place, &error)),
+        }
+    }
+    models
+}
+
+impl Collector {
+    fn mistakes(&self, mistakes: &mut Vec<Mistake>) {
+        not_empty("collector.cluster", &self.cluster, mistakes);
+        not_zero("collector.timeout_milliseconds", self.timeout_milliseconds, mistakes);
+        not_zero("collector.max_batches_in_flight", self.max_batches_in_flight, mistakes);
+        not_zero("collector.max_batch_bytes", self.max_batch_bytes, mistakes);
+        not_zero("collector.max_buffer_bytes", self.max_buffer_bytes, mistakes);
+    }
+}
+
+impl Model {
+    fn mistakes(&self, place: &str, mistakes: &mut Vec<Mistake>) {
+        not_empty(&join(place, "model"), &self.model, mistakes);
+        if !(0.0..=1.0).contains(&self.sample_rate) {
+            let fault = Fault::OutOfRange { value: self.sample_rate, least: 0.0, most: 1.0 };
+            mistakes.push(Mistake::new(join(place, "sample_rate"), fault));
+        }
+        not_zero(&join(place, "max_capture_bytes"), self.max_capture_bytes, mistakes);
+        let mut names = HashSet::new();
+        for (index, version) in self.versions.iter().enumerate() {
+            let place = format!("{place}.versions[{index}]");
+            not_empty(&join(&place, "version"), &version.version, mistakes);
+            not_empty(&join(&place, "cluster"), &version.cluster, mistakes);
+            if !names.insert(&version.version) {
+                let fault = Fault::Twice(version.version.clone());
+                mistakes.push(Mistake::new(join(&place, "version"), fault));
+            }
+        }
+    }
+}
+
+fn not_empty(place: &str, name: &str, mistakes: &mut Vec<Mistake>) {
+    if name.is_empty() {
+        mistakes.push(Mistake::new(place, Fault::Empty));
+    }
+}
+
+fn not_zero(place: &str, bound: u32, mistakes: &mut Vec<Mistake>) {
+    if bound == 0 {
+        let fault = Fault::OutOfRange { value: 0.0, least: 1.0, most: u32::MAX.into() };
+        mistakes.push(Mistake::new(place, fault));
+    }
 }
 
 /// How batches reach the collector.
@@ -122,4 +244,76 @@ pub struct Block {
 
 fn capture_bytes() -> u32 {
     64 << 10
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"{
+        "collector": {"cluster": "c"},
+        "models": [{
+            "model": "census", "route": {"path_prefix": "/v2/models/census"}, "protocol": "oip",
+            "mode": "enforce", "sample_rate": 0.5,
+            "versions": [{"version": "v1", "cluster": "census-v1"}],
+            "contract": {"inputs": [{"name": "age", "type": "integer"}]}
+        }]
+    }"#;
+
+    fn places(json: &str) -> Vec<String> {
+        Plugin::parse(json)
+            .map_or_else(|found| found.into_iter().map(|it| it.place).collect(), |_| Vec::new())
+    }
+
+    #[test]
+    fn what_the_collector_writes_is_what_the_filter_reads() {
+        let plugin = Plugin::parse(GOOD).expect("good");
+        assert_eq!(plugin.models[0].contract.as_ref().map(|it| it.inputs.len()), Some(1));
+        assert_eq!(plugin.models[0].max_capture_bytes, 64 << 10);
+        let written = serde_json::to_string(&plugin).expect("writes");
+        assert_eq!(Plugin::parse(&written), Ok(plugin));
+        assert!(Plugin::parse("{}").is_ok());
+    }
+
+    #[test]
+    fn all_mistakes_come_at_once_with_their_places() {
+        let found = places(
+            r#"{
+            "collector": {"cluster": "", "max_batch_bytes": 0},
+            "models": [
+                {"model": "a", "route": {}, "protocol": "oip", "mode": "tag", "sample_rate": 1.5,
+                 "max_capture_bytes": 0,
+                 "versions": [{"version": "1", "cluster": "x"}, {"version": "1", "cluster": ""}],
+                 "contract": {"inputs": [{"name": "n", "type": "text", "max": 3}]}},
+                {"model": "a", "route": {}, "protocol": "json", "mode": "observe",
+                 "sample_rate": 0},
+                {"model": "b", "route": {}, "protocol": "grpc", "mode": "observe",
+                 "sample_rate": 0}
+            ],
+            "more": 1
+        }"#,
+        );
+        assert_eq!(
+            found,
+            [
+                "collector.cluster",
+                "collector.max_batch_bytes",
+                "models[0].contract.inputs[0].max",
+                "models[0].sample_rate",
+                "models[0].max_capture_bytes",
+                "models[0].versions[1].cluster",
+                "models[0].versions[1].version",
+                "models[1].model",
+                "models[2]",
+                "more",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_configuration_says_so() {
+        for json in ["", "[]", "3", r#"{"models": {}}"#, r#"{"collector": []}"#] {
+            assert!(Plugin::parse(json).is_err(), "{json}");
+        }
+    }
 }

@@ -65,6 +65,8 @@ pub enum Kind {
     FeatureTypeHighNumberValues,
     /// Fewer values than the shape's product.
     FeatureTypeLowNumberValues,
+    /// Ours: a number written as text, such as `"42"`, where a number was expected.
+    NumberAsText,
     /// Ours: a text that is not in the field's format.
     FormatMismatch,
     /// Ours: the same field twice in one row or request.

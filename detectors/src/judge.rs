@@ -2,8 +2,13 @@
 //!
 //! It does not know time, the model's name or what a verdict leads to.
 
-use crate::finding::Finding;
-use crate::reference::Reference;
+use crate::chi2;
+use crate::correction::holm;
+use crate::finding::{Detector, Direction, Finding, Kind, Verdict};
+use crate::ks;
+use crate::proportion::{self, Rate};
+use crate::reference::{Feature, Reference, Values};
+use crate::summary::{CategorySummary, NumberSummary};
 use crate::window::Window;
 
 /// Seconds of the month over which false alarms are budgeted: 30 days.
@@ -68,8 +73,476 @@ pub fn alpha_per_look(false_alarms_per_month: f64, hop_seconds: f64) -> f64 {
 /// Makes every test that `reference` and `window` allow: per feature its values and its null
 /// rate, and once the rate of contract violations. Findings come in the order of the
 /// features, the violation rate last.
+///
+/// The reference of the violation rate is none in as many exchanges as the training data has
+/// rows, since the contract was inferred from them. All p-values of the window are corrected
+/// together ([`holm`]).
 #[must_use]
 pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Finding> {
-    let _ = (reference, window, rules);
-    todo!()
+    let columns = reference.features.iter().zip(&window.features);
+    let tests = 2 * columns.len() + 1;
+    // What the smallest p-value of the window must reach.
+    let alpha = rules.alpha / tests as f64;
+    let mut found = Vec::with_capacity(tests);
+    for (was, now) in columns {
+        found.extend(match (&was.values, &now.values) {
+            (Values::Number(a), Values::Number(b)) => Some(numbers(&was.name, a, b, alpha)),
+            (Values::Category(a), Values::Category(b)) => Some(categories(&was.name, a, b, alpha)),
+            _ => None,
+        });
+        found.push(nulls(was, now, alpha));
+    }
+    found.push(violations(reference, window, alpha));
+
+    let adjusted = holm(&found.iter().map(|evidence| evidence.p_value).collect::<Vec<_>>());
+    let coverage = window.exchanges.coverage();
+    found
+        .into_iter()
+        .zip(adjusted)
+        .map(|(evidence, adjusted)| conclude(evidence, adjusted, coverage, rules))
+        .collect()
+}
+
+/// A finding before all tests of the window are known.
+struct Evidence {
+    detector: Detector,
+    kind: Kind,
+    feature: Option<String>,
+    statistic: f64,
+    effect: f64,
+    p_value: f64,
+    detectable: f64,
+    rows: u64,
+    reference_rows: u64,
+    direction: Option<Direction>,
+    was: String,
+    now: String,
+}
+
+fn conclude(
+    evidence: Evidence,
+    adjusted_p_value: f64,
+    coverage: Option<f64>,
+    rules: &Rules,
+) -> Finding {
+    let min_effect = match evidence.kind {
+        Kind::DataDrift => rules.min_effect.data_drift,
+        Kind::Completeness => rules.min_effect.completeness,
+        Kind::DataFormatDrift => rules.min_effect.data_format_drift,
+    };
+    let matters = evidence.effect >= min_effect;
+    // A level of 0 rejects nothing, even a p-value too small for a float.
+    let beyond = |alpha: f64| alpha > 0.0 && adjusted_p_value <= alpha;
+    let verdict = if evidence.rows < rules.min_rows {
+        Verdict::Inconclusive
+    } else if matters && beyond(rules.alpha) {
+        Verdict::Alarm
+    } else if matters && beyond(rules.warning_alpha) {
+        Verdict::Warning
+    } else if evidence.detectable > rules.max_detectable * min_effect {
+        Verdict::Inconclusive
+    } else {
+        Verdict::Healthy
+    };
+    Finding {
+        detector: evidence.detector,
+        kind: evidence.kind,
+        feature: evidence.feature,
+        verdict,
+        statistic: evidence.statistic,
+        effect: evidence.effect,
+        min_effect,
+        p_value: evidence.p_value,
+        adjusted_p_value,
+        alpha: rules.alpha,
+        detectable: evidence.detectable,
+        rows: evidence.rows,
+        reference_rows: evidence.reference_rows,
+        coverage,
+        direction: evidence.direction,
+        was: evidence.was,
+        now: evidence.now,
+    }
+}
+
+fn numbers(name: &str, was: &NumberSummary, now: &NumberSummary, alpha: f64) -> Evidence {
+    let test = ks::sketches(was.sketch(), now.sketch());
+    // The test's D may fall short of the true one by what the sketches do not know.
+    let hidden = was.sketch().rank_error() + now.sketch().rank_error();
+    let median = |side: &NumberSummary| match side.sketch().quantile(0.5) {
+        Some(median) => format!("median {}", short(median)),
+        None => "no values".to_owned(),
+    };
+    let (mut was_text, mut now_text) = (median(was), median(now));
+    if was_text == now_text && test.statistic > 0.0 {
+        let upto = |side: &NumberSummary| {
+            let (low, high) = side.sketch().cdf(test.at);
+            format!("{} at most {}", percent((low + high) / 2.0), short(test.at))
+        };
+        (was_text, now_text) = (upto(was), upto(now));
+    }
+    Evidence {
+        detector: Detector::KolmogorovSmirnov,
+        kind: Kind::DataDrift,
+        feature: Some(name.to_owned()),
+        statistic: test.statistic,
+        effect: test.statistic,
+        p_value: test.p_value,
+        detectable: (ks::detectable(was.count, now.count, alpha) + hidden).min(1.0),
+        rows: now.count,
+        reference_rows: was.count,
+        direction: test.direction,
+        was: was_text,
+        now: now_text,
+    }
+}
+
+fn categories(name: &str, was: &CategorySummary, now: &CategorySummary, alpha: f64) -> Evidence {
+    let compared = chi2::compare(was, now);
+    let (was_text, now_text) = match &compared.moved {
+        Some(group) => (
+            format!("{} {}", group.name, percent(group.was)),
+            format!("{} {}", group.name, percent(group.now)),
+        ),
+        None => ("no comparison".to_owned(), "no comparison".to_owned()),
+    };
+    let (reference_rows, rows) = (was.count(), now.count());
+    Evidence {
+        detector: Detector::ChiSquared,
+        kind: Kind::DataDrift,
+        feature: Some(name.to_owned()),
+        statistic: compared.test.statistic,
+        effect: compared.total_variation,
+        p_value: compared.p_value,
+        detectable: chi2::detectable(reference_rows, rows, compared.test.degrees, alpha),
+        rows,
+        reference_rows,
+        direction: None,
+        was: was_text,
+        now: now_text,
+    }
+}
+
+fn nulls(was: &Feature, now: &Feature, alpha: f64) -> Evidence {
+    let (before, after) = (Rate::new(was.missing(), was.rows), Rate::new(now.missing(), now.rows));
+    let mut evidence = rates("missing", before, after, alpha);
+    evidence.feature = Some(was.name.clone());
+    evidence
+}
+
+fn violations(reference: &Reference, window: &Window, alpha: f64) -> Evidence {
+    let before = Rate::new(0, reference.rows);
+    let after = Rate::new(window.exchanges.violating, window.exchanges.seen);
+    let evidence = rates("violating", before, after, alpha);
+    Evidence { detector: Detector::ViolationRate, kind: Kind::DataFormatDrift, ..evidence }
+}
+
+fn rates(what: &str, was: Rate, now: Rate, alpha: f64) -> Evidence {
+    let compared = proportion::compare(was, now);
+    let text = |rate: Rate| match rate.of() {
+        0 => format!("{what}: nothing to count"),
+        _ => format!("{what} {}", percent(rate.share())),
+    };
+    Evidence {
+        detector: Detector::NullRate,
+        kind: Kind::Completeness,
+        feature: None,
+        statistic: compared.difference,
+        effect: compared.difference.abs(),
+        p_value: compared.p_value,
+        detectable: proportion::detectable(was, now.of(), alpha),
+        rows: now.of(),
+        reference_rows: was.of(),
+        direction: match compared.difference {
+            difference if difference > 0.0 => Some(Direction::Higher),
+            difference if difference < 0.0 => Some(Direction::Lower),
+            _ => None,
+        },
+        was: text(was),
+        now: text(now),
+    }
+}
+
+/// A share as people read it: whole per cent, finer below one.
+fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    let near_an_end = percent.min(100.0 - percent);
+    if near_an_end > 0.0 && near_an_end < 1.0 {
+        format!("{} %", short(percent))
+    } else {
+        format!("{percent:.0} %")
+    }
+}
+
+/// A number as people read it: four significant digits, whole ones in full.
+fn short(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    if !(1e-4..1e9).contains(&size) {
+        return format!("{value:.3e}");
+    }
+    let decimals = (3 - size.log10().floor() as i32).max(0) as usize;
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::Observation;
+    use crate::window::Pane;
+
+    /// Numbers that look random and are the same every time (splitmix64, Steele et al. 2014).
+    struct Dice(u64);
+
+    impl Dice {
+        fn throw(&mut self) -> f64 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = self.0;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+        }
+
+        /// The sum of twelve throws, less six: close to the standard normal.
+        fn normal(&mut self) -> f64 {
+            (0..12).map(|_| self.throw()).sum::<f64>() - 6.0
+        }
+    }
+
+    /// How the traffic differs from the training data.
+    #[derive(Clone, Copy, Default)]
+    struct Shift {
+        age: f64,
+        private: f64,
+        missing: f64,
+    }
+
+    const FEATURES: [&str; 4] = ["age", "wage", "work", "country"];
+
+    /// One row: a normal, one with an atom at zero, a category, and a constant.
+    fn row(dice: &mut Dice, shift: Shift, mut observe: impl FnMut(usize, Observation<'_>)) {
+        let wage = if dice.throw() < 0.7 { 0.0 } else { dice.throw() };
+        let work = match dice.throw() - shift.private {
+            share if share < 0.5 => "Private",
+            share if share < 0.8 => "State",
+            share if share < 0.999 => "None",
+            _ => "Unpaid",
+        };
+        let gone = dice.throw() < 0.03 + shift.missing;
+        observe(0, Observation::Number(dice.normal() * 10.0 + 40.0 + shift.age));
+        observe(1, if gone { Observation::Missing } else { Observation::Number(wage) });
+        observe(2, Observation::Category(work));
+        observe(3, Observation::Category("US"));
+    }
+
+    fn reference(rows: u64) -> Reference {
+        let mut dice = Dice(1);
+        let [age, wage, work, country] = FEATURES;
+        let features = vec![
+            Feature::number(age),
+            Feature::number(wage),
+            Feature::category(work),
+            Feature::category(country),
+        ];
+        let mut reference = Reference { rows, features };
+        for _ in 0..rows {
+            row(&mut dice, Shift::default(), |i, value| reference.features[i].observe(value));
+        }
+        reference
+    }
+
+    fn window(reference: &Reference, seed: u64, rows: u64, shift: Shift) -> Window {
+        let mut dice = Dice(seed);
+        let mut panes = vec![Pane::new(reference); 4];
+        for number in 0..rows {
+            let pane = &mut panes[(number * 4 / rows) as usize];
+            pane.row();
+            row(&mut dice, shift, |i, value| pane.observe(i, value));
+        }
+        panes[0].exchanges(rows * 2, 0, 0, rows);
+        Window::of(reference, &panes)
+    }
+
+    fn worst(findings: &[Finding]) -> Verdict {
+        findings.iter().map(|finding| finding.verdict).max().unwrap()
+    }
+
+    fn of<'a>(findings: &'a [Finding], detector: Detector, feature: &str) -> &'a Finding {
+        let named = |f: &&Finding| f.detector == detector && f.feature.as_deref() == Some(feature);
+        findings.iter().find(named).unwrap()
+    }
+
+    #[test]
+    fn a_stable_stream_stays_silent() {
+        let reference = reference(20_000);
+        let rules = Rules { alpha: alpha_per_look(1.0, 2.0), ..Rules::default() };
+        for look in 0..300 {
+            let window = window(&reference, 1_000 + look, 500, Shift::default());
+            let findings = judge(&reference, &window, &rules);
+            assert_eq!(findings.len(), 9);
+            assert!(worst(&findings) == Verdict::Healthy, "look {look}: {findings:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_minimum_effect_the_level_itself_is_kept() {
+        let reference = reference(20_000);
+        let min_effect = MinEffect { data_drift: 0.0, completeness: 0.0, data_format_drift: 0.0 };
+        let rules = Rules { alpha: 0.1, min_effect, ..Rules::default() };
+        let alarms = (0..400)
+            .filter(|look| {
+                let window = window(&reference, 5_000 + look, 400, Shift::default());
+                worst(&judge(&reference, &window, &rules)) == Verdict::Alarm
+            })
+            .count();
+        // 10 % of 400 are 40; three standard deviations more are 58. Not one would mean that the
+        // test cannot fail.
+        assert!((5..=58).contains(&alarms), "{alarms} of 400");
+    }
+
+    #[test]
+    fn an_older_population_alarms_and_says_how() {
+        let reference = reference(20_000);
+        let window = window(&reference, 7, 500, Shift { age: 8.0, ..Shift::default() });
+        let findings = judge(&reference, &window, &Rules::default());
+        let age = of(&findings, Detector::KolmogorovSmirnov, "age");
+        assert_eq!((age.verdict, age.direction), (Verdict::Alarm, Some(Direction::Higher)));
+        assert!(age.effect > 0.2 && age.adjusted_p_value <= age.alpha, "{age:?}");
+        assert_eq!((age.rows, age.reference_rows, age.coverage), (500, 20_000, Some(0.5)));
+        assert!(age.was.starts_with("median 40") || age.was.starts_with("median 39"), "{age:?}");
+        assert!(age.now.starts_with("median 48") || age.now.starts_with("median 47"), "{age:?}");
+        let other = of(&findings, Detector::ChiSquared, "work");
+        assert_eq!(other.verdict, Verdict::Healthy, "{other:?}");
+    }
+
+    #[test]
+    fn other_work_classes_alarm_and_name_the_one_that_moved() {
+        let reference = reference(20_000);
+        let window = window(&reference, 8, 500, Shift { private: -0.3, ..Shift::default() });
+        let findings = judge(&reference, &window, &Rules::default());
+        let work = of(&findings, Detector::ChiSquared, "work");
+        assert_eq!(work.verdict, Verdict::Alarm, "{work:?}");
+        assert!(work.was.starts_with("Private 50 %"), "{work:?}");
+    }
+
+    #[test]
+    fn vanishing_values_alarm_by_their_null_rate() {
+        let reference = reference(20_000);
+        let window = window(&reference, 9, 500, Shift { missing: 0.3, ..Shift::default() });
+        let findings = judge(&reference, &window, &Rules::default());
+        let wage = of(&findings, Detector::NullRate, "wage");
+        assert_eq!((wage.verdict, wage.direction), (Verdict::Alarm, Some(Direction::Higher)));
+        assert_eq!(wage.kind, Kind::Completeness);
+        assert_eq!(of(&findings, Detector::KolmogorovSmirnov, "wage").verdict, Verdict::Healthy);
+    }
+
+    #[test]
+    fn a_tiny_shift_is_healthy_however_certain() {
+        let reference = reference(200_000);
+        let window = window(&reference, 10, 100_000, Shift { age: 0.5, ..Shift::default() });
+        let findings = judge(&reference, &window, &Rules::default());
+        let age = of(&findings, Detector::KolmogorovSmirnov, "age");
+        assert!(age.adjusted_p_value <= age.alpha && age.effect < age.min_effect, "{age:?}");
+        assert_eq!(age.verdict, Verdict::Healthy);
+    }
+
+    #[test]
+    fn an_empty_or_short_window_is_inconclusive_not_healthy() {
+        let reference = reference(5_000);
+        let empty = Window::of(&reference, []);
+        let findings = judge(&reference, &empty, &Rules::default());
+        assert!(findings.iter().all(|f| f.verdict == Verdict::Inconclusive), "{findings:?}");
+        let short = window(&reference, 11, 199, Shift { age: 30.0, ..Shift::default() });
+        let findings = judge(&reference, &short, &Rules::default());
+        let age = of(&findings, Detector::KolmogorovSmirnov, "age");
+        assert_eq!(age.verdict, Verdict::Inconclusive);
+        assert_eq!(findings.last().unwrap().rows, 398);
+    }
+
+    #[test]
+    fn a_window_that_could_not_have_shown_drift_is_inconclusive() {
+        let reference = reference(5_000);
+        let window = window(&reference, 12, 60, Shift::default());
+        let rules = Rules { min_rows: 10, ..Rules::default() };
+        let findings = judge(&reference, &window, &rules);
+        let age = of(&findings, Detector::KolmogorovSmirnov, "age");
+        assert!(age.detectable > 0.3, "{age:?}");
+        assert_eq!(age.verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn violations_alarm_even_when_no_row_got_through() {
+        let reference = reference(5_000);
+        let mut pane = Pane::new(&reference);
+        pane.exchanges(400, 60, 0, 0);
+        let findings = judge(&reference, &Window::of(&reference, [&pane]), &Rules::default());
+        let last = findings.last().unwrap();
+        assert_eq!((last.kind, last.verdict), (Kind::DataFormatDrift, Verdict::Alarm));
+        assert_eq!((last.was.as_str(), last.now.as_str()), ("violating 0 %", "violating 15 %"));
+        assert_eq!((last.feature.as_ref(), last.coverage), (None, Some(0.0)));
+    }
+
+    #[test]
+    fn garbage_cannot_get_into_a_number() {
+        let reference = reference(5_000);
+        let mut pane = Pane::new(&reference);
+        for value in [f64::NAN, f64::INFINITY, f64::MAX, f64::MIN, -0.0] {
+            for _ in 0..100 {
+                pane.observe(0, Observation::Number(value));
+                pane.observe(1, Observation::Category("10k"));
+                pane.observe(2, Observation::Number(value));
+                pane.observe(99, Observation::Number(value));
+            }
+        }
+        pane.exchanges(u64::MAX, u64::MAX, 0, u64::MAX);
+        pane.exchanges(u64::MAX, u64::MAX, 0, u64::MAX);
+        let findings = judge(&reference, &Window::of(&reference, [&pane]), &Rules::default());
+        for finding in &findings {
+            let Finding { statistic, effect, p_value, adjusted_p_value, detectable, .. } = finding;
+            assert!(statistic.is_finite(), "{finding:?}");
+            for share in [effect, p_value, adjusted_p_value, detectable] {
+                assert!((0.0..=1.0).contains(share), "{finding:?}");
+            }
+        }
+        assert!(of(&findings, Detector::NullRate, "wage").effect > 0.95);
+    }
+
+    #[test]
+    fn findings_are_read_back_as_written() {
+        let reference = reference(500);
+        let stored: Reference =
+            serde_json::from_str(&serde_json::to_string(&reference).unwrap()).unwrap();
+        let window = window(&stored, 13, 300, Shift::default());
+        let findings = judge(&stored, &window, &Rules::default());
+        let text = serde_json::to_string(&findings).unwrap();
+        assert!(text.contains(r#""detector":"kolmogorov_smirnov","kind":"data_drift""#), "{text}");
+        assert_eq!(serde_json::from_str::<Vec<Finding>>(&text).unwrap(), findings);
+        assert_eq!(judge(&reference, &window, &Rules::default()), findings);
+    }
+
+    #[test]
+    fn the_budget_is_spread_over_the_looks_of_a_month() {
+        assert!((alpha_per_look(1.0, 2.0) - 2.0 / 2_592_000.0).abs() < 1e-15);
+        assert_eq!(alpha_per_look(1e9, 3_600.0), 0.05);
+        for (budget, hop) in [(0.0, 2.0), (-1.0, 2.0), (1.0, 0.0), (f64::NAN, 2.0), (-1.0, -2.0)] {
+            assert_eq!(alpha_per_look(budget, hop), 0.0);
+        }
+    }
+
+    #[test]
+    fn numbers_are_short_for_people() {
+        let texts = [34.0, 0.1 + 0.2, -12.3456, 123_456.7, 1e12, 0.00001].map(short);
+        assert_eq!(texts, ["34", "0.3", "-12.35", "123457", "1.000e12", "1.000e-5"]);
+        assert_eq!(
+            [0.0, 0.004, 0.38, 0.9991, 1.0].map(percent),
+            ["0 %", "0.4 %", "38 %", "99.91 %", "100 %"]
+        );
+    }
 }

@@ -1,0 +1,340 @@
+//! JSON as it streams past: bytes in, events out, in memory that does not grow with the body. It
+//! does not know what the events mean, and never looks ahead or back.
+//!
+//! The grammar is RFC 8259's. A number's size is not part of it, so `1e999` is a number here.
+
+mod number;
+mod text;
+
+pub use number::{Form, Number};
+pub use text::Text;
+
+use number::Part;
+use text::Escape;
+
+/// How many arrays and objects may stand in each other.
+pub const MAX_DEPTH: u32 = 64;
+
+/// How many bytes of a text or number are kept; the rest is read and flagged as cut.
+pub const MAX_TOKEN_BYTES: usize = 256;
+
+/// What the bytes said.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Event<'a> {
+    /// `{`
+    ObjectStart,
+    /// `}`
+    ObjectEnd,
+    /// `[`
+    ArrayStart,
+    /// `]`
+    ArrayEnd,
+    /// The name of the member whose value comes next.
+    Key(Text<'a>),
+    /// A value that holds no others.
+    Scalar(Scalar<'a>),
+}
+
+/// A value that holds no others.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Scalar<'a> {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A number, not yet converted.
+    Number(Number<'a>),
+    /// A text, its escapes resolved.
+    Text(Text<'a>),
+}
+
+/// Why bytes are not JSON. `at` is the byte's place in the body, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A byte that cannot stand here.
+    #[error("byte {at}: expected {expected}, got {}", printable(*.byte))]
+    Unexpected {
+        /// Where.
+        at: u64,
+        /// What came.
+        byte: u8,
+        /// What could have come.
+        expected: &'static str,
+    },
+    /// A text that is not UTF-8.
+    #[error("byte {at}: a text that is not UTF-8")]
+    InvalidUtf8 {
+        /// Where the bad sequence begins.
+        at: u64,
+    },
+    /// Half of a surrogate pair.
+    #[error("byte {at}: a surrogate escape without its other half")]
+    LoneSurrogate {
+        /// Where.
+        at: u64,
+    },
+    /// Nested past [`MAX_DEPTH`].
+    #[error("byte {at}: nested deeper than {MAX_DEPTH}")]
+    TooDeep {
+        /// Where.
+        at: u64,
+    },
+    /// The body ended before its root did.
+    #[error("byte {at}: the body ends before it is whole")]
+    CutShort {
+        /// The body's length.
+        at: u64,
+    },
+}
+
+fn printable(byte: u8) -> String {
+    match byte {
+        0x21..=0x7e => format!("`{}`", char::from(byte)),
+        _ => format!("0x{byte:02x}"),
+    }
+}
+
+/// What may come next between tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    Value,
+    FirstElement,
+    FirstKey,
+    Key,
+    Colon,
+    CommaOrEnd,
+    Nothing,
+}
+
+/// The token the last chunk ended in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    Nothing,
+    Text,
+    Number(Part),
+    Word { word: &'static str, matched: usize },
+}
+
+/// Reads one body. Any cutting into chunks gives the same events and the same error.
+#[derive(Debug, Clone)]
+pub struct Lexer {
+    expect: Expect,
+    inside: Inside,
+    /// One bit for each open container, the innermost lowest: 1 for an object.
+    objects: u64,
+    depth: u32,
+    escape: Escape,
+    partial: text::Partial,
+    /// What was kept of a token that did not lie whole and plain in one chunk.
+    kept: String,
+    cut: bool,
+    offset: u64,
+    error: Option<Error>,
+}
+
+impl Default for Lexer {
+    fn default() -> Self {
+        Self {
+            expect: Expect::Value,
+            inside: Inside::Nothing,
+            objects: 0,
+            depth: 0,
+            escape: Escape::None,
+            partial: text::Partial::default(),
+            kept: String::new(),
+            cut: false,
+            offset: 0,
+            error: None,
+        }
+    }
+}
+
+impl Lexer {
+    /// Whether the root has closed. A bare number closes only with [`Lexer::finish`].
+    pub fn is_whole(&self) -> bool {
+        self.expect == Expect::Nothing && self.error.is_none()
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// At the first byte that cannot continue a JSON text, and the same at every later call.
+    pub fn feed(&mut self, chunk: &[u8], out: &mut impl FnMut(Event<'_>)) -> Result<(), Error> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let mut at = 0;
+        while at < chunk.len() {
+            let step = match self.inside {
+                Inside::Nothing => self.between(chunk, at, out),
+                Inside::Text => self.text(chunk, at, out),
+                Inside::Number(part) => self.number(part, chunk, at, out),
+                Inside::Word { word, matched } => self.word(word, matched, chunk[at], at, out),
+            };
+            match step {
+                Ok(next) => at = next,
+                Err(error) => {
+                    self.error = Some(error);
+                    return Err(error);
+                }
+            }
+        }
+        self.offset += chunk.len() as u64;
+        Ok(())
+    }
+
+    /// Says that no more comes.
+    ///
+    /// # Errors
+    /// When the text is not whole.
+    pub fn finish(&mut self, out: &mut impl FnMut(Event<'_>)) -> Result<(), Error> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        if let Inside::Number(part) = self.inside
+            && let Some(form) = part.form()
+        {
+            self.number_done(form, out);
+        }
+        if self.expect == Expect::Nothing {
+            return Ok(());
+        }
+        let error = Error::CutShort { at: self.offset };
+        self.error = Some(error);
+        Err(error)
+    }
+
+    fn place(&self, at: usize) -> u64 {
+        self.offset + at as u64
+    }
+
+    fn unexpected(&self, at: usize, byte: u8, expected: &'static str) -> Error {
+        Error::Unexpected { at: self.place(at), byte, expected }
+    }
+
+    fn between(
+        &mut self,
+        chunk: &[u8],
+        at: usize,
+        out: &mut impl FnMut(Event<'_>),
+    ) -> Result<usize, Error> {
+        let blank = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        let Some(blanks) = chunk[at..].iter().position(|byte| !blank(byte)) else {
+            return Ok(chunk.len());
+        };
+        let at = at + blanks;
+        let byte = chunk[at];
+        match (self.expect, byte) {
+            (Expect::CommaOrEnd, b',') => {
+                self.expect = if self.objects & 1 == 1 { Expect::Key } else { Expect::Value };
+            }
+            (Expect::CommaOrEnd, b']') if self.objects & 1 == 0 => {
+                self.close();
+                out(Event::ArrayEnd);
+            }
+            (Expect::FirstElement, b']') => {
+                self.close();
+                out(Event::ArrayEnd);
+            }
+            (Expect::CommaOrEnd, b'}') if self.objects & 1 == 1 => {
+                self.close();
+                out(Event::ObjectEnd);
+            }
+            (Expect::FirstKey, b'}') => {
+                self.close();
+                out(Event::ObjectEnd);
+            }
+            (Expect::Colon, b':') => self.expect = Expect::Value,
+            (Expect::Key | Expect::FirstKey | Expect::Value | Expect::FirstElement, b'"') => {
+                return self.text_start(chunk, at + 1, out);
+            }
+            (Expect::Value | Expect::FirstElement, b'-' | b'0'..=b'9') => {
+                return self.number(Part::Start, chunk, at, out);
+            }
+            (Expect::Value | Expect::FirstElement, b'[') => {
+                self.open(at, false)?;
+                out(Event::ArrayStart);
+            }
+            (Expect::Value | Expect::FirstElement, b'{') => {
+                self.open(at, true)?;
+                out(Event::ObjectStart);
+            }
+            (Expect::Value | Expect::FirstElement, b't') => self.word_start("true"),
+            (Expect::Value | Expect::FirstElement, b'f') => self.word_start("false"),
+            (Expect::Value | Expect::FirstElement, b'n') => self.word_start("null"),
+            _ => return Err(self.unexpected(at, byte, self.expected())),
+        }
+        Ok(at + 1)
+    }
+
+    fn expected(&self) -> &'static str {
+        match self.expect {
+            Expect::Value => "a value",
+            Expect::FirstElement => "a value or `]`",
+            Expect::FirstKey => "a name in quotes or `}`",
+            Expect::Key => "a name in quotes",
+            Expect::Colon => "`:`",
+            Expect::CommaOrEnd if self.objects & 1 == 1 => "`,` or `}`",
+            Expect::CommaOrEnd => "`,` or `]`",
+            Expect::Nothing => "nothing after the end",
+        }
+    }
+
+    fn open(&mut self, at: usize, object: bool) -> Result<(), Error> {
+        if self.depth == MAX_DEPTH {
+            return Err(Error::TooDeep { at: self.place(at) });
+        }
+        self.depth += 1;
+        self.objects = self.objects << 1 | u64::from(object);
+        self.expect = if object { Expect::FirstKey } else { Expect::FirstElement };
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.depth -= 1;
+        self.objects >>= 1;
+        self.value_done();
+    }
+
+    fn value_done(&mut self) {
+        self.inside = Inside::Nothing;
+        self.expect = if self.depth == 0 { Expect::Nothing } else { Expect::CommaOrEnd };
+    }
+
+    fn word_start(&mut self, word: &'static str) {
+        self.inside = Inside::Word { word, matched: 1 };
+    }
+
+    fn word(
+        &mut self,
+        word: &'static str,
+        matched: usize,
+        byte: u8,
+        at: usize,
+        out: &mut impl FnMut(Event<'_>),
+    ) -> Result<usize, Error> {
+        if word.as_bytes()[matched] != byte {
+            return Err(self.unexpected(at, byte, word));
+        }
+        if matched + 1 < word.len() {
+            self.inside = Inside::Word { word, matched: matched + 1 };
+            return Ok(at + 1);
+        }
+        self.value_done();
+        out(Event::Scalar(match word {
+            "null" => Scalar::Null,
+            word => Scalar::Bool(word == "true"),
+        }));
+        Ok(at + 1)
+    }
+
+    /// Keeps a piece of the current token, up to the bound.
+    fn keep(&mut self, piece: &str) {
+        if self.cut {
+            return;
+        }
+        let kept = text::head(piece, MAX_TOKEN_BYTES - self.kept.len());
+        self.kept.push_str(kept);
+        self.cut = kept.len() < piece.len();
+    }
+}

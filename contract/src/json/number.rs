@@ -1,0 +1,139 @@
+//! Numbers: their grammar as a machine over slices, and their value when someone asks for it. It
+//! does not know what a number is allowed to be.
+
+use super::{Error, Event, Inside, Lexer, MAX_TOKEN_BYTES, Scalar, text};
+
+/// A number as it was written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Number<'a> {
+    /// Its characters, up to [`MAX_TOKEN_BYTES`].
+    pub text: &'a str,
+    /// How it was written.
+    pub form: Form,
+    /// Whether it was longer than what is kept.
+    pub cut: bool,
+}
+
+/// How a number was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Digits only.
+    Whole,
+    /// With a point.
+    Fraction,
+    /// With an exponent; the only form that can overflow a double within the kept bytes.
+    Exponent,
+}
+
+impl Number<'_> {
+    /// The nearest double; infinite past its range, `None` when the number was cut.
+    pub fn value(&self) -> Option<f64> {
+        if self.cut {
+            return None;
+        }
+        // Up to 15 digits are exact in a double, and most numbers of tables are such.
+        if self.form == Form::Whole && self.text.len() <= 15 && !self.text.starts_with('-') {
+            let value = self.text.bytes().fold(0, |value, byte| value * 10 + u64::from(byte & 0xf));
+            return Some(value as f64);
+        }
+        self.text.parse().ok()
+    }
+}
+
+/// The part of a number that was read last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Start,
+    Minus,
+    Zero,
+    Whole,
+    Point,
+    Fraction,
+    Mark,
+    Sign,
+    Exponent,
+}
+
+impl Part {
+    /// Takes the bytes that continue the number and says how many they are.
+    fn take(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            *self = match (*self, byte) {
+                (Self::Start, b'-') => Self::Minus,
+                (Self::Start | Self::Minus, b'0') => Self::Zero,
+                (Self::Start | Self::Minus | Self::Whole, b'0'..=b'9') => Self::Whole,
+                (Self::Zero | Self::Whole, b'.') => Self::Point,
+                (Self::Point | Self::Fraction, b'0'..=b'9') => Self::Fraction,
+                (Self::Zero | Self::Whole | Self::Fraction, b'e' | b'E') => Self::Mark,
+                (Self::Mark, b'+' | b'-') => Self::Sign,
+                (Self::Mark | Self::Sign | Self::Exponent, b'0'..=b'9') => Self::Exponent,
+                _ => return at,
+            };
+            at += 1;
+            if matches!(self, Self::Whole | Self::Fraction | Self::Exponent) {
+                at += digits(&bytes[at..]);
+            }
+        }
+        at
+    }
+
+    /// The form of the number if it may end here.
+    pub(super) fn form(self) -> Option<Form> {
+        match self {
+            Self::Zero | Self::Whole => Some(Form::Whole),
+            Self::Fraction => Some(Form::Fraction),
+            Self::Exponent => Some(Form::Exponent),
+            Self::Start | Self::Minus | Self::Point | Self::Mark | Self::Sign => None,
+        }
+    }
+}
+
+fn digits(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len())
+}
+
+/// The characters of a number; every byte that [`Part::take`] takes is ASCII.
+fn characters(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).unwrap_or_default()
+}
+
+impl Lexer {
+    pub(super) fn number(
+        &mut self,
+        mut part: Part,
+        chunk: &[u8],
+        at: usize,
+        out: &mut impl FnMut(Event<'_>),
+    ) -> Result<usize, Error> {
+        let first = part == Part::Start;
+        let end = at + part.take(&chunk[at..]);
+        if first {
+            self.kept.clear();
+            self.cut = false;
+        }
+        if end == chunk.len() {
+            self.keep(characters(&chunk[at..end]));
+            self.inside = Inside::Number(part);
+            return Ok(end);
+        }
+        let Some(form) = part.form() else {
+            return Err(self.unexpected(end, chunk[end], "a digit"));
+        };
+        if first {
+            let whole = characters(&chunk[at..end]);
+            let text = text::head(whole, MAX_TOKEN_BYTES);
+            self.value_done();
+            out(Event::Scalar(Scalar::Number(Number { text, form, cut: text.len() < end - at })));
+        } else {
+            self.keep(characters(&chunk[at..end]));
+            self.number_done(form, out);
+        }
+        Ok(end)
+    }
+
+    pub(super) fn number_done(&mut self, form: Form, out: &mut impl FnMut(Event<'_>)) {
+        self.value_done();
+        out(Event::Scalar(Scalar::Number(Number { text: &self.kept, form, cut: self.cut })));
+    }
+}

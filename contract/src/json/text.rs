@@ -1,0 +1,216 @@
+//! Texts: runs of plain bytes, escapes, surrogate pairs and UTF-8 that chunks cut in two. It does
+//! not know what a text is for.
+
+use super::{Error, Event, Expect, Inside, Lexer, MAX_TOKEN_BYTES, Scalar};
+
+/// A text, its escapes resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Text<'a> {
+    /// Its characters, up to [`MAX_TOKEN_BYTES`] bytes.
+    pub text: &'a str,
+    /// Whether it was longer than what is kept.
+    pub cut: bool,
+}
+
+/// How far an escape has been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Escape {
+    None,
+    /// After the backslash.
+    Start,
+    /// Within `\uXXXX`; `high` is the first half of a pair, if one came before.
+    Hex {
+        value: u16,
+        left: u8,
+        high: Option<u16>,
+    },
+    /// After the first half of a pair: a backslash must come.
+    Pair(u16),
+    /// After that backslash: a `u` must come.
+    PairMark(u16),
+}
+
+/// The first bytes of a character that a chunk cut in two.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Partial {
+    bytes: [u8; 4],
+    length: usize,
+}
+
+/// The start of a text, at most `most` bytes, cut between characters.
+pub(super) fn head(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
+/// How many bytes from the start are neither quote, backslash nor control character. Eight are
+/// looked at together: a byte of `word` less than n borrows into its own top bit.
+fn plain(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
+    let mut at = 0;
+    while let Some(eight) = bytes[at..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*eight);
+        let control = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
+        let quote = zero(word ^ (ONES * u64::from(b'"')));
+        let backslash = zero(word ^ (ONES * u64::from(b'\\')));
+        let special = control | quote | backslash;
+        // Borrows only make false marks above a true one, so the lowest mark is right.
+        if special != 0 {
+            return at + (special.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    at + bytes[at..].iter().position(special).unwrap_or(bytes.len() - at)
+}
+
+impl Lexer {
+    /// Begins the text after its opening quote at `at - 1`.
+    pub(super) fn text_start(
+        &mut self,
+        chunk: &[u8],
+        at: usize,
+        out: &mut impl FnMut(Event<'_>),
+    ) -> Result<usize, Error> {
+        let rest = &chunk[at..];
+        let run = plain(rest);
+        if rest.get(run) == Some(&b'"') {
+            let whole = str::from_utf8(&rest[..run])
+                .map_err(|error| Error::InvalidUtf8 { at: self.place(at + error.valid_up_to()) })?;
+            let text = head(whole, MAX_TOKEN_BYTES);
+            let event = self.text_done(Text { text, cut: text.len() < run });
+            out(event);
+            return Ok(at + run + 1);
+        }
+        self.kept.clear();
+        self.cut = false;
+        self.inside = Inside::Text;
+        Ok(at)
+    }
+
+    fn text_done<'a>(&mut self, text: Text<'a>) -> Event<'a> {
+        if matches!(self.expect, Expect::Key | Expect::FirstKey) {
+            self.inside = Inside::Nothing;
+            self.expect = Expect::Colon;
+            return Event::Key(text);
+        }
+        self.value_done();
+        Event::Scalar(Scalar::Text(text))
+    }
+
+    pub(super) fn text(
+        &mut self,
+        chunk: &[u8],
+        at: usize,
+        out: &mut impl FnMut(Event<'_>),
+    ) -> Result<usize, Error> {
+        if self.escape != Escape::None {
+            self.escape(chunk[at], at)?;
+            return Ok(at + 1);
+        }
+        if self.partial.length > 0 {
+            self.complete(chunk[at], at)?;
+            return Ok(at + 1);
+        }
+        let rest = &chunk[at..];
+        let run = plain(rest);
+        match str::from_utf8(&rest[..run]) {
+            Ok(piece) => self.keep(piece),
+            Err(error) => {
+                let good = error.valid_up_to();
+                if error.error_len().is_some() || run < rest.len() {
+                    return Err(Error::InvalidUtf8 { at: self.place(at + good) });
+                }
+                self.keep(str::from_utf8(&rest[..good]).unwrap_or_default());
+                let tail = &rest[good..run];
+                self.partial.length = tail.len();
+                self.partial.bytes[..tail.len()].copy_from_slice(tail);
+            }
+        }
+        let Some(&byte) = rest.get(run) else {
+            return Ok(chunk.len());
+        };
+        match byte {
+            b'"' => {
+                let kept = std::mem::take(&mut self.kept);
+                let event = self.text_done(Text { text: &kept, cut: self.cut });
+                out(event);
+                self.kept = kept;
+            }
+            b'\\' => self.escape = Escape::Start,
+            _ => return Err(self.unexpected(at + run, byte, "no bare control character")),
+        }
+        Ok(at + run + 1)
+    }
+
+    fn complete(&mut self, byte: u8, at: usize) -> Result<(), Error> {
+        let mut partial = self.partial;
+        partial.bytes[partial.length] = byte;
+        partial.length += 1;
+        match str::from_utf8(&partial.bytes[..partial.length]) {
+            Ok(piece) => {
+                self.keep(piece);
+                self.partial.length = 0;
+            }
+            Err(error) if error.error_len().is_none() => self.partial = partial,
+            Err(_) => {
+                let start = self.place(at) - self.partial.length as u64;
+                return Err(Error::InvalidUtf8 { at: start });
+            }
+        }
+        Ok(())
+    }
+
+    fn escape(&mut self, byte: u8, at: usize) -> Result<(), Error> {
+        let mut buffer = [0; 4];
+        self.escape = match self.escape {
+            Escape::None => Escape::None,
+            Escape::Start => {
+                let plain = match byte {
+                    b'"' => "\"",
+                    b'\\' => "\\",
+                    b'/' => "/",
+                    b'b' => "\u{8}",
+                    b'f' => "\u{c}",
+                    b'n' => "\n",
+                    b'r' => "\r",
+                    b't' => "\t",
+                    b'u' => {
+                        self.escape = Escape::Hex { value: 0, left: 4, high: None };
+                        return Ok(());
+                    }
+                    _ => return Err(self.unexpected(at, byte, "an escape")),
+                };
+                self.keep(plain);
+                Escape::None
+            }
+            Escape::Hex { value, left, high } => {
+                let Some(digit) = char::from(byte).to_digit(16) else {
+                    return Err(self.unexpected(at, byte, "a hexadecimal digit"));
+                };
+                let value = value << 4 | digit as u16;
+                if left > 1 {
+                    Escape::Hex { value, left: left - 1, high }
+                } else if high.is_none() && (0xd800..0xdc00).contains(&value) {
+                    Escape::Pair(value)
+                } else {
+                    let units = high.into_iter().chain([value]);
+                    let Some(Ok(character)) = char::decode_utf16(units).next() else {
+                        return Err(Error::LoneSurrogate { at: self.place(at) });
+                    };
+                    self.keep(character.encode_utf8(&mut buffer));
+                    Escape::None
+                }
+            }
+            Escape::Pair(high) if byte == b'\\' => Escape::PairMark(high),
+            Escape::PairMark(high) if byte == b'u' => {
+                Escape::Hex { value: 0, left: 4, high: Some(high) }
+            }
+            Escape::Pair(_) | Escape::PairMark(_) => {
+                return Err(Error::LoneSurrogate { at: self.place(at) });
+            }
+        };
+        Ok(())
+    }
+}
