@@ -105,7 +105,10 @@ impl Mind {
     ) -> Result<(Self, watch::Receiver<Arc<Snapshot>>), JournalError> {
         let (journal, events) = Journal::open::<Event>(&config.state)?;
         if let Some(torn) = journal.torn() {
-            warn!(?torn, "the decision log ended in the middle of a line, as a crash leaves it; the line was cut off");
+            warn!(
+                ?torn,
+                "the decision log ended in the middle of a line, as a crash leaves it; the line was cut off"
+            );
         }
         let ledger = Ledger::replay(&events);
         let now = Instant::now();
@@ -469,8 +472,7 @@ impl Mind {
         if decision.state != State::Proposed {
             return Err(Refusal::NotProposed { id: id.to_owned(), state: decision.state });
         }
-        let approved =
-            Event::Approved { id: id.to_owned(), author, at_unix_ms: clock::unix_ms() };
+        let approved = Event::Approved { id: id.to_owned(), author, at_unix_ms: clock::unix_ms() };
         self.record(approved).map_err(Refusal::Journal)?;
         if let Some(decision) = self.ledger.find(id) {
             self.metrics.in_force(decision, true);

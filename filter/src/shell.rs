@@ -150,7 +150,8 @@ impl Shell {
             host::log(Level::Error, &format!("configuration of {length} bytes refused"));
             return false;
         }
-        let json = if length == 0 { Ok(Vec::new()) } else { host::body(Body::Configuration, 0, length) };
+        let json =
+            if length == 0 { Ok(Vec::new()) } else { host::body(Body::Configuration, 0, length) };
         let Ok(json) = json else {
             host::log(Level::Error, "the host did not hand over the configuration");
             return false;
