@@ -478,7 +478,8 @@ mod tests {
     #[test]
     fn a_request_without_a_body_is_refused_in_enforce_and_passes_in_observe() {
         let head = RequestHead::default;
-        let ended = |mode| Exchange::begin(&served(mode, ""), head(), true, false, Keeping::No, 0).1;
+        let ended =
+            |mode| Exchange::begin(&served(mode, ""), head(), true, false, Keeping::No, 0).1;
         assert_eq!(status(Some(&ended("enforce"))), 400);
         assert_eq!(ended("observe"), Effect::Pass);
     }

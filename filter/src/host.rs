@@ -148,9 +148,7 @@ pub fn tick_every(period: Duration) -> Result<(), Refused> {
 /// Bytes of a body or configuration.
 pub fn body(body: Body, start: usize, most: usize) -> Result<Vec<u8>, Refused> {
     // SAFETY: `bytes` hands in pointers to live variables.
-    bytes(|data, length| unsafe {
-        proxy_get_buffer_bytes(body as u32, start, most, data, length)
-    })
+    bytes(|data, length| unsafe { proxy_get_buffer_bytes(body as u32, start, most, data, length) })
 }
 
 /// All headers, in the layout that [`pairs::read`] reads.

@@ -150,7 +150,8 @@ impl Shell {
             host::log(Level::Error, &format!("configuration of {length} bytes refused"));
             return false;
         }
-        let json = if length == 0 { Ok(Vec::new()) } else { host::body(Body::Configuration, 0, length) };
+        let json =
+            if length == 0 { Ok(Vec::new()) } else { host::body(Body::Configuration, 0, length) };
         let Ok(json) = json else {
             host::log(Level::Error, "the host did not hand over the configuration");
             return false;
@@ -162,7 +163,7 @@ impl Shell {
                 self.worker.configure(node, table.collector.as_ref());
                 self.roots.insert(root, Arc::new(table));
                 self.newest = root;
-                self.holding.trust_again();
+                self.holding.start_over();
                 host::tick_every(TICK).is_ok()
             }
             Err(mistakes) => {

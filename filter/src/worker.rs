@@ -179,8 +179,11 @@ impl Worker {
     }
 
     fn give_up(&mut self, now_nanos: u64) {
-        while let Some(token) =
-            self.flights.iter().find(|(_, f)| f.given_up_nanos <= now_nanos).map(|(token, _)| *token)
+        while let Some(token) = self
+            .flights
+            .iter()
+            .find(|(_, f)| f.given_up_nanos <= now_nanos)
+            .map(|(token, _)| *token)
         {
             self.landed(token, false);
         }
