@@ -28,17 +28,15 @@ pub enum Form {
 impl Number<'_> {
     /// The nearest double; infinite past its range, `None` when the number was cut.
     pub fn value(&self) -> Option<f64> {
-        if self.cut { None } else { self.text.parse().ok() }
-    }
-
-    /// Whether it is a whole number: `3`, `3.0` and `3e2` are.
-    pub fn is_whole(&self) -> bool {
-        match self.form {
-            Form::Whole => true,
-            Form::Fraction | Form::Exponent => {
-                self.value().is_some_and(|value| value.is_finite() && value.fract() == 0.0)
-            }
+        if self.cut {
+            return None;
         }
+        // Up to 15 digits are exact in a double, and most numbers of tables are such.
+        if self.form == Form::Whole && self.text.len() <= 15 && !self.text.starts_with('-') {
+            let value = self.text.bytes().fold(0, |value, byte| value * 10 + u64::from(byte & 0xf));
+            return Some(value as f64);
+        }
+        self.text.parse().ok()
     }
 }
 
