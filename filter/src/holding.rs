@@ -19,6 +19,8 @@ const MAX_DOUBTS: u32 = 3;
 pub struct Holding {
     held: BTreeMap<u32, Wait>,
     doubts: u32,
+    /// A body came while its head was held: this host can.
+    proven: bool,
 }
 
 #[derive(Debug)]
@@ -30,7 +32,7 @@ struct Wait {
 impl Holding {
     /// Whether one more may be held.
     pub fn may_hold(&self) -> bool {
-        self.doubts < MAX_DOUBTS && self.held.len() < MAX_HELD
+        (self.proven || self.doubts < MAX_DOUBTS) && self.held.len() < MAX_HELD
     }
 
     /// Holds a request, or goes on holding it.
@@ -42,7 +44,7 @@ impl Holding {
     pub fn body_came(&mut self, id: u32) {
         if let Some(wait) = self.held.get_mut(&id) {
             wait.body_came = true;
-            self.doubts = 0;
+            self.proven = true;
         }
     }
 
@@ -61,9 +63,10 @@ impl Holding {
         overdue
     }
 
-    /// Forgets doubts: the host may have been told better.
-    pub fn trust_again(&mut self) {
+    /// Forgets what was learnt: the host may have been told otherwise.
+    pub fn start_over(&mut self) {
         self.doubts = 0;
+        self.proven = false;
     }
 }
 
@@ -92,17 +95,19 @@ mod tests {
             holding.overdue(u64::MAX);
         }
         assert!(!holding.may_hold());
-        holding.trust_again();
+        holding.start_over();
         assert!(holding.may_hold());
     }
 
     #[test]
-    fn slow_bodies_are_no_reason_for_doubt() {
+    fn slow_clients_raise_no_doubt_in_a_host_that_has_shown_that_it_can() {
         let mut holding = Holding::default();
-        for id in 0..10 {
+        holding.hold(0, 0);
+        holding.body_came(0);
+        holding.released(0);
+        for id in 1..10 {
             holding.hold(id, 0);
-            holding.body_came(id);
-            assert_eq!(holding.overdue(u64::MAX).len(), 1);
+            assert_eq!(holding.overdue(u64::MAX), [id]);
         }
         assert!(holding.may_hold());
     }

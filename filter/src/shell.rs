@@ -163,7 +163,7 @@ impl Shell {
                 self.worker.configure(node, table.collector.as_ref());
                 self.roots.insert(root, Arc::new(table));
                 self.newest = root;
-                self.holding.trust_again();
+                self.holding.start_over();
                 host::tick_every(TICK).is_ok()
             }
             Err(mistakes) => {
