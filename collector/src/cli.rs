@@ -102,7 +102,9 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let mut out = std::io::stdout();
         let done = match self.command {
-            Command::Profile(args) => profile::run(&args, &mut out).map_err(Failure::from).map(fine),
+            Command::Profile(args) => {
+                profile::run(&args, &mut out).map_err(Failure::from).map(fine)
+            }
             Command::Serve(args) => serve(&args, &mut out).map(fine),
             Command::Status(remote) => status(&remote, &mut out),
             Command::Decisions(args) => decisions(&args, &mut out).map(fine),

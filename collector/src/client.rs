@@ -25,7 +25,9 @@ const FINDINGS_SHOWN: usize = 5;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nothing answers there.
-    #[error("no collector answers at {api}: {why}; is `tidegate serve` running? (--api or TIDEGATE_API names another address)")]
+    #[error(
+        "no collector answers at {api}: {why}; is `tidegate serve` running? (--api or TIDEGATE_API names another address)"
+    )]
     Away {
         /// Where we asked.
         api: String,
@@ -235,13 +237,16 @@ fn model_text(text: &mut String, model: &ModelStatus) {
     };
     line(text, &format!("  routes    {routes} ({envoys})"));
     if let Some(window) = &model.window {
-        let coverage = window.coverage.map_or("unknown".to_owned(), |c| format!("{:.0} %", c * 100.0));
+        let coverage =
+            window.coverage.map_or("unknown".to_owned(), |c| format!("{:.0} %", c * 100.0));
         let rows = window.rows;
         let exchanges = window.exchanges;
         let when = ago(window.closed_unix_ms);
         line(
             text,
-            &format!("  window    {rows} rows of {exchanges} exchanges, coverage {coverage}, closed {when}"),
+            &format!(
+                "  window    {rows} rows of {exchanges} exchanges, coverage {coverage}, closed {when}"
+            ),
         );
     }
     let loud: Vec<&Finding> =

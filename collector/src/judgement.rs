@@ -39,7 +39,15 @@ impl Judgement {
             b.verdict.cmp(&a.verdict).then_with(|| excess(b).total_cmp(&excess(a)))
         });
         let verdict = findings.first().map_or(Verdict::Inconclusive, |worst| worst.verdict);
-        Self { model: model.to_owned(), closed_unix_ms, rows, exchanges, coverage, verdict, findings }
+        Self {
+            model: model.to_owned(),
+            closed_unix_ms,
+            rows,
+            exchanges,
+            coverage,
+            verdict,
+            findings,
+        }
     }
 }
 

@@ -110,7 +110,9 @@ impl Ledger {
                     }
                 }
                 self.change(id, |decision| {
-                    let lasts = decision.expires_unix_ms.map(|end| end.saturating_sub(decision.decided_unix_ms));
+                    let lasts = decision
+                        .expires_unix_ms
+                        .map(|end| end.saturating_sub(decision.decided_unix_ms));
                     decision.state = State::Active;
                     decision.author.clone_from(author);
                     decision.decided_unix_ms = *at_unix_ms;

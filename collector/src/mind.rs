@@ -105,7 +105,10 @@ impl Mind {
     ) -> Result<(Self, watch::Receiver<Arc<Snapshot>>), JournalError> {
         let (journal, events) = Journal::open::<Event>(&config.state)?;
         if let Some(torn) = journal.torn() {
-            warn!(?torn, "the decision log ended in the middle of a line, as a crash leaves it; the line was cut off");
+            warn!(
+                ?torn,
+                "the decision log ended in the middle of a line, as a crash leaves it; the line was cut off"
+            );
         }
         let ledger = Ledger::replay(&events);
         let now = Instant::now();
@@ -236,7 +239,7 @@ impl Mind {
                 self.decide(*decision, ends)
             }
             Some(Move::Extend { id, expires_unix_ms }) => {
-                self.record(Event::Extended { id, expires_unix_ms }).map(|()| self.push())
+                self.record(&Event::Extended { id, expires_unix_ms }).map(|()| self.push())
             }
         };
         if let Err(error) = done {
@@ -264,7 +267,7 @@ impl Mind {
         );
         let replaced = ends.as_ref().and_then(|ends| self.ledger.find(&ends.id)).cloned();
         let active = decision.state == State::Active;
-        self.record(Event::Decided { decision: Box::new(decision.clone()), ends })?;
+        self.record(&Event::Decided { decision: Box::new(decision.clone()), ends })?;
         self.metrics.decided(&decision);
         if let Some(replaced) = replaced {
             self.metrics.in_force(&replaced, false);
@@ -284,9 +287,9 @@ impl Mind {
         self.settle();
     }
 
-    fn record(&mut self, event: Event) -> Result<(), JournalError> {
-        self.journal.append(&event)?;
-        self.ledger.apply(&event);
+    fn record(&mut self, event: &Event) -> Result<(), JournalError> {
+        self.journal.append(event)?;
+        self.ledger.apply(event);
         Ok(())
     }
 
@@ -307,7 +310,7 @@ impl Mind {
         let due: Vec<Decision> = self.ledger.due(now).cloned().collect();
         for expired in due {
             if expired.state == State::Proposed {
-                self.record(Event::Withdrawn { id: expired.id, at_unix_ms: now })?;
+                self.record(&Event::Withdrawn { id: expired.id, at_unix_ms: now })?;
                 continue;
             }
             let reason = format!("{} of {} ran out", expired.action.name(), expired.id);
@@ -353,7 +356,7 @@ impl Mind {
             warn!(node = %report.node, ?resource, %version, %why, "an Envoy refused its configuration");
             let waiting: Vec<String> = self.pushed.iter().map(|(id, _)| id.clone()).collect();
             for id in waiting {
-                if let Err(error) = self.record(Event::Refused { id, why: why.clone() }) {
+                if let Err(error) = self.record(&Event::Refused { id, why: why.clone() }) {
                     warn!(%error, "a refusal could not be written down");
                 }
             }
@@ -376,7 +379,7 @@ impl Mind {
             let _acknowledged = acknowledged.enter();
             info!(decision = %id, seconds, envoys = self.fleet.len(), "acknowledged");
             self.metrics.acknowledged(seconds);
-            if let Err(error) = self.record(Event::Acknowledged { id, at_unix_ms: now, seconds }) {
+            if let Err(error) = self.record(&Event::Acknowledged { id, at_unix_ms: now, seconds }) {
                 warn!(%error, "an acknowledgement could not be written down");
             }
         }
@@ -469,9 +472,8 @@ impl Mind {
         if decision.state != State::Proposed {
             return Err(Refusal::NotProposed { id: id.to_owned(), state: decision.state });
         }
-        let approved =
-            Event::Approved { id: id.to_owned(), author, at_unix_ms: clock::unix_ms() };
-        self.record(approved).map_err(Refusal::Journal)?;
+        let approved = Event::Approved { id: id.to_owned(), author, at_unix_ms: clock::unix_ms() };
+        self.record(&approved).map_err(Refusal::Journal)?;
         if let Some(decision) = self.ledger.find(id) {
             self.metrics.in_force(decision, true);
         }

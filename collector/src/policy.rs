@@ -252,10 +252,8 @@ mod tests {
 
         active.expires_unix_ms = Some(NOW + 20 * MINUTE);
         let standing = Standing { active: Some(&active), ..Standing::default() };
-        let extended = Move::Extend {
-            id: "d-000001".to_owned(),
-            expires_unix_ms: NOW + 60 * MINUTE,
-        };
+        let extended =
+            Move::Extend { id: "d-000001".to_owned(), expires_unix_ms: NOW + 60 * MINUTE };
         assert_eq!(moves(DIVERT, &[Verdict::Alarm], standing), [Some(extended)]);
     }
 

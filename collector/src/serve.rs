@@ -20,8 +20,8 @@ use crate::intake::{Door, LostAtDoor};
 use crate::journal::JournalError;
 use crate::metrics::Metrics;
 use crate::mind::{Inbox, Mind, Subject};
-use crate::profile::error::ProfileError;
 use crate::profile;
+use crate::profile::error::ProfileError;
 use crate::telemetry::{Telemetry, TelemetryError};
 use crate::xds::server::Discovery;
 
@@ -114,10 +114,8 @@ fn subject(model: &Model) -> Result<Subject, ServeError> {
 /// # Errors
 /// When something it needs is not there.
 pub fn run(config: Config) -> Result<(), ServeError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(stopped)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(stopped)?;
     runtime.block_on(async {
         let _telemetry = Telemetry::start(config.telemetry.otlp_endpoint.as_deref())?;
         collect(config).await

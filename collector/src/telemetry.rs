@@ -44,7 +44,9 @@ impl Telemetry {
         let provider = otlp_endpoint.map(provider).transpose()?;
         let spans = provider.as_ref().map(|provider| {
             let ours = EnvFilter::new("off,tidegate=info,tidegate_collector=info");
-            tracing_opentelemetry::layer().with_tracer(provider.tracer("tidegate")).with_filter(ours)
+            tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer("tidegate"))
+                .with_filter(ours)
         });
         tracing_subscriber::registry().with(log).with(spans).init();
         Ok(Self { provider })
@@ -61,13 +63,9 @@ impl Drop for Telemetry {
 }
 
 fn provider(endpoint: &str) -> Result<SdkTracerProvider, TelemetryError> {
-    let exporter = SpanExporter::builder()
-        .with_tonic()
-        .with_endpoint(endpoint)
-        .build()
-        .map_err(|source| TelemetryError::Exporter {
-            endpoint: endpoint.to_owned(),
-            source: Box::new(source),
+    let exporter =
+        SpanExporter::builder().with_tonic().with_endpoint(endpoint).build().map_err(|source| {
+            TelemetryError::Exporter { endpoint: endpoint.to_owned(), source: Box::new(source) }
         })?;
     let resource = Resource::builder().with_service_name("tidegate").build();
     Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())

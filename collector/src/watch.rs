@@ -12,6 +12,7 @@ use tidegate_detectors::window::{Pane, Window};
 use crate::config::model::Model;
 use crate::decision::UnixMillis;
 use crate::judgement::Judgement;
+use crate::profile::survey::code;
 
 /// Workers whose counts are remembered; a worker is one thread of one Envoy.
 const MAX_WORKERS: usize = 4096;
@@ -85,8 +86,7 @@ impl Watch {
         let mut seen = vec![false; self.reference.features.len()];
         for column in &columns.columns {
             let Some(&at) = self.positions.get(&column.name) else { continue };
-            let (Some(seen), Some(feature)) =
-                (seen.get_mut(at), self.reference.features.get(at))
+            let (Some(seen), Some(feature)) = (seen.get_mut(at), self.reference.features.get(at))
             else {
                 continue;
             };
@@ -159,7 +159,7 @@ fn observe(pane: &mut Pane, at: usize, values: &Values, cell: &Cell) {
         (Values::Category(_), Cell::Bool(false)) => Observation::Category("false"),
         (Values::Category(_), Cell::Number(number)) => {
             // A code, such as an industry's number, that the profile was told to treat as a category.
-            return pane.observe(at, Observation::Category(&number.to_string()));
+            return pane.observe(at, Observation::Category(&code(*number)));
         }
         (Values::Number(_), Cell::Text(_) | Cell::Bool(_)) | (_, Cell::Nested) => {
             Observation::Foreign

@@ -1,7 +1,8 @@
 //! Dates and times as texts. It only says whether a text is one, and does not know what day it is.
 
 /// Whether a text is a calendar date of ISO 8601, such as `2026-11-23`.
-pub(crate) fn is_date(text: &str) -> bool {
+#[must_use]
+pub fn is_date(text: &str) -> bool {
     let bytes = text.as_bytes();
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = bytes else { return false };
     let (Some(year), Some(month), Some(day)) =
@@ -13,7 +14,8 @@ pub(crate) fn is_date(text: &str) -> bool {
 }
 
 /// Whether a text is a date and time of RFC 3339, such as `2026-11-23T08:30:00.5+01:00`.
-pub(crate) fn is_date_time(text: &str) -> bool {
+#[must_use]
+pub fn is_date_time(text: &str) -> bool {
     let Some((date, time)) = text.split_once(['T', 't']) else { return false };
     let bytes = time.as_bytes();
     let [h1, h2, b':', m1, m2, b':', s1, s2, rest @ ..] = bytes else { return false };

@@ -7,7 +7,7 @@ mod body;
 pub mod check;
 pub mod columns;
 pub mod contract;
-mod dates;
+pub mod dates;
 pub mod held;
 pub mod json;
 mod judge;

@@ -1,6 +1,6 @@
 //! The gamma function's logarithm and the regularised upper incomplete gamma function.
 //!
-//! Eighty lines of our own instead of a crate of distributions: two functions are all the tests
+//! A few lines of our own instead of a crate of distributions: two functions are all the tests
 //! need. They do not know about degrees of freedom or counts.
 
 /// Relative change below which a series or fraction has converged.

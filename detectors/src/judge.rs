@@ -408,6 +408,29 @@ mod tests {
     }
 
     #[test]
+    fn a_column_with_a_long_tail_of_levels_keeps_the_level_too() {
+        let mut dice = Dice(77);
+        // One in k rows has a level of number k or above, without end: new ones keep coming.
+        let mut column = |rows: u32, summary: &mut CategorySummary| {
+            for _ in 0..rows {
+                summary.insert(&format!("{:.0}", 1.0 / (dice.throw() + 1e-6)));
+            }
+        };
+        let (mut low, mut apart) = (0, 0.0f64);
+        for _ in 0..300 {
+            let mut was = CategorySummary::default();
+            column(4_000, &mut was);
+            let mut now = CategorySummary::knowing(&was, 100);
+            column(500, &mut now);
+            let compared = chi2::compare(&was, &now);
+            low += usize::from(compared.p_value <= 0.05);
+            apart = apart.max(compared.total_variation);
+        }
+        // 5 % of 300 are 15; three standard deviations more are 26.
+        assert!((1..=26).contains(&low) && apart < 0.15, "{low} of 300, distance {apart}");
+    }
+
+    #[test]
     fn an_older_population_alarms_and_says_how() {
         let reference = reference(20_000);
         let window = window(&reference, 7, 500, Shift { age: 8.0, ..Shift::default() });

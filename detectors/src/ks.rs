@@ -10,7 +10,7 @@ use crate::finding::Direction;
 use crate::quantile::{Knot, QuantileSketch, Ranks, ranks_at};
 
 /// Products of the sample sizes up to which p is exact. Beyond, the exact count costs more than
-/// a look may take, and the asymptotic value is within a few per cent of it.
+/// a look may take, and the asymptotic value serves.
 const EXACT_UP_TO: u64 = 100_000;
 
 /// Effective sizes up to which the one-sided tail is summed exactly.
@@ -137,22 +137,24 @@ pub fn detectable(m: u64, n: u64, alpha: f64) -> f64 {
 fn exact(distance: f64, m: u64, n: u64) -> f64 {
     let (m, n) = (m as i64, n as i64);
     // D is a multiple of 1/(m·n); the slack undoes its rounding.
-    let threshold = ((distance * (m * n) as f64) - 1e-6).ceil() as i64;
-    let outside = |i: i64, j: i64| (i * n - j * m).abs() >= threshold;
-    // leave[j] is the chance from (i + 1, j), and becomes that from (i, j).
-    let mut leave = vec![1.0; n as usize + 1];
+    let threshold = (((distance * (m * n) as f64) - 1e-6).ceil() as i64).max(1);
+    let inverse: Vec<f64> =
+        (0..=m + n).map(|k| if k == 0 { 0.0 } else { 1.0 / k as f64 }).collect();
+    // leave[j] is the chance from (i + 1, j) and becomes that from (i, j); 1 outside the band.
+    let mut leave = vec![1.0; n as usize + 2];
+    let mut last_high = n;
     for i in (0..=m).rev() {
-        let right = (m - i) as f64;
-        for j in (0..=n).rev() {
-            let up = (n - j) as f64;
-            leave[j as usize] = if outside(i, j) {
-                1.0
-            } else if i == m && j == n {
-                0.0
-            } else {
-                let next = if j < n { leave[j as usize + 1] } else { 0.0 };
-                (right * leave[j as usize] + up * next) / (right + up)
-            };
+        let low = ((i * n - threshold).div_euclid(m) + 1).max(0);
+        let high = (i * n + threshold - 1).div_euclid(m).min(n);
+        leave[high as usize + 1..=last_high as usize + 1].fill(1.0);
+        last_high = high;
+        let right = m - i;
+        let mut next = leave[high as usize + 1];
+        for j in (low..=high).rev() {
+            let (up, here) = (n - j, &mut leave[j as usize]);
+            let weight = inverse[(right + up) as usize];
+            next = right as f64 * weight * *here + up as f64 * weight * next;
+            *here = next;
         }
     }
     leave[0].min(1.0)
@@ -164,6 +166,9 @@ fn exact(distance: f64, m: u64, n: u64) -> f64 {
 /// The tail is twice the one-sided one less the higher terms of Kolmogorov's series
 /// 2·Σ (−1)^(k−1)·exp(−2k²λ²); its middle is the same series in its other form. λ is
 /// √n·D with the correction of Stephens (JRSS B, 1970).
+///
+/// Against exact values: with sizes 200 and 5,000 within 1 % down to p = 1e-15; with two equal
+/// sizes, where D takes the fewest values, too small by 7 % at p = 0.04 and 16 % at 2e-7.
 fn asymptotic(distance: f64, m: f64, n: f64) -> f64 {
     let size = (m * n / (m + n)).round();
     let lambda = (size.sqrt() + 0.12 + 0.11 / size.sqrt()) * distance;

@@ -107,7 +107,7 @@ impl Feature {
         match (&mut self.values, &other.values) {
             (Values::Number(here), Values::Number(there)) => here.merge(there),
             (Values::Category(here), Values::Category(there)) => here.merge(there),
-            _ => self.foreign += other.rows - other.missing(),
+            _ => self.foreign += other.rows.saturating_sub(other.nulls + other.foreign),
         }
     }
 
@@ -136,5 +136,43 @@ impl Feature {
         if let Values::Number(numbers) = &mut self.values {
             numbers.settle();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_value_of_the_column_counts_as_missing() {
+        let mut age = Feature::number("age");
+        for observation in [
+            Observation::Number(34.0),
+            Observation::Missing,
+            Observation::Category("10k"),
+            Observation::Foreign,
+            Observation::Number(f64::NAN),
+        ] {
+            age.observe(observation);
+        }
+        assert_eq!((age.rows, age.nulls, age.foreign, age.missing()), (5, 1, 2, 4));
+        let mut work = Feature::category("work");
+        work.observe(Observation::Number(1.0));
+        work.merge(&age);
+        assert_eq!((work.rows, work.missing()), (6, 6));
+    }
+
+    #[test]
+    fn the_file_is_tagged_and_says_what_is_in_it() {
+        let mut feature = Feature::category("work");
+        feature.observe(Observation::Category("State"));
+        let reference = Reference { rows: 1, features: vec![feature] };
+        let text = serde_json::to_string(&reference).unwrap();
+        assert_eq!(
+            text,
+            r#"{"rows":1,"features":[{"name":"work","rows":1,"nulls":0,"foreign":0,"values":{"type":"category","counts":{"State":1},"other":0,"limit":1000}}]}"#
+        );
+        assert_eq!(serde_json::from_str::<Reference>(&text).unwrap(), reference);
+        assert_eq!(reference.position("work"), Some(0));
     }
 }

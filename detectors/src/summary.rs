@@ -180,3 +180,81 @@ impl CategorySummary {
         self.counts.values().sum::<u64>() + self.other
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn numbers(values: &[f64]) -> NumberSummary {
+        let mut summary = NumberSummary::default();
+        values.iter().for_each(|&value| summary.insert(value));
+        summary
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn merged_moments_are_those_of_all_values(
+            a in prop::collection::vec(-1e3..1e3f64, 0..50),
+            b in prop::collection::vec(1e3..2e3f64, 2..50),
+        ) {
+            let mut merged = numbers(&a);
+            merged.merge(&numbers(&b));
+            let all: Vec<f64> = a.iter().chain(&b).copied().collect();
+            let n = all.len() as f64;
+            let mean = all.iter().sum::<f64>() / n;
+            let variance = all.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
+            prop_assert_eq!(merged.count, all.len() as u64);
+            prop_assert!((merged.mean().unwrap() - mean).abs() < 1e-8);
+            prop_assert!((merged.variance().unwrap() - variance).abs() < 1e-8 * variance.max(1.0));
+            prop_assert_eq!(merged.max(), all.iter().copied().reduce(f64::max));
+        }
+    }
+
+    #[test]
+    fn no_value_can_make_the_moments_infinite() {
+        let mut summary = numbers(&[f64::MAX, f64::MIN, f64::NAN, f64::INFINITY, 1.0]);
+        summary.merge(&summary.clone());
+        assert_eq!((summary.count, summary.non_finite), (6, 4));
+        assert!(summary.mean().unwrap().is_finite() && summary.variance().unwrap().is_finite());
+        assert_eq!((summary.min(), summary.max()), (Some(f64::MIN), Some(f64::MAX)));
+    }
+
+    #[test]
+    fn one_value_has_a_mean_and_no_variance() {
+        assert_eq!((numbers(&[2.0]).mean(), numbers(&[2.0]).variance()), (Some(2.0), None));
+        assert_eq!((numbers(&[]).mean(), numbers(&[]).min()), (None, None));
+    }
+
+    #[test]
+    fn levels_beyond_the_limit_are_counted_together() {
+        let mut levels = CategorySummary::with_limit(2);
+        ["a", "b", "c", "a", "d"].iter().for_each(|level| levels.insert(level));
+        let mut more = CategorySummary::with_limit(9);
+        ["b", "e", "e"].iter().for_each(|level| more.insert(level));
+        levels.merge(&more);
+        let named: Vec<_> = levels.counts().iter().map(|(l, &n)| (l.as_str(), n)).collect();
+        assert_eq!((named, levels.other(), levels.count()), (vec![("a", 2), ("b", 2)], 4, 8));
+    }
+
+    #[test]
+    fn invented_levels_never_push_out_a_known_one() {
+        let mut known = CategorySummary::default();
+        known.insert("rare");
+        let mut levels = CategorySummary::knowing(&known, 3);
+        (0..1_000).for_each(|i| levels.insert(&format!("invented-{i}")));
+        levels.insert("rare");
+        assert_eq!((levels.counts()["rare"], levels.counts().len()), (1, 4));
+        assert_eq!(levels.other(), 997);
+    }
+
+    #[test]
+    fn a_long_name_is_cut_between_two_characters() {
+        let mut levels = CategorySummary::default();
+        levels.insert(&format!("x{}", "ä".repeat(5_000)));
+        let (name, _) = levels.counts().first_key_value().unwrap();
+        assert_eq!(name.len(), LEVEL_BYTES - 1);
+    }
+}

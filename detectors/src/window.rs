@@ -116,3 +116,48 @@ impl Window {
         Window { rows, features, exchanges }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference(names: &[&str]) -> Reference {
+        Reference { rows: 0, features: names.iter().copied().map(Feature::number).collect() }
+    }
+
+    #[test]
+    fn a_window_is_the_sum_of_its_panes() {
+        let reference = reference(&["age", "wage"]);
+        let mut panes = [Pane::new(&reference), Pane::new(&reference)];
+        for (index, pane) in panes.iter_mut().enumerate() {
+            for number in 0..10 {
+                pane.row();
+                pane.observe(0, Observation::Number(f64::from(number)));
+                pane.observe(1, Observation::Missing);
+            }
+            pane.exchanges(40, index as u64, 3, 10);
+        }
+        let window = Window::of(&reference, &panes);
+        assert_eq!((window.rows, window.features[0].rows, window.features[1].nulls), (20, 20, 20));
+        let expected = Exchanges { seen: 80, violating: 1, dropped: 6, sampled: 20 };
+        assert_eq!(window.exchanges, expected);
+        assert_eq!(window.exchanges.coverage(), Some(0.25));
+    }
+
+    #[test]
+    fn panes_of_another_profile_stay_out() {
+        let reference = reference(&["age"]);
+        let mut old = Pane::new(&Reference { rows: 0, features: vec![Feature::category("age")] });
+        old.row();
+        old.observe(0, Observation::Category("34"));
+        let window = Window::of(&reference, [&old, &Pane::new(&reference)]);
+        assert_eq!((window.rows, window.features[0].rows), (0, 0));
+    }
+
+    #[test]
+    fn coverage_is_unknown_without_exchanges_and_never_above_one() {
+        assert_eq!(Exchanges::default().coverage(), None);
+        let odd = Exchanges { seen: 1, sampled: 9, ..Exchanges::default() };
+        assert_eq!(odd.coverage(), Some(1.0));
+    }
+}

@@ -110,7 +110,8 @@ mod tests {
         assert_eq!(names(&buffer.push(waiting("a"))), Vec::<&str>::new());
         assert_eq!(names(&buffer.push(waiting("b"))), Vec::<&str>::new());
         assert_eq!(names(&buffer.push(waiting("c"))), ["a"]);
-        let kept: Vec<_> = buffer.take(usize::MAX).into_iter().map(|w| w.sample.request_id).collect();
+        let kept: Vec<_> =
+            buffer.take(usize::MAX).into_iter().map(|w| w.sample.request_id).collect();
         assert_eq!(kept, ["b", "c"]);
         assert!(buffer.is_empty());
         assert_eq!(buffer.bytes(), 0);
@@ -120,9 +121,10 @@ mod tests {
     fn a_sample_that_can_never_fit_is_dropped_and_the_others_stay() {
         let mut buffer = Buffer::new(OVERHEAD + 10);
         buffer.push(waiting("a"));
-        assert_eq!(names(&buffer.push(waiting("a name that is far too long"))), [
-            "a name that is far too long"
-        ]);
+        assert_eq!(
+            names(&buffer.push(waiting("a name that is far too long"))),
+            ["a name that is far too long"]
+        );
         assert_eq!(buffer.take(usize::MAX).len(), 1);
     }
 

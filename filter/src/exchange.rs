@@ -21,11 +21,22 @@ use crate::tally::{Counts, Key};
 pub enum Effect {
     /// Let it pass.
     Pass,
+    /// Keep all that came of the request, until the effect of a later chunk.
+    Hold,
+    /// Let all that was held pass, with this tag on the request where there is one.
+    Release {
+        /// The value of the tag's header.
+        tag: Option<String>,
+    },
     /// Answer in the model's place, and let nothing more of the request pass.
     Answer(Answer),
     /// The request was answered before; let nothing more of it pass.
     Stop,
 }
+
+/// Bodies held in `tag`, at most: what fits into the least buffer that Envoys are run with
+/// (Envoy Gateway's 32 KiB); a larger one would be answered with 413.
+const MAX_HELD_BYTES: u64 = 32 << 10;
 
 /// How an exchange stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +68,7 @@ pub struct Exchange {
     served: Arc<Served>,
     keeping: Keeping,
     stage: Stage,
+    held: bool,
     request_id: String,
     traceparent: String,
     start_nanos: u64,
@@ -103,11 +115,13 @@ pub struct Remains {
 }
 
 impl Exchange {
-    /// Begins with the request's head. `ended` says that no body follows.
+    /// Begins with the request's head. `ended` says that no body follows, `may_hold` that the
+    /// host can keep a head back while its body comes.
     pub fn begin(
         served: &Arc<Served>,
         head: RequestHead,
         ended: bool,
+        may_hold: bool,
         keeping: Keeping,
         start_nanos: u64,
     ) -> (Self, Effect) {
@@ -118,6 +132,7 @@ impl Exchange {
             served: Arc::clone(served),
             keeping,
             stage: Stage::Request,
+            held: false,
             request_id: head.request_id,
             traceparent: head.traceparent,
             start_nanos,
@@ -141,11 +156,11 @@ impl Exchange {
             },
             status: 0,
         };
-        let effect = exchange.after_head(ended);
+        let effect = exchange.after_head(ended, may_hold && understood);
         (exchange, effect)
     }
 
-    fn after_head(&mut self, ended: bool) -> Effect {
+    fn after_head(&mut self, ended: bool, may_hold: bool) -> Effect {
         let now_seconds = self.start_nanos.checked_div(1_000_000_000).unwrap_or(0);
         if let Some(block) = &self.served.block
             && now_seconds < block.until_unix_seconds
@@ -153,7 +168,24 @@ impl Exchange {
             self.stage = Stage::Blocked;
             return Effect::Answer(problem::blocked(&self.served.name, block, now_seconds));
         }
-        if ended { self.request_chunk_end(true) } else { Effect::Pass }
+        if ended {
+            return self.request_chunk_end(true);
+        }
+        // The tag stands in the head, so the head must wait for the verdict on the body.
+        let fits = self.content_length.is_some_and(|length| (1..=MAX_HELD_BYTES).contains(&length));
+        self.held = self.served.mode == Mode::Tag && may_hold && fits;
+        if self.held { Effect::Hold } else { Effect::Pass }
+    }
+
+    /// Bytes of the request's body that are held.
+    pub fn held_bytes(&self) -> usize {
+        let passed = self.request.capture.passed();
+        if self.held { usize::try_from(passed).unwrap_or(usize::MAX) } else { 0 }
+    }
+
+    /// Says that what was held passes now, without a tag.
+    pub fn let_go(&mut self) {
+        self.held = false;
     }
 
     /// Whether the bytes of the request's body are needed; where not, their number is enough.
@@ -199,7 +231,18 @@ impl Exchange {
         if whole {
             self.stage = Stage::Passed;
         }
-        Effect::Pass
+        match (self.held, whole) {
+            (false, _) => Effect::Pass,
+            (true, false) => Effect::Hold,
+            (true, true) => {
+                self.held = false;
+                Effect::Release { tag: self.tag() }
+            }
+        }
+    }
+
+    fn tag(&self) -> Option<String> {
+        self.request.check.as_ref().and_then(|check| tag::of(check.verdict()))
     }
 
     /// Takes the response's head. `ended` says that no body follows. Gives the tag to set on it.
@@ -218,8 +261,7 @@ impl Exchange {
         if ended {
             self.response_chunk_end(true);
         }
-        let tags = self.served.mode == Mode::Tag;
-        tags.then_some(self.request.check.as_ref()).flatten().and_then(|c| tag::of(c.verdict()))
+        if self.served.mode == Mode::Tag { self.tag() } else { None }
     }
 
     /// Whether the bytes of the response's body are needed.
@@ -347,4 +389,227 @@ fn violations(verdict: &Verdict) -> Vec<Violation> {
         got: violation.got.clone(),
     };
     verdict.violations.iter().map(wire).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Table;
+
+    const GOOD: &[u8] = br#"{"age": 33, "wage": 10.5}"#;
+    const BAD: &[u8] = br#"{"age": 33, "wage": "10k"}"#;
+
+    fn served(mode: &str, block: &str) -> Arc<Served> {
+        let json = format!(
+            r#"{{"models":[{{"model":"m","route":{{}},"protocol":"json","mode":"{mode}",
+                "sample_rate":1.0,"max_capture_bytes":16,
+                "versions":[{{"version":"v1","cluster":"c1"}}],{block}
+                "contract":{{"inputs":[{{"name":"age","type":"integer"}},
+                                       {{"name":"wage","type":"number"}}],
+                             "outputs":[{{"name":"score","type":"number","max":1.0}}]}}}}]}}"#
+        );
+        Arc::clone(Table::parse(json.as_bytes()).unwrap().find("/", None).unwrap())
+    }
+
+    fn begin(mode: &str, head: RequestHead) -> Exchange {
+        Exchange::begin(&served(mode, ""), head, false, false, Keeping::Yes, 0).0
+    }
+
+    fn with_length(body: &[u8]) -> RequestHead {
+        RequestHead { content_length: Some(body.len() as u64), ..RequestHead::default() }
+    }
+
+    /// Feeds a body in chunks of `size` without ever saying that it ended.
+    fn chunks(exchange: &mut Exchange, body: &[u8], size: usize) -> Vec<Effect> {
+        body.chunks(size)
+            .map(|chunk| {
+                exchange.feed_request(chunk);
+                exchange.request_chunk_end(false)
+            })
+            .collect()
+    }
+
+    fn status(effect: Option<&Effect>) -> u16 {
+        match effect {
+            Some(Effect::Answer(answer)) => answer.status,
+            _ => 0,
+        }
+    }
+
+    fn served_end() -> End<'static> {
+        End { now_nanos: 5, from_upstream: true, cluster: Some(b"c1") }
+    }
+
+    #[test]
+    fn enforce_lets_a_good_body_pass_in_any_chunks() {
+        for size in [1, 7, 1000] {
+            let mut exchange = begin("enforce", with_length(GOOD));
+            assert!(chunks(&mut exchange, GOOD, size).iter().all(|e| *e == Effect::Pass));
+            assert_eq!(exchange.request_chunk_end(true), Effect::Pass, "the empty call at the end");
+        }
+    }
+
+    #[test]
+    fn enforce_never_lets_the_last_chunk_of_a_bad_body_pass() {
+        for size in [1, 7, 1000] {
+            let mut exchange = begin("enforce", with_length(BAD));
+            let effects = chunks(&mut exchange, BAD, size);
+            let refusals = effects.iter().filter(|e| status(Some(*e)) == 400).count();
+            assert_eq!(refusals, 1, "it is answered once");
+            assert_ne!(effects.last(), Some(&Effect::Pass));
+            assert_eq!(exchange.request_chunk_end(true), Effect::Stop);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_known_before_the_end_is_told() {
+        let body = br#"{"age": 33}"#;
+        let mut exchange = begin("enforce", with_length(body));
+        assert_eq!(status(chunks(&mut exchange, body, 4).last()), 400);
+    }
+
+    #[test]
+    fn a_body_of_unknown_length_is_held_to_its_end() {
+        let mut exchange = begin("enforce", RequestHead::default());
+        assert!(chunks(&mut exchange, &GOOD[..10], 3).iter().all(|e| *e == Effect::Pass));
+        assert_eq!(status(Some(&exchange.request_chunk_end(true))), 400);
+    }
+
+    #[test]
+    fn a_request_without_a_body_is_refused_in_enforce_and_passes_in_observe() {
+        let head = RequestHead::default;
+        let ended =
+            |mode| Exchange::begin(&served(mode, ""), head(), true, false, Keeping::No, 0).1;
+        assert_eq!(status(Some(&ended("enforce"))), 400);
+        assert_eq!(ended("observe"), Effect::Pass);
+    }
+
+    #[test]
+    fn observe_lets_everything_pass_and_counts_it() {
+        let mut exchange = begin("observe", with_length(BAD));
+        assert!(chunks(&mut exchange, BAD, 5).iter().all(|e| *e == Effect::Pass));
+        assert_eq!(exchange.response_head(ResponseHead::default(), true), None);
+        let remains = exchange.end(&served_end());
+        assert_eq!((remains.counts.violating, remains.counts.refused), (1, 0));
+    }
+
+    #[test]
+    fn tag_lets_it_pass_and_names_the_breach() {
+        let mut exchange = begin("tag", with_length(BAD));
+        assert!(chunks(&mut exchange, BAD, 5).iter().all(|e| *e == Effect::Pass));
+        let tag = exchange.response_head(ResponseHead::default(), true).unwrap();
+        assert!(tag.ends_with(";field=wage"), "{tag}");
+        let mut good = begin("tag", with_length(GOOD));
+        chunks(&mut good, GOOD, 5);
+        assert_eq!(good.response_head(ResponseHead::default(), true), None);
+    }
+
+    #[test]
+    fn tag_holds_a_small_body_and_releases_it_whole_with_the_tag() {
+        let begin = |body| {
+            Exchange::begin(&served("tag", ""), with_length(body), false, true, Keeping::No, 0)
+        };
+        let (mut exchange, effect) = begin(BAD);
+        assert_eq!(effect, Effect::Hold);
+        let effects = chunks(&mut exchange, BAD, 20);
+        assert_eq!(effects[0], Effect::Hold);
+        assert!(matches!(&effects[1], Effect::Release { tag: Some(tag) } if tag.contains("wage")));
+        assert_eq!(exchange.request_chunk_end(true), Effect::Pass);
+        let (mut good, _) = begin(GOOD);
+        assert_eq!(chunks(&mut good, GOOD, 100), [Effect::Release { tag: None }]);
+        let (mut late, _) = begin(BAD);
+        late.let_go();
+        assert!(chunks(&mut late, BAD, 9).iter().all(|effect| *effect == Effect::Pass));
+    }
+
+    #[test]
+    fn tag_does_not_hold_what_might_not_fit() {
+        let head = |content_length| RequestHead { content_length, ..RequestHead::default() };
+        for length in [None, Some(0), Some(MAX_HELD_BYTES + 1)] {
+            let served = served("tag", "");
+            let begun = Exchange::begin(&served, head(length), false, true, Keeping::No, 0);
+            assert_eq!(begun.1, Effect::Pass);
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_passes_even_in_enforce_and_is_counted() {
+        for head in [
+            RequestHead { content_encoding: "gzip".into(), ..RequestHead::default() },
+            RequestHead { binary_tail: true, ..RequestHead::default() },
+        ] {
+            let mut exchange = begin("enforce", head);
+            assert_eq!(chunks(&mut exchange, b"gzip", 2), [Effect::Pass, Effect::Pass]);
+            assert_eq!(exchange.request_chunk_end(true), Effect::Pass);
+            let counts = exchange.end(&served_end()).counts;
+            assert_eq!((counts.unreadable, counts.violating, counts.refused), (1, 0, 0));
+        }
+    }
+
+    #[test]
+    fn bytes_that_could_not_be_read_never_cost_a_request() {
+        let mut exchange = begin("enforce", RequestHead::default());
+        exchange.feed_request(&GOOD[..5]);
+        exchange.skip_request(10);
+        exchange.feed_request(b"]]]");
+        assert_eq!(exchange.request_chunk_end(true), Effect::Pass);
+        assert_eq!(exchange.end(&served_end()).counts.unreadable, 1);
+    }
+
+    #[test]
+    fn a_block_answers_until_its_end_and_not_after() {
+        let block = r#""block":{"decision":"d","reason":"drift","until_unix_seconds":100},"#;
+        let begin = |seconds: u64| {
+            let nanos = seconds * 1_000_000_000;
+            let head = RequestHead::default();
+            Exchange::begin(&served("observe", block), head, false, false, Keeping::No, nanos)
+        };
+        let (exchange, effect) = begin(99);
+        assert_eq!(status(Some(&effect)), 503);
+        let remains = exchange.end(&End::default());
+        assert_eq!((remains.counts.blocked, &*remains.key.version), (1, ""));
+        assert_eq!(begin(100).1, Effect::Pass);
+    }
+
+    #[test]
+    fn a_sample_holds_both_bodies_up_to_the_bound() {
+        let mut exchange = begin("observe", with_length(GOOD));
+        chunks(&mut exchange, GOOD, 4);
+        exchange.response_head(
+            ResponseHead { status: 200, content_type: "a/b".into(), content_encoding: "".into() },
+            false,
+        );
+        exchange.feed_response(br#"{"score": 7}"#);
+        exchange.response_chunk_end(true);
+        let remains = exchange.end(&served_end());
+        let sample = remains.sample.unwrap();
+        let request = sample.request.unwrap();
+        assert_eq!((request.body.as_slice(), request.body_bytes), (&GOOD[..16], GOOD.len() as u64));
+        assert_eq!(sample.response.unwrap().body, br#"{"score": 7}"#);
+        assert_eq!((sample.version.as_str(), sample.outcome), ("v1", Outcome::Served.into()));
+        assert!(remains.response_violating);
+        assert_eq!(remains.counts.violating, 0, "the request was good");
+    }
+
+    #[test]
+    fn an_exchange_that_broke_off_is_a_reset() {
+        let mut exchange = begin("enforce", with_length(GOOD));
+        exchange.feed_request(&GOOD[..4]);
+        assert_eq!(exchange.request_chunk_end(false), Effect::Pass);
+        let sample = exchange.end(&End { cluster: Some(b"c1"), ..End::default() }).sample.unwrap();
+        assert_eq!((sample.outcome, sample.status), (Outcome::Reset.into(), 0));
+    }
+
+    #[test]
+    fn a_refusal_names_no_version_and_counts_its_breach() {
+        let mut exchange = begin("enforce", with_length(BAD));
+        chunks(&mut exchange, BAD, 100);
+        exchange.response_head(ResponseHead { status: 400, ..ResponseHead::default() }, true);
+        let remains = exchange.end(&End { cluster: Some(b"c1"), ..End::default() });
+        assert_eq!(&*remains.key.version, "");
+        assert_eq!((remains.counts.refused, remains.counts.violating), (1, 1));
+        let sample = remains.sample.unwrap();
+        assert_eq!(sample.outcome, i32::from(Outcome::Refused));
+        assert_eq!(sample.violations[0].field, "wage");
+    }
 }

@@ -115,13 +115,16 @@ mod tests {
             ("x-request-id", b"id-1"),
             ("accept", b"*/*"),
         ]);
-        assert_eq!(head, RequestHead {
-            method: "POST".into(),
-            path: "/a?b=c".into(),
-            request_id: "id-1".into(),
-            content_length: Some(12),
-            ..RequestHead::default()
-        });
+        assert_eq!(
+            head,
+            RequestHead {
+                method: "POST".into(),
+                path: "/a?b=c".into(),
+                request_id: "id-1".into(),
+                content_length: Some(12),
+                ..RequestHead::default()
+            }
+        );
     }
 
     #[test]

@@ -40,12 +40,12 @@ pub enum Action {
 /// How grave a line of the log is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    Info = 2,
     Warn = 3,
     Error = 4,
 }
 
 const COUNTER: u32 = 0;
+const HTTP_REQUEST: u32 = 0;
 
 // The statuses are plain numbers on purpose: a Rust enum with a value it does not name is
 // undefined behaviour, and hosts do answer with statuses that the ABI's document does not list.
@@ -102,6 +102,8 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, length: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+    fn proxy_set_effective_context(context: u32) -> u32;
+    fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_done() -> u32;
 }
 
@@ -146,9 +148,7 @@ pub fn tick_every(period: Duration) -> Result<(), Refused> {
 /// Bytes of a body or configuration.
 pub fn body(body: Body, start: usize, most: usize) -> Result<Vec<u8>, Refused> {
     // SAFETY: `bytes` hands in pointers to live variables.
-    bytes(|data, length| unsafe {
-        proxy_get_buffer_bytes(body as u32, start, most, data, length)
-    })
+    bytes(|data, length| unsafe { proxy_get_buffer_bytes(body as u32, start, most, data, length) })
 }
 
 /// All headers, in the layout that [`pairs::read`] reads.
@@ -205,6 +205,14 @@ pub fn answer(
             -1,
         )
     })
+}
+
+/// Lets a request go on that was paused; callable from anywhere.
+pub fn continue_request(context: u32) -> Result<(), Refused> {
+    // SAFETY: plain numbers.
+    done(unsafe { proxy_set_effective_context(context) })?;
+    // SAFETY: plain numbers.
+    done(unsafe { proxy_continue_stream(HTTP_REQUEST) })
 }
 
 /// Sends one unary gRPC message to a cluster, and gives the token of its answer.

@@ -27,6 +27,7 @@ pub mod buffer;
 pub mod capture;
 pub mod exchange;
 pub mod head;
+pub mod holding;
 pub mod log_budget;
 pub mod pairs;
 pub mod problem;

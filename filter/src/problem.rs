@@ -50,7 +50,7 @@ pub fn refused(model: &str, verdict: &Verdict) -> Answer {
         },
     );
     answer(
-        Problem {
+        &Problem {
             r#type: "urn:tidegate:problem:contract-violation",
             title: "the request breaks the model's contract",
             status: 400,
@@ -68,7 +68,7 @@ pub fn refused(model: &str, verdict: &Verdict) -> Answer {
 pub fn blocked(model: &str, block: &Block, now_seconds: u64) -> Answer {
     let left = block.until_unix_seconds.saturating_sub(now_seconds);
     answer(
-        Problem {
+        &Problem {
             r#type: "urn:tidegate:problem:blocked",
             title: "the model is blocked",
             status: 503,
@@ -82,13 +82,13 @@ pub fn blocked(model: &str, block: &Block, now_seconds: u64) -> Answer {
     )
 }
 
-fn answer(problem: Problem<'_>, retry_after_seconds: Option<u64>) -> Answer {
+fn answer(problem: &Problem<'_>, retry_after_seconds: Option<u64>) -> Answer {
     let mut headers = vec![("content-type", "application/problem+json".to_owned())];
     if let Some(seconds) = retry_after_seconds {
         headers.push(("retry-after", seconds.to_string()));
     }
     // Texts and numbers always have a JSON form; an empty body is still a refusal.
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let body = serde_json::to_vec(problem).unwrap_or_default();
     Answer { status: problem.status, headers, body }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::exchange::{Effect, End};
 use crate::head::{RequestHead, ResponseHead};
+use crate::holding::Holding;
 use crate::host::{self, Action, Body, Level, Map};
 use crate::log_budget::LogBudget;
 use crate::pairs;
@@ -32,6 +33,7 @@ thread_local! {
 
 struct Shell {
     worker: Worker,
+    holding: Holding,
     roots: BTreeMap<u32, Arc<Table>>,
     streams: BTreeMap<u32, Stream>,
     /// The root whose configuration is the newest: it alone ships.
@@ -81,14 +83,14 @@ pub fn tick(root: u32) {
 pub fn request_headers(context: u32, ended: bool) -> Action {
     with(Action::Continue, |shell| {
         let effect = shell.request_headers(context, ended).unwrap_or(Effect::Pass);
-        shell.carry_out(effect)
+        shell.carry_out(context, effect)
     })
 }
 
 pub fn request_body(context: u32, length: usize, ended: bool) -> Action {
     with(Action::Continue, |shell| {
         let effect = shell.request_body(context, length, ended).unwrap_or(Effect::Pass);
-        shell.carry_out(effect)
+        shell.carry_out(context, effect)
     })
 }
 
@@ -131,6 +133,7 @@ impl Shell {
         random.write_u64(host::now_nanos());
         Self {
             worker: Worker::new(random.finish()),
+            holding: Holding::default(),
             roots: BTreeMap::new(),
             streams: BTreeMap::new(),
             newest: 0,
@@ -144,26 +147,28 @@ impl Shell {
 
     fn configure(&mut self, root: u32, length: usize) -> bool {
         if length > MAX_CONFIGURATION_BYTES {
-            host::log(Level::Error, &format!("tidegate: configuration of {length} bytes refused"));
+            host::log(Level::Error, &format!("configuration of {length} bytes refused"));
             return false;
         }
-        let json = if length == 0 { Ok(Vec::new()) } else { host::body(Body::Configuration, 0, length) };
+        let json =
+            if length == 0 { Ok(Vec::new()) } else { host::body(Body::Configuration, 0, length) };
         let Ok(json) = json else {
-            host::log(Level::Error, "tidegate: the host did not hand over the configuration");
+            host::log(Level::Error, "the host did not hand over the configuration");
             return false;
         };
         match Table::parse(&json) {
             Ok(table) => {
-                let node = host::property(&["node", "id"]).unwrap_or_default();
+                let node = host::property(&["xds", "node", "id"]).unwrap_or_default();
                 let node = String::from_utf8_lossy(&node).into_owned();
                 self.worker.configure(node, table.collector.as_ref());
                 self.roots.insert(root, Arc::new(table));
                 self.newest = root;
+                self.holding.start_over();
                 host::tick_every(TICK).is_ok()
             }
             Err(mistakes) => {
                 for mistake in mistakes {
-                    host::log(Level::Error, &format!("tidegate: configuration refused: {mistake}"));
+                    host::log(Level::Error, &format!("configuration refused: {mistake}"));
                 }
                 false
             }
@@ -191,14 +196,19 @@ impl Shell {
             return None;
         }
         let now = host::now_nanos();
-        let (held, effect) = self.worker.begin(&stream.table, served, head, ended, now);
+        let may_hold = self.holding.may_hold();
+        let (held, effect) = self.worker.begin(&stream.table, served, head, ended, may_hold, now);
         stream.held = Some(held);
         Some(effect)
     }
 
     fn request_body(&mut self, context: u32, length: usize, ended: bool) -> Option<Effect> {
         let exchange = &mut self.streams.get_mut(&context)?.held.as_mut()?.exchange;
-        let mut at = 0;
+        if length > 0 {
+            self.holding.body_came(context);
+        }
+        // While a body is held the host hands over all of it again, from the start.
+        let mut at = exchange.held_bytes();
         while at < length {
             let piece = if exchange.reads_request() {
                 host::body(Body::Request, at, length.saturating_sub(at).min(PIECE_BYTES))
@@ -219,9 +229,21 @@ impl Shell {
         Some(exchange.request_chunk_end(ended))
     }
 
-    fn carry_out(&mut self, effect: Effect) -> Action {
+    fn carry_out(&mut self, context: u32, effect: Effect) -> Action {
         match effect {
             Effect::Pass => Action::Continue,
+            Effect::Hold => {
+                self.holding.hold(context, host::now_nanos());
+                Action::Pause
+            }
+            Effect::Release { tag } => {
+                self.holding.released(context);
+                if let Some(tag) = tag {
+                    // The response carries it too.
+                    let _ = host::add_header(Map::RequestHeaders, tag::HEADER, &tag);
+                }
+                Action::Continue
+            }
             Effect::Stop => Action::Pause,
             Effect::Answer(answer) => {
                 let headers: Vec<_> =
@@ -272,6 +294,7 @@ impl Shell {
     }
 
     fn end(&mut self, context: u32) {
+        self.holding.released(context);
         let Some(held) = self.streams.get_mut(&context).and_then(|stream| stream.held.take())
         else {
             return;
@@ -290,6 +313,7 @@ impl Shell {
 
     fn tick(&mut self, root: u32) {
         self.read_meters();
+        self.let_go();
         if root != self.newest {
             return;
         }
@@ -309,6 +333,16 @@ impl Shell {
                     self.say(Level::Warn, &format!("no call to {cluster}: status {status}"));
                     return;
                 }
+            }
+        }
+    }
+
+    /// No request is held for long: where its body does not come, it goes on without a tag.
+    fn let_go(&mut self) {
+        for context in self.holding.overdue(host::now_nanos()) {
+            if let Some(held) = self.streams.get_mut(&context).and_then(|s| s.held.as_mut()) {
+                held.exchange.let_go();
+                let _ = host::continue_request(context);
             }
         }
     }
@@ -347,7 +381,7 @@ impl Shell {
 
     fn say(&mut self, level: Level, text: &str) {
         if self.log.spend(host::now_nanos()) {
-            host::log(level, &format!("tidegate: {text}"));
+            host::log(level, text);
         }
     }
 }

@@ -88,13 +88,14 @@ impl Worker {
         self.buffer.set_bound(collector.map_or(0, |c| size(c.max_buffer_bytes)));
     }
 
-    /// Begins an exchange with a model.
+    /// Begins an exchange with a model; `ended` and `may_hold` as in [`Exchange::begin`].
     pub fn begin(
         &mut self,
         table: &Table,
         served: &Arc<Served>,
         mut head: RequestHead,
         ended: bool,
+        may_hold: bool,
         now_nanos: u64,
     ) -> (Held, Effect) {
         self.begun = self.begun.wrapping_add(1);
@@ -105,7 +106,7 @@ impl Worker {
             && sampling::keeps(head.request_id.as_bytes(), served.sample_rate);
         let (keeping, reserved_bytes) =
             if sampled { self.reserve(served, &head) } else { (Keeping::No, 0) };
-        let (exchange, effect) = Exchange::begin(served, head, ended, keeping, now_nanos);
+        let (exchange, effect) = Exchange::begin(served, head, ended, may_hold, keeping, now_nanos);
         (Held { exchange, reserved_bytes }, effect)
     }
 
@@ -178,16 +179,22 @@ impl Worker {
     }
 
     fn give_up(&mut self, now_nanos: u64) {
-        while let Some(token) =
-            self.flights.iter().find(|(_, f)| f.given_up_nanos <= now_nanos).map(|(token, _)| *token)
+        while let Some(token) = self
+            .flights
+            .iter()
+            .find(|(_, f)| f.given_up_nanos <= now_nanos)
+            .map(|(token, _)| *token)
         {
             self.landed(token, false);
         }
     }
 
     fn lose(&mut self, aboard: BTreeMap<Key, u64>) {
-        self.batches_lost = self.batches_lost.saturating_add(1);
         self.tallies.not_delivered();
+        // Tallies alone are no loss: they grow on and go again.
+        if !aboard.is_empty() {
+            self.batches_lost = self.batches_lost.saturating_add(1);
+        }
         for (key, samples) in aboard {
             self.drop_samples(&key, samples);
         }
@@ -217,4 +224,132 @@ impl Worker {
 
 fn size(bytes: u32) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prost::Message as _;
+    use tidegate_proto::intake::v1::{Outcome, ShipRequest};
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn table(sample_rate: f64, max_capture_bytes: u32) -> Table {
+        let json = format!(
+            r#"{{"collector":{{"max_buffer_bytes":100000,"max_batches_in_flight":1}},
+                "models":[{{"model":"m","route":{{}},"protocol":"json","mode":"observe",
+                "sample_rate":{sample_rate},"max_capture_bytes":{max_capture_bytes},
+                "versions":[{{"version":"v1","cluster":"c1"}}]}}]}}"#
+        );
+        Table::parse(json.as_bytes()).unwrap()
+    }
+
+    fn worker(table: &Table) -> Worker {
+        let mut worker = Worker::new(7);
+        worker.configure("envoy-1".into(), table.collector.as_ref());
+        worker
+    }
+
+    fn begin(worker: &mut Worker, table: &Table) -> Held {
+        let served = table.find("/", None).unwrap();
+        worker.begin(table, served, RequestHead::default(), false, false, SECOND).0
+    }
+
+    fn exchange(worker: &mut Worker, table: &Table) {
+        let mut held = begin(worker, table);
+        held.exchange.feed_request(b"{}");
+        held.exchange.request_chunk_end(true);
+        held.exchange.response_head(Default::default(), true);
+        let end = End { now_nanos: 2 * SECOND, from_upstream: true, cluster: Some(b"c1") };
+        worker.end(held, &end);
+    }
+
+    fn read(batch: &Batch) -> ShipRequest {
+        ShipRequest::decode(&*batch.message).unwrap()
+    }
+
+    #[test]
+    fn a_sample_and_its_counts_travel_together() {
+        let table = table(1.0, 1000);
+        let collector = table.collector.clone().unwrap();
+        let mut worker = worker(&table);
+        exchange(&mut worker, &table);
+        let request = read(&worker.next_batch(&collector, 3 * SECOND).unwrap());
+        let sample = &request.samples[0];
+        assert_eq!((request.node.as_str(), request.worker), ("envoy-1", 7));
+        assert_eq!((sample.version.as_str(), sample.outcome()), ("v1", Outcome::Served));
+        assert_eq!(sample.request_id, "0000000000000007-1");
+        assert_eq!(sample.duration_nanos, SECOND);
+        assert_eq!((request.tallies[0].exchanges, request.tallies[0].sampled), (1, 1));
+    }
+
+    #[test]
+    fn a_lost_batch_is_counted_as_dropped_samples_and_the_counts_go_again() {
+        let table = table(1.0, 1000);
+        let collector = table.collector.clone().unwrap();
+        let mut worker = worker(&table);
+        exchange(&mut worker, &table);
+        let batch = worker.next_batch(&collector, 3 * SECOND).unwrap();
+        worker.sent(9, batch, &collector, 3 * SECOND);
+        worker.landed(9, false);
+        worker.landed(9, false);
+        worker.landed(1234, false);
+        let again = read(&worker.next_batch(&collector, 5 * SECOND).unwrap());
+        assert_eq!((again.samples.len(), again.tallies[0].dropped), (0, 1));
+        assert_eq!(worker.meters()[9], 1);
+    }
+
+    #[test]
+    fn a_collector_that_never_answers_does_not_hold_the_slot_for_ever() {
+        let table = table(1.0, 1000);
+        let collector = table.collector.clone().unwrap();
+        let mut worker = worker(&table);
+        exchange(&mut worker, &table);
+        let batch = worker.next_batch(&collector, 3 * SECOND).unwrap();
+        worker.sent(9, batch, &collector, 3 * SECOND);
+        exchange(&mut worker, &table);
+        assert_eq!(worker.next_batch(&collector, 4 * SECOND), None);
+        assert_eq!(read(&worker.next_batch(&collector, 10 * SECOND).unwrap()).samples.len(), 1);
+        assert_eq!(worker.meters()[2], 1);
+    }
+
+    #[test]
+    fn counts_alone_go_when_they_changed_and_at_most_once_a_second() {
+        let table = table(0.0, 1000);
+        let collector = table.collector.clone().unwrap();
+        let mut worker = worker(&table);
+        assert_eq!(worker.next_batch(&collector, 3 * SECOND), None);
+        exchange(&mut worker, &table);
+        assert_eq!(read(&worker.next_batch(&collector, 3 * SECOND).unwrap()).samples.len(), 0);
+        assert_eq!(worker.next_batch(&collector, 3 * SECOND), None);
+        exchange(&mut worker, &table);
+        assert_eq!(worker.next_batch(&collector, 3 * SECOND + SECOND / 2), None);
+        assert!(worker.next_batch(&collector, 4 * SECOND).is_some());
+        assert_eq!(worker.next_batch(&collector, 9 * SECOND), None);
+    }
+
+    #[test]
+    fn bodies_under_way_are_bounded_and_what_is_not_kept_counts_as_dropped() {
+        let table = table(1.0, 8 << 20);
+        let mut worker = worker(&table);
+        let held: Vec<_> = (0..5).map(|_| begin(&mut worker, &table)).collect();
+        for held in held {
+            worker.end(held, &End::default());
+        }
+        let meters = worker.meters();
+        assert_eq!((meters[0], meters[1], meters[2]), (5, 5, 3), "two fit into 32 MiB");
+        let held = begin(&mut worker, &table);
+        worker.end(held, &End::default());
+        assert_eq!(worker.meters()[2], 3, "what ended makes room again");
+    }
+
+    #[test]
+    fn a_new_configuration_loses_nothing_that_waits() {
+        let table = table(1.0, 1000);
+        let collector = table.collector.clone().unwrap();
+        let mut worker = worker(&table);
+        exchange(&mut worker, &table);
+        worker.configure("envoy-1".into(), table.collector.as_ref());
+        assert_eq!(read(&worker.next_batch(&collector, 3 * SECOND).unwrap()).samples.len(), 1);
+    }
 }

@@ -133,7 +133,9 @@ def main(data, out):
     write_rows(out / "stable.jsonl", stable)
     write_rows(out / "drifted.jsonl", drifted)
 
-    report = {"train_rows": len(train), "production_rows": len(production),
+    declared = [{"name": name, "datatype": "INT64" if name in NUMBERS else "BYTES"}
+                for name in INPUTS]
+    report = {"inputs": declared, "train_rows": len(train), "production_rows": len(production),
               "shifted_rows": len(shifted),
               "distances": {"stable": distances(train, stable),
                             "drifted": distances(train, drifted)}, "versions": {}}

@@ -54,7 +54,8 @@ fn main() -> ExitCode {
             Tools::find(terminal)
                 .map_err(|error| error.to_string())
                 .and_then(|tools| {
-                    demo::play(&tools, terminal, report.as_deref()).map_err(|error| error.to_string())
+                    demo::play(&tools, terminal, report.as_deref())
+                        .map_err(|error| error.to_string())
                 })
                 .map(|()| 0)
         }

@@ -9,11 +9,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::answer::Status;
 use super::ask::{Ask, Refusal};
+use crate::decision::Decision;
 use crate::metrics::Metrics;
 
 /// How long the mind may take to answer.
@@ -41,7 +43,7 @@ pub fn router(doors: Doors) -> Router {
         .route("/api/v1/decisions", get(decisions))
         .route("/api/v1/models/{model}/rollback", post(rollback))
         .route("/api/v1/decisions/{id}/approve", post(approve))
-        .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such path") })
+        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no such path".to_owned()) })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(doors)
 }
@@ -61,12 +63,12 @@ struct Wish {
 
 impl Wish {
     /// The wish of a request; no body at all is a wish without words.
-    fn of(body: Result<Json<Self>, JsonRejection>) -> Result<Self, Response> {
+    fn of(body: Result<Json<Self>, JsonRejection>) -> Result<Self, Problem> {
         let mut wish = match body {
             Ok(Json(wish)) => wish,
             Err(JsonRejection::MissingJsonContentType(_)) => Self::default(),
             Err(rejection) => {
-                return Err(problem(StatusCode::BAD_REQUEST, &rejection.body_text()));
+                return Err(Problem::new(StatusCode::BAD_REQUEST, rejection.body_text()));
             }
         };
         if wish.author.is_empty() {
@@ -76,11 +78,8 @@ impl Wish {
     }
 }
 
-async fn ready(State(doors): State<Doors>) -> Response {
-    match ask(&doors, |reply| Ask::Status { reply }).await {
-        Ok(_) => "ok\n".into_response(),
-        Err(response) => response,
-    }
+async fn ready(State(doors): State<Doors>) -> Result<&'static str, Problem> {
+    ask(&doors, |reply| Ask::Status { reply }).await.map(|_| "ok\n")
 }
 
 async fn metrics(State(doors): State<Doors>) -> Response {
@@ -88,81 +87,90 @@ async fn metrics(State(doors): State<Doors>) -> Response {
     ([(header::CONTENT_TYPE, kind)], doors.metrics.text()).into_response()
 }
 
-async fn status(State(doors): State<Doors>) -> Response {
-    ask(&doors, |reply| Ask::Status { reply }).await.map_or_else(|e| e, |s| Json(s).into_response())
+async fn status(State(doors): State<Doors>) -> Result<Json<Status>, Problem> {
+    ask(&doors, |reply| Ask::Status { reply }).await.map(Json)
 }
 
-async fn findings(State(doors): State<Doors>, Query(of): Query<Of>) -> Response {
-    let judgements = ask(&doors, |reply| Ask::Judgements { model: of.model, reply }).await;
-    judgements.map_or_else(|e| e, |windows| Json(json!({ "windows": windows })).into_response())
+async fn findings(
+    State(doors): State<Doors>,
+    Query(of): Query<Of>,
+) -> Result<Json<Value>, Problem> {
+    let windows = ask(&doors, |reply| Ask::Judgements { model: of.model, reply }).await?;
+    Ok(Json(json!({ "windows": windows })))
 }
 
-async fn decisions(State(doors): State<Doors>, Query(of): Query<Of>) -> Response {
-    let decisions = ask(&doors, |reply| Ask::Decisions { model: of.model, reply }).await;
-    decisions.map_or_else(|e| e, |all| Json(json!({ "decisions": all })).into_response())
+async fn decisions(
+    State(doors): State<Doors>,
+    Query(of): Query<Of>,
+) -> Result<Json<Value>, Problem> {
+    let decisions = ask(&doors, |reply| Ask::Decisions { model: of.model, reply }).await?;
+    Ok(Json(json!({ "decisions": decisions })))
 }
 
 async fn rollback(
     State(doors): State<Doors>,
     Path(model): Path<String>,
     body: Result<Json<Wish>, JsonRejection>,
-) -> Response {
-    let Wish { author, reason } = match Wish::of(body) {
-        Ok(wish) => wish,
-        Err(response) => return response,
-    };
-    granted(ask(&doors, |reply| Ask::Rollback { model, author, reason, reply }).await)
+) -> Result<Json<Decision>, Problem> {
+    let Wish { author, reason } = Wish::of(body)?;
+    let granted = ask(&doors, |reply| Ask::Rollback { model, author, reason, reply }).await?;
+    Ok(Json(granted?))
 }
 
 async fn approve(
     State(doors): State<Doors>,
     Path(id): Path<String>,
     body: Result<Json<Wish>, JsonRejection>,
-) -> Response {
-    let author = match Wish::of(body) {
-        Ok(wish) => wish.author,
-        Err(response) => return response,
-    };
-    granted(ask(&doors, |reply| Ask::Approve { id, author, reply }).await)
+) -> Result<Json<Decision>, Problem> {
+    let author = Wish::of(body)?.author;
+    let granted = ask(&doors, |reply| Ask::Approve { id, author, reply }).await?;
+    Ok(Json(granted?))
 }
 
 /// Asks the mind, and gives up with 503 when it does not answer in time.
-async fn ask<T>(doors: &Doors, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Response> {
+async fn ask<T>(doors: &Doors, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Problem> {
     let (reply, answer) = oneshot::channel();
     let asked = async {
         doors.mind.send(ask(reply)).await.ok()?;
         answer.await.ok()
     };
+    let unavailable = |why: &str| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why.to_owned());
     match timeout(PATIENCE, asked).await {
         Ok(Some(answer)) => Ok(answer),
-        Ok(None) => Err(problem(StatusCode::SERVICE_UNAVAILABLE, "the collector is stopping")),
-        Err(_) => Err(problem(StatusCode::SERVICE_UNAVAILABLE, "the mind did not answer in 2 s")),
+        Ok(None) => Err(unavailable("the collector is stopping")),
+        Err(_) => Err(unavailable("the collector did not answer in 2 s; it is busy or hangs")),
     }
 }
 
-fn granted<T: serde::Serialize>(answer: Result<Result<T, Refusal>, Response>) -> Response {
-    match answer {
-        Ok(Ok(done)) => Json(done).into_response(),
-        Ok(Err(refusal)) => {
-            let status = match &refusal {
-                Refusal::UnknownModel { .. } | Refusal::UnknownDecision { .. } => {
-                    StatusCode::NOT_FOUND
-                }
-                Refusal::NotProposed { .. } | Refusal::NothingToRollBack { .. } => {
-                    StatusCode::CONFLICT
-                }
-                Refusal::Journal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            };
-            problem(status, &refusal.to_string())
-        }
-        Err(response) => response,
+/// What the API answers when it does not do what was asked. RFC 9457.
+struct Problem {
+    status: StatusCode,
+    detail: String,
+}
+
+impl Problem {
+    fn new(status: StatusCode, detail: String) -> Self {
+        Self { status, detail }
     }
 }
 
-/// RFC 9457.
-fn problem(status: StatusCode, detail: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or("error");
-    let body = json!({ "title": title, "status": status.as_u16(), "detail": detail });
-    let kind = [(header::CONTENT_TYPE, "application/problem+json")];
-    (status, kind, body.to_string()).into_response()
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = match &refusal {
+            Refusal::UnknownModel { .. } | Refusal::UnknownDecision { .. } => StatusCode::NOT_FOUND,
+            Refusal::NotProposed { .. } | Refusal::NothingToRollBack { .. } => StatusCode::CONFLICT,
+            Refusal::Journal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, refusal.to_string())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Self { status, detail } = self;
+        let title = status.canonical_reason().unwrap_or("error");
+        let body = json!({ "title": title, "status": status.as_u16(), "detail": detail });
+        let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+        (status, kind, body.to_string()).into_response()
+    }
 }

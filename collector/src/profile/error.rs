@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use tidegate_contract::mistake::Mistake;
+
 use crate::table::error::TableError;
 
 /// Why there is no profile.
@@ -16,6 +18,12 @@ pub enum ProfileError {
     Contradiction { name: String, other: &'static str },
     #[error("{}: no column is left to be an input; exclude less", path.display())]
     NoInputs { path: PathBuf },
+    #[error(
+        "{}: no contract can be made of these columns: {}; rename or leave out what is named",
+        path.display(),
+        Listed(mistakes)
+    )]
+    Unaskable { path: PathBuf, mistakes: Vec<Mistake> },
     #[error("--delimiter must be one ASCII character (or \\t), not `{text}`")]
     Delimiter { text: String },
     #[error(
@@ -34,8 +42,8 @@ pub enum ProfileError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{} is broken: {why}; make the profile again with `tidegate profile`", path.display())]
     Broken { path: PathBuf, why: String },
-    #[error("{} is not a contract: {why}; mend it, or make the profile again", path.display())]
-    Contract { path: PathBuf, why: String },
+    #[error("{}: {}; mend it, or make the profile again", path.display(), Listed(mistakes))]
+    Contract { path: PathBuf, mistakes: Vec<Mistake> },
     #[error(
         "{} has format version {found}, this tidegate reads {known}; {}",
         path.display(),
@@ -50,5 +58,15 @@ struct Nearest<'a>(&'a Option<String>);
 impl std::fmt::Display for Nearest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.as_ref().map_or(Ok(()), |near| write!(f, "; did you mean `{near}`?"))
+    }
+}
+
+/// All mistakes in one message.
+struct Listed<'a>(&'a [Mistake]);
+
+impl std::fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let all: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&all.join("; "))
     }
 }

@@ -172,7 +172,11 @@ pub fn load(dir: &Path) -> Result<Profile, ProfileError> {
     let stored: Stored =
         serde_json::from_str(&text).map_err(|why| broken(&path, why.to_string()))?;
     let (path, text) = read(CONTRACT)?;
-    let contract: Contract = serde_json::from_str(&text)
-        .map_err(|why| ProfileError::Contract { path, why: why.to_string() })?;
+    let contract = Contract::parse(&text)
+        .and_then(|contract| match contract.mistakes() {
+            mistakes if mistakes.is_empty() => Ok(contract),
+            mistakes => Err(mistakes),
+        })
+        .map_err(|mistakes| ProfileError::Contract { path, mistakes })?;
     Ok(Profile { document, contract, reference: stored.inputs, outputs: stored.outputs })
 }

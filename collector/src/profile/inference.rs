@@ -61,7 +61,8 @@ fn widened(min: f64, max: f64, whole: bool) -> Option<(f64, f64)> {
         return None;
     }
     if !whole {
-        (low, high) = (outward(low, span, f64::floor), outward(high, span, f64::ceil));
+        (low, high) =
+            (short(low, span, f64::floor).min(min), short(high, span, f64::ceil).max(max));
     }
     // Adding zero turns negative zero into zero.
     Some((if min >= 0.0 { low.max(0.0) } else { low } + 0.0, high + 0.0))
@@ -69,14 +70,16 @@ fn widened(min: f64, max: f64, whole: bool) -> Option<(f64, f64)> {
 
 /// Rounds a bound to a hundredth of the span's own magnitude, away from the data, so that people
 /// can read it.
-fn outward(bound: f64, span: f64, round: fn(f64) -> f64) -> f64 {
+fn short(bound: f64, span: f64, away: fn(f64) -> f64) -> f64 {
     let digits = 2 - span.log10().floor() as i32;
     // Scaling by a whole power of ten gives the double nearest to the short decimal.
     let scale = 10f64.powi(digits.abs());
-    let rounded =
-        if digits > 0 { round(bound * scale) / scale } else { round(bound / scale) * scale };
-    let away = (rounded - bound) * (round(0.5) - 0.5) >= 0.0;
-    if rounded.is_finite() && away { rounded } else { bound }
+    let scaled = if digits > 0 { bound * scale } else { bound / scale };
+    // The last bits of 0.4 + 0.3 are no reason to go up to 0.701.
+    let near = scaled.round();
+    let scaled = if (scaled - near).abs() < 1e-6 { near } else { away(scaled) };
+    let rounded = if digits > 0 { scaled / scale } else { scaled * scale };
+    if rounded.is_finite() { rounded } else { bound }
 }
 
 #[cfg(test)]

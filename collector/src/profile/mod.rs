@@ -12,6 +12,8 @@ mod meter;
 mod page;
 mod selection;
 pub mod survey;
+#[cfg(test)]
+mod tests;
 mod wording;
 
 use std::io::Write;
@@ -148,6 +150,10 @@ pub fn make(args: &ProfileArgs, created: u64) -> Result<Profile, ProfileError> {
         outputs: outputs.iter().map(Summary::of).collect(),
     };
     let contract = inference::contract(&inputs, &outputs);
+    let mistakes = contract.mistakes();
+    if !mistakes.is_empty() {
+        return Err(ProfileError::Unaskable { path: args.data.clone(), mistakes });
+    }
     let reference = |surveys: Vec<Survey>| Reference {
         rows,
         features: surveys.into_iter().map(Survey::into_feature).collect(),

@@ -7,7 +7,7 @@ use crate::profile::document::{Document, Summary, SummaryKind};
 use crate::profile::wording::{counted, grouped, percent, protocol, short, size};
 
 /// Levels shown of a category.
-const SHOWN_LEVELS: usize = 4;
+const SHOWN_LEVELS: usize = 3;
 
 /// Characters shown of a text.
 const SHOWN_CHARACTERS: usize = 32;

@@ -5,7 +5,8 @@ use tidegate_contract::contract::Format;
 use tidegate_detectors::reference::{Feature, Observation, Values};
 use tidegate_detectors::summary::{CategorySummary, LEVEL_BYTES};
 
-use crate::table::{Cell, Column, Kind, calendar};
+use crate::table::{Cell, Column, Kind};
+use tidegate_contract::dates;
 
 /// Levels that the contract lists at most.
 pub const MAX_CATEGORIES: usize = 64;
@@ -61,8 +62,8 @@ impl Survey {
             Cell::Null => Observation::Missing,
             Cell::Boolean(value) => Observation::Category(if value { "true" } else { "false" }),
             Cell::Text(text) => {
-                self.dates = self.dates && calendar::is_date(text);
-                self.instants = self.instants && calendar::is_date_time(text);
+                self.dates = self.dates && dates::is_date(text);
+                self.instants = self.instants && dates::is_date_time(text);
                 self.cut |= text.len() > LEVEL_BYTES;
                 Observation::Category(text)
             }

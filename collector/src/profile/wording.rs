@@ -45,7 +45,8 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
     match part {
         0 => "0 %".to_owned(),
         _ if share < 0.01 => "< 0.01 %".to_owned(),
-        _ => format!("{} %", short((share * 100.0).round() / 100.0)),
+        _ if share < 1.0 => format!("{} %", short((share * 100.0).round() / 100.0)),
+        _ => format!("{} %", short((share * 10.0).round() / 10.0)),
     }
 }
 

@@ -2,6 +2,7 @@
 //! know CSV, nor what the cells are read for. Nested columns, times of day, durations and UUIDs
 //! are refused by name.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type};
@@ -68,7 +69,9 @@ impl Meaning {
 
 impl Columnar {
     pub(super) fn open(path: &Path) -> Result<Self, TableError> {
-        let reader = SerializedFileReader::try_from(path).map_err(|why| unreadable(path, &why))?;
+        let reader = guarded(path, || {
+            SerializedFileReader::try_from(path).map_err(|why| unreadable(path, &why))
+        })?;
         let about = reader.metadata().file_metadata();
         let rows = u64::try_from(about.num_rows()).unwrap_or(0);
         let names: Vec<_> = about.schema_descr().columns().iter().map(|c| name_of(c)).collect();
@@ -97,7 +100,16 @@ impl Columnar {
         each: &mut dyn FnMut(usize, Cell<'_>),
         progress: &mut dyn FnMut(Progress),
     ) -> Result<u64, TableError> {
-        let all = self.rows * columns.len().max(1) as u64;
+        guarded(&self.path, || self.read(columns, each, progress))
+    }
+
+    fn read(
+        &self,
+        columns: &[Column],
+        each: &mut dyn FnMut(usize, Cell<'_>),
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<u64, TableError> {
+        let all = self.rows.saturating_mul(columns.len().max(1) as u64);
         let (mut cells, mut rows_before) = (0_u64, 0_u64);
         for index in 0..self.reader.num_row_groups() {
             let broken = |why: ParquetError| unreadable(&self.path, &why);
@@ -137,6 +149,10 @@ impl Columnar {
             }
             rows_before += group_rows;
         }
+        if rows_before != self.rows {
+            let why = format!("it holds {rows_before} rows and claims {}", self.rows);
+            return Err(TableError::Parquet { path: self.path.clone(), why });
+        }
         Ok(self.rows)
     }
 
@@ -148,6 +164,15 @@ impl Columnar {
             what,
         })
     }
+}
+
+/// Runs what reads a file. The parquet crate answers some damage with a panic (60.1: a dictionary
+/// page that is gone, among others), and to the user that is a damaged file like any other. What
+/// `read` has touched by then is given up together with the error.
+fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, TableError>) -> Result<T, TableError> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err(TableError::Parquet { path: path.to_owned(), why: "it is damaged".to_owned() })
+    })
 }
 
 fn unreadable(path: &Path, why: &ParquetError) -> TableError {

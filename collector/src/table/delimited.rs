@@ -139,6 +139,8 @@ impl Delimited {
             .flexible(true)
             .buffer_capacity(BUFFER_BYTES)
             .from_reader(Rationed { inner: file, left: Rc::clone(&left) });
+        // Read by itself, so that the first row's line is known before it is read.
+        reader.byte_headers().map_err(|error| cannot(error.into()))?;
         let mut cells = ByteRecord::new();
         let mut row = 0;
         loop {

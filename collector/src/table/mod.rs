@@ -5,7 +5,11 @@ pub(crate) mod calendar;
 mod columnar;
 mod delimited;
 pub mod error;
+#[cfg(test)]
+pub(crate) mod specimen;
 mod spelling;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::Read;
@@ -189,4 +193,4 @@ impl Table {
 }
 
 /// What is looked at to tell the format, the delimiter and the names.
-const HEAD_BYTES: u64 = 256 << 10;
+const HEAD_BYTES: u64 = 1 << 20;

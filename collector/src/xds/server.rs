@@ -35,10 +35,7 @@ pub struct Discovery {
 impl Discovery {
     /// A service that serves the newest of `snapshots` and tells what it hears to `reports`.
     #[must_use]
-    pub fn new(
-        snapshots: watch::Receiver<Arc<Snapshot>>,
-        reports: mpsc::Sender<Report>,
-    ) -> Self {
+    pub fn new(snapshots: watch::Receiver<Arc<Snapshot>>, reports: mpsc::Sender<Report>) -> Self {
         Self { snapshots, reports, named: AtomicU64::new(1), open: Arc::default() }
     }
 }

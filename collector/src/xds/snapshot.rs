@@ -132,8 +132,7 @@ fn extension(plugin: &Plugin, envoy: &Envoy) -> Versioned {
             ..PluginConfig::default()
         }),
     };
-    let named =
-        TypedExtensionConfig { name: RESOURCE.to_owned(), typed_config: Some(pack(&wasm)) };
+    let named = TypedExtensionConfig { name: RESOURCE.to_owned(), typed_config: Some(pack(&wasm)) };
     Versioned { version, any: pack(&named) }
 }
 

@@ -97,6 +97,20 @@ impl Stage {
         self.keep = true;
     }
 
+    /// Removes what earlier processes left of the same play beside this one.
+    pub fn tidy(&self, play: &str) {
+        let siblings = self.folder.parent().and_then(|parent| std::fs::read_dir(parent).ok());
+        for entry in siblings.into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let owner = name
+                .strip_prefix(play)
+                .and_then(|rest| rest.strip_prefix('-')?.split('-').next()?.parse().ok());
+            if owner.is_some_and(|pid| !process::exists(pid)) {
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+
     /// Writes a file of the play and gives its path.
     ///
     /// # Errors

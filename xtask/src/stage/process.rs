@@ -176,6 +176,12 @@ pub fn end_all() {
     }
 }
 
+/// Whether a process of this number is there.
+#[must_use]
+pub fn exists(pid: i32) -> bool {
+    kill(Pid::from_raw(pid), None) != Err(nix::errno::Errno::ESRCH)
+}
+
 /// The last `count` lines of a file, or why there are none.
 #[must_use]
 pub fn last_lines(path: &Path, count: usize) -> String {
@@ -275,7 +281,7 @@ mod tests {
     }
 
     fn is_alive(pid: u32) -> bool {
-        kill(Pid::from_raw(i32::try_from(pid).expect("small")), None).is_ok()
+        exists(i32::try_from(pid).expect("small"))
     }
 
     /// Waits until `true`, without a fixed sleep, and says whether it came.

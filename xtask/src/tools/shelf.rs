@@ -18,7 +18,7 @@ impl Tools {
     ///
     /// # Errors
     /// Whatever `fill` says, or the shelf cannot be written.
-    pub(super) fn on_shelf(
+    pub(crate) fn on_shelf(
         &self,
         title: &str,
         name: &str,
