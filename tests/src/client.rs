@@ -1,7 +1,7 @@
 //! A client that can say anything: well-formed requests of all framings, and bytes as they are.
 //! It does not know models.
 
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::thread;
 use std::time::Duration;
@@ -36,6 +36,12 @@ impl Request {
             chunk: None,
             trailers: Vec::new(),
         }
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        &self.method
     }
 
     /// `GET`.
@@ -80,7 +86,7 @@ impl Request {
         put(&mut wire, &self.headers);
         if self.chunk.is_some() {
             wire.extend_from_slice(b"transfer-encoding: chunked\r\n");
-        } else if self.method == "POST" {
+        } else if !matches!(self.method.as_str(), "GET" | "HEAD" | "DELETE") {
             wire.extend_from_slice(format!("content-length: {}\r\n", self.body.len()).as_bytes());
         }
         wire.extend_from_slice(b"\r\n");
@@ -101,6 +107,15 @@ impl Request {
         put(&mut wire, &self.trailers);
         wire.extend_from_slice(b"\r\n");
         wire
+    }
+
+    /// The head as the one who gets it reads it.
+    ///
+    /// # Panics
+    /// When the request has no head that can be read.
+    #[must_use]
+    pub fn sent_head(&self) -> Head {
+        read_head(&mut self.head().as_slice()).expect("a head").expect("not empty")
     }
 
     /// The body itself.
@@ -203,6 +218,24 @@ impl Client {
         let mut body = Body::default();
         read_body(&mut self.stream, framing, &mut body)?;
         Ok(Response { status, head, body })
+    }
+
+    /// Reads until such bytes came, and gives all that came.
+    ///
+    /// # Errors
+    /// The connection broke or closed before they came.
+    pub fn hear_until(&mut self, end: &[u8]) -> io::Result<Vec<u8>> {
+        let mut heard = Vec::new();
+        while !heard.windows(end.len()).any(|window| window == end) {
+            let more = self.stream.fill_buf()?;
+            if more.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let length = more.len();
+            heard.extend_from_slice(more);
+            self.stream.consume(length);
+        }
+        Ok(heard)
     }
 
     /// Sends a request while it listens for the answer, which may come early.

@@ -1,7 +1,7 @@
 //! A model server of our own: small, fast, and it remembers every byte it got. How it answers can
 //! be changed while it runs. It knows no contract and no model.
 
-use std::io::{BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,8 @@ pub enum Manner {
     Plain,
     /// Answers what the function says.
     Script(Arc<dyn Fn(&Seen) -> Reply + Send + Sync>),
+    /// Leaves the answer to the function; the connection ends with it.
+    Hand(Arc<dyn Fn(&mut dyn Write) -> io::Result<()> + Send + Sync>),
     /// Breaks off as soon as it has read the head.
     BreakOff,
 }
@@ -212,6 +214,12 @@ impl Shared {
             let mut seen = Seen { body: Body::default(), head };
             let framing = seen.head.framing(false);
             let came = read_body(&mut from, framing, &mut seen.body);
+            if let (Ok(()), Manner::Hand(hand)) = (&came, &manner) {
+                self.remember(seen);
+                // A client that went is for the test to notice.
+                let _ = hand(&mut out);
+                break;
+            }
             let reply = came.is_ok().then(|| self.reply(&manner, &seen));
             self.remember(seen);
             let Some(reply) = reply else { break };
