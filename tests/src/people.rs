@@ -46,7 +46,7 @@ impl Dice {
     }
 }
 
-const WORK: [&str; 4] = ["Private", "Self-employed", "Government", "None"];
+const WORK: [&str; 4] = ["Private", "Self-employed", "Government", "Unemployed"];
 
 /// The next person of an era.
 pub fn person(dice: &mut Dice, era: Era) -> Person {
