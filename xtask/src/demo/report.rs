@@ -191,6 +191,7 @@ pub fn text(notes: &Notes, failure: Option<&Error>, took: Duration) -> String {
         "answered_200": notes.tally.answered(200..201),
         "answered_5xx": notes.tally.answered(500..600),
         "unanswered": notes.tally.unanswered,
+        "surprises": notes.tally.surprises,
         "refused": notes.refused(),
         "refusals": refusals,
         "stable": notes.stable.as_ref().map(|stable| json!({

@@ -96,6 +96,10 @@ impl Story {
         });
         self.expect(judged > 0, "no window was judged")?;
         self.expect(decisions == 0, "healthy traffic led to a decision")?;
+        let surprises = Value::from(tally.surprises.clone());
+        let surprised =
+            format!("healthy requests were not answered with a prediction: {surprises}");
+        self.expect(tally.surprises.is_empty(), &surprised)?;
         self.expect(tally.streak.0 == "v1", "healthy traffic was not answered by v1")
     }
 

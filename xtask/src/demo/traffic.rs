@@ -17,6 +17,8 @@ const CLIENTS: u64 = 3;
 const PAUSE: Duration = Duration::from_millis(125);
 /// Rows of one request are between 1 and this many.
 const MOST_ROWS: u64 = 5;
+/// Answers other than a prediction of which the body is kept.
+const MOST_SURPRISES: usize = 5;
 /// The draws of the clients begin here, so that every run asks the same.
 const SEED: u64 = 1995;
 
@@ -40,6 +42,8 @@ pub struct Tally {
     pub statuses: BTreeMap<u16, u64>,
     /// Requests without any answer.
     pub unanswered: u64,
+    /// What the steady clients were answered instead of a prediction, the first few.
+    pub surprises: Vec<Value>,
     /// Answers with a prediction, by the version that the model server names in them.
     pub versions: BTreeMap<String, u64>,
     /// The version of the newest predictions and how many came from it in a row.
@@ -202,9 +206,18 @@ fn ask(url: &str, people: &People, shared: &Mutex<Shared>, number: u64) {
         match answer {
             Ok(answer) => {
                 let told = answer.json();
+                if answer.status != 200 && tally.surprises.len() < MOST_SURPRISES {
+                    let got = if told.is_null() { answer.text().into() } else { told.clone() };
+                    tally.surprises.push(json!({"status": answer.status, "answer": got}));
+                }
                 tally.note(answer.status, told.get("model_version").and_then(Value::as_str), now);
             }
-            Err(_) => tally.unanswered += 1,
+            Err(error) => {
+                tally.unanswered += 1;
+                if tally.surprises.len() < MOST_SURPRISES {
+                    tally.surprises.push(json!({"unanswered": error.to_string()}));
+                }
+            }
         }
     }
 }
