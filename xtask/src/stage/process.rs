@@ -122,14 +122,19 @@ impl Process {
         i32::try_from(self.child.id()).unwrap_or(i32::MAX)
     }
 
+    /// Also when [`end_all`] waited for it, which leaves no status to us.
+    fn is_over(&mut self) -> bool {
+        self.ended().is_some() || self.child.try_wait().is_err()
+    }
+
     fn end(&mut self, signal: Signal) {
         let group = Pid::from_raw(self.group());
-        if self.ended().is_none() {
+        if !self.is_over() {
             let _ = killpg(group, signal);
             // A paused process takes SIGTERM only once it goes on.
             let _ = killpg(group, Signal::SIGCONT);
             let deadline = Instant::now() + GRACE;
-            while self.ended().is_none() && Instant::now() < deadline {
+            while !self.is_over() && Instant::now() < deadline {
                 thread::sleep(LOOK);
             }
         }
