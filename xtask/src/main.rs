@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::stage::process::end_all;
+use xtask::stage::process::{all_end, end_all};
 use xtask::terminal::Terminal;
 use xtask::tools::Tools;
 use xtask::{demo, recipes};
@@ -60,6 +60,10 @@ fn main() -> ExitCode {
                 .map(|()| 0)
         }
     };
+    while all_end() {
+        // What was played broke off because all is being stopped; the handler leaves for us.
+        std::thread::park();
+    }
     match played {
         Ok(code) => ExitCode::from(code),
         Err(message) => {
@@ -72,7 +76,7 @@ fn main() -> ExitCode {
 /// Ctrl-C, SIGTERM and SIGHUP end everything that was started, then us.
 fn stop_on_ctrl_c(terminal: Terminal) {
     let handler = move || {
-        terminal.say("\nstopping everything that was started");
+        terminal.act("Stopping everything that was started");
         end_all();
         std::process::exit(130);
     };
