@@ -27,6 +27,9 @@ enum Recipe {
         /// Write what happened as JSON
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
+        /// Send the collector's spans to your own OTLP receiver, e.g. http://127.0.0.1:4317
+        #[arg(long, value_name = "URL")]
+        otlp: Option<String>,
     },
     /// Run every test of the workspace, with the real tools
     Test {
@@ -47,14 +50,14 @@ fn main() -> ExitCode {
         Recipe::Test { arguments } => {
             recipes::test(terminal, &arguments).map_err(|error| error.to_string())
         }
-        Recipe::Demo { headless, report } => {
+        Recipe::Demo { headless, report, otlp } => {
             if headless {
                 terminal = Terminal::plain();
             }
             Tools::find(terminal)
                 .map_err(|error| error.to_string())
                 .and_then(|tools| {
-                    demo::play(&tools, terminal, report.as_deref())
+                    demo::play(&tools, terminal, report.as_deref(), otlp.as_deref())
                         .map_err(|error| error.to_string())
                 })
                 .map(|()| 0)
