@@ -78,7 +78,7 @@ struct RollbackArgs {
     #[arg(long, default_value = "")]
     reason: String,
     /// Who, for the log
-    #[arg(long, env = "USER", default_value = "unknown")]
+    #[arg(long, env = "USER", default_value = "operator")]
     author: String,
 }
 
@@ -89,7 +89,7 @@ struct ApproveArgs {
     /// The decision, as `tidegate decisions` lists it
     id: String,
     /// Who, for the log
-    #[arg(long, env = "USER", default_value = "unknown")]
+    #[arg(long, env = "USER", default_value = "operator")]
     author: String,
 }
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use tidegate_contract::check::{Check, Verdict};
 use tidegate_contract::plugin::Mode;
 use tidegate_contract::protocol::Side;
-use tidegate_proto::intake::v1::{Outcome, Payload, Sample, Violation};
+use tidegate_proto::intake::v1::{Outcome, Sample, Violation};
 
 use crate::capture::Capture;
+use crate::half::Half;
 use crate::head::{RequestHead, ResponseHead};
 use crate::problem::{self, Answer};
 use crate::table::Served;
@@ -76,18 +77,6 @@ pub struct Exchange {
     request: Half,
     response: Half,
     status: u32,
-}
-
-/// One half of an exchange.
-#[derive(Debug)]
-struct Half {
-    content_type: String,
-    content_encoding: String,
-    capture: Capture,
-    /// Absent where nothing is asked of the body, or it is not understood.
-    check: Option<Check>,
-    unreadable: bool,
-    whole: bool,
 }
 
 /// What is known when an exchange is over.
@@ -334,49 +323,6 @@ impl Exchange {
             response: Some(self.response.into_payload()),
         });
         Remains { key, counts, sample, response_violating }
-    }
-}
-
-impl Half {
-    fn feed(&mut self, bytes: &[u8]) {
-        self.capture.take(bytes);
-        if let Some(check) = &mut self.check
-            && !self.whole
-        {
-            check.feed(bytes);
-        }
-    }
-
-    fn skip(&mut self, bytes: usize) {
-        self.capture.count(bytes);
-        // With a hole in it the rest cannot be read; that is ours, not the sender's, fault.
-        self.unreadable |= self.check.take().is_some() && !self.whole;
-    }
-
-    fn finish(&mut self) {
-        if let Some(check) = &mut self.check {
-            check.finish();
-        }
-        self.whole = true;
-    }
-
-    /// The verdict, where it is a bad one.
-    fn breach(&self) -> Option<&Verdict> {
-        let verdict = self.check.as_ref()?.verdict();
-        (verdict.count > 0 || verdict.unreadable).then_some(verdict)
-    }
-
-    fn is_unreadable(&self) -> bool {
-        self.unreadable || self.check.as_ref().is_some_and(|check| check.verdict().unreadable)
-    }
-
-    fn into_payload(self) -> Payload {
-        Payload {
-            body_bytes: self.capture.passed(),
-            body: self.capture.into_kept(),
-            content_type: self.content_type,
-            content_encoding: self.content_encoding,
-        }
     }
 }
 

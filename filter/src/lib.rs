@@ -2,7 +2,7 @@
 //! a share of it as samples, and ships them to the collector.
 //!
 //! The core is pure: data goes in, effects come out, and the host's clock, headers and bytes are
-//! arguments. [`shell`] carries the effects out and `host` alone names the proxy-wasm ABI; both
+//! arguments. `shell` carries the effects out and `host` alone names the proxy-wasm ABI; both
 //! exist only on WebAssembly. The core deliberately does not know Envoy.
 
 // A panic kills the VM of a worker and every exchange in it, so no path of the core may have one.
@@ -26,6 +26,7 @@ pub mod batch;
 pub mod buffer;
 pub mod capture;
 pub mod exchange;
+mod half;
 pub mod head;
 pub mod holding;
 pub mod log_budget;

@@ -38,8 +38,9 @@ struct Shell {
     streams: BTreeMap<u32, Stream>,
     /// The root whose configuration is the newest: it alone ships.
     newest: u32,
-    /// Roots that may go once nothing of theirs is in flight, by token.
+    /// Which root sent what is in flight, by token.
     flights: BTreeMap<u32, u32>,
+    /// Roots that go once nothing of theirs is in flight.
     leaving: BTreeSet<u32>,
     meters: Vec<u32>,
     read: [u64; METERS.len()],

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::stage::process::end_all;
+use xtask::stage::process::{all_end, end_all};
 use xtask::terminal::Terminal;
 use xtask::tools::Tools;
 use xtask::{demo, recipes};
@@ -27,6 +27,9 @@ enum Recipe {
         /// Write what happened as JSON
         #[arg(long, value_name = "FILE")]
         report: Option<PathBuf>,
+        /// Send the collector's spans to your own OTLP receiver, e.g. http://127.0.0.1:4317
+        #[arg(long, value_name = "URL")]
+        otlp: Option<String>,
     },
     /// Run every test of the workspace, with the real tools
     Test {
@@ -47,19 +50,23 @@ fn main() -> ExitCode {
         Recipe::Test { arguments } => {
             recipes::test(terminal, &arguments).map_err(|error| error.to_string())
         }
-        Recipe::Demo { headless, report } => {
+        Recipe::Demo { headless, report, otlp } => {
             if headless {
                 terminal = Terminal::plain();
             }
             Tools::find(terminal)
                 .map_err(|error| error.to_string())
                 .and_then(|tools| {
-                    demo::play(&tools, terminal, report.as_deref())
+                    demo::play(&tools, terminal, report.as_deref(), otlp.as_deref())
                         .map_err(|error| error.to_string())
                 })
                 .map(|()| 0)
         }
     };
+    while all_end() {
+        // What was played broke off because all is being stopped; the handler leaves for us.
+        std::thread::park();
+    }
     match played {
         Ok(code) => ExitCode::from(code),
         Err(message) => {
@@ -72,7 +79,7 @@ fn main() -> ExitCode {
 /// Ctrl-C, SIGTERM and SIGHUP end everything that was started, then us.
 fn stop_on_ctrl_c(terminal: Terminal) {
     let handler = move || {
-        terminal.say("\nstopping everything that was started");
+        terminal.act("Stopping everything that was started");
         end_all();
         std::process::exit(130);
     };

@@ -35,7 +35,12 @@ pub fn test(terminal: Terminal, arguments: &[String]) -> Result<u8, Error> {
         ("TIDEGATE_BIN", tools.tidegate()?),
     ];
     let mut command = Command::new(crates::cargo());
-    command.args(["test", "--workspace"]).args(arguments).current_dir(tools.root()).envs(given);
+    command.arg("test");
+    // Whoever names packages means those.
+    if !arguments.iter().any(|argument| argument == "-p" || argument.starts_with("--package")) {
+        command.arg("--workspace");
+    }
+    command.args(arguments).current_dir(tools.root()).envs(given);
     command.stdin(Stdio::null());
     let status = attached("cargo test", command)?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))

@@ -238,6 +238,13 @@ fn notes(survey: &Survey) -> Vec<String> {
     if single {
         notes.push("has one value only: any other will be a drift".to_owned());
     }
+    if survey.padded {
+        notes.push(
+            "has texts that begin or end with a blank, and requests must carry it, too: if the \
+             model's own reader takes blanks off, use --trim"
+                .to_owned(),
+        );
+    }
     if survey.code && survey.levels().is_none() && survey.filled() > 0 {
         notes.push("has too many values for a category: only its nulls will be judged".to_owned());
     }

@@ -59,6 +59,9 @@ pub struct ProfileArgs {
     /// always does
     #[arg(long, value_name = "TEXT")]
     pub null: Vec<String>,
+    /// Take blanks off the ends of texts in CSV, where the model's own reader does so, too
+    #[arg(long)]
+    pub trim: bool,
     /// What separates cells in CSV [default: guessed among comma, semicolon and tab]
     #[arg(long, value_name = "CHAR")]
     pub delimiter: Option<String>,
@@ -172,7 +175,8 @@ fn reading(args: &ProfileArgs) -> Result<Reading, ProfileError> {
             return Err(ProfileError::Delimiter { text });
         }
     };
-    let mut reading = Reading { delimiter, names: args.names.clone(), ..Reading::default() };
+    let (names, trim) = (args.names.clone(), args.trim);
+    let mut reading = Reading { delimiter, names, trim, ..Reading::default() };
     if !args.null.is_empty() {
         reading.nulls.clone_from(&args.null);
     }

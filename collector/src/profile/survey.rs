@@ -34,6 +34,8 @@ pub struct Survey {
     instants: bool,
     /// Whether some text is longer than the sketch keeps.
     cut: bool,
+    /// Whether some text begins or ends with a blank.
+    pub padded: bool,
     rising: bool,
     previous: f64,
 }
@@ -51,6 +53,7 @@ impl Survey {
             dates: true,
             instants: true,
             cut: false,
+            padded: false,
             rising: true,
             previous: f64::NEG_INFINITY,
         }
@@ -65,6 +68,7 @@ impl Survey {
                 self.dates = self.dates && dates::is_date(text);
                 self.instants = self.instants && dates::is_date_time(text);
                 self.cut |= text.len() > LEVEL_BYTES;
+                self.padded |= text.trim_ascii().len() < text.len();
                 Observation::Category(text)
             }
             Cell::Number(value) => {

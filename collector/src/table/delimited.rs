@@ -35,6 +35,7 @@ pub(super) struct Delimited {
     nulls: HashSet<String>,
     names: Vec<String>,
     has_header: bool,
+    trim: bool,
 }
 
 impl Delimited {
@@ -60,7 +61,15 @@ impl Delimited {
         refuse_repeated(path, &names)?;
         let bytes = std::fs::metadata(path).map_or(0, |about| about.len());
         let nulls = reading.nulls.iter().cloned().collect();
-        Ok(Self { path: path.to_owned(), bytes, delimiter, nulls, names, has_header })
+        Ok(Self {
+            path: path.to_owned(),
+            bytes,
+            delimiter,
+            nulls,
+            names,
+            has_header,
+            trim: reading.trim,
+        })
     }
 
     pub(super) fn names(&self) -> &[String] {
@@ -78,7 +87,7 @@ impl Delimited {
                 if guess.open()
                     && let Some(text) = self.text(record, position)?
                 {
-                    guess.take(spelling::of(text));
+                    guess.take(spelling::of(text.trim_ascii()));
                 }
             }
             Ok(())
@@ -108,20 +117,23 @@ impl Delimited {
         })
     }
 
-    /// The cell without blanks at its ends; `None` where it means null.
+    /// The cell, as a model that reads the same file sees it; `None` where it means null, whatever
+    /// blanks are around that.
     fn text<'a>(
         &self,
         record: &Record<'a>,
         position: usize,
     ) -> Result<Option<&'a str>, TableError> {
-        let bytes = record.cells.get(position).unwrap_or_default().trim_ascii();
+        let bytes = record.cells.get(position).unwrap_or_default();
         let text = std::str::from_utf8(bytes).map_err(|_| TableError::NotUtf8 {
             path: self.path.clone(),
             row: record.row,
             line: Some(record.line),
             column: self.names[position].clone(),
         })?;
-        Ok((!text.is_empty() && !self.nulls.contains(text)).then_some(text))
+        let word = text.trim_ascii();
+        let text = if self.trim { word } else { text };
+        Ok((!word.is_empty() && !self.nulls.contains(word)).then_some(text))
     }
 
     /// Walks over all records; returns how many there were.
@@ -191,8 +203,8 @@ struct Record<'a> {
 fn read(text: &str, kind: Kind) -> Cell<'_> {
     let cell = match kind {
         Kind::Text => Some(Cell::Text(text)),
-        Kind::Boolean => spelling::boolean(text).map(Cell::Boolean),
-        Kind::Integer | Kind::Number => text.parse().ok().map(Cell::Number),
+        Kind::Boolean => spelling::boolean(text.trim_ascii()).map(Cell::Boolean),
+        Kind::Integer | Kind::Number => text.trim_ascii().parse().ok().map(Cell::Number),
     };
     // Only a file that changed between the two passes gets here without a cell.
     cell.unwrap_or(Cell::Null)

@@ -34,12 +34,14 @@ pub struct Reading {
     pub nulls: Vec<String>,
     /// The columns' names of a file whose first line is data already.
     pub names: Vec<String>,
+    /// Whether texts lose the blanks at their ends. Names and numbers always do.
+    pub trim: bool,
 }
 
 impl Default for Reading {
     fn default() -> Self {
         let nulls = USUAL_NULLS.map(str::to_owned).to_vec();
-        Self { delimiter: None, nulls, names: Vec::new() }
+        Self { delimiter: None, nulls, names: Vec::new(), trim: false }
     }
 }
 
@@ -76,7 +78,7 @@ pub enum Cell<'a> {
     Number(f64),
     /// Of a boolean column.
     Boolean(bool),
-    /// Of a text column, without blanks at its ends when it came from CSV.
+    /// Of a text column.
     Text(&'a str),
 }
 

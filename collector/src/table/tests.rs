@@ -48,17 +48,27 @@ fn refusal(content: impl AsRef<[u8]>, reading: &Reading) -> String {
     error
 }
 
+const BLANKS: &str = "age, wage ,sex,member\n 39, 1.5,Male , true\n7,2,\"Fe, male\",False\n";
+
 #[test]
-fn cells_are_trimmed_and_typed_by_all_of_their_column() {
+fn cells_are_typed_by_all_of_their_column_and_texts_are_left_as_they_are() {
     check(
-        "age, wage ,sex,member\n 39, 1.5,Male , true\n7,2,\"Fe, male\",False\n",
+        BLANKS,
         &[
             ("age", Kind::Integer, &["39", "7"]),
             ("wage", Kind::Number, &["1.5", "2"]),
-            ("sex", Kind::Text, &["Male", "Fe, male"]),
+            ("sex", Kind::Text, &["Male ", "Fe, male"]),
             ("member", Kind::Boolean, &["true", "false"]),
         ],
     );
+}
+
+#[test]
+fn texts_lose_the_blanks_at_their_ends_where_that_is_asked_for() {
+    let dir = folder();
+    let path = file(dir.path(), "data.csv", BLANKS);
+    let got = read(&path, &Reading { trim: true, ..Reading::default() }).expect("a table");
+    assert_eq!(got[2].2, ["Male", "Fe, male"]);
 }
 
 #[test]

@@ -6,14 +6,17 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use envoy_types::pb::envoy::config::core::v3::{
-    AsyncDataSource, DataSource, TypedExtensionConfig, async_data_source, data_source,
+    AsyncDataSource, BackoffStrategy, DataSource, TypedExtensionConfig, async_data_source,
+    data_source,
 };
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
 use envoy_types::pb::envoy::extensions::wasm::v3::{
-    FailurePolicy, PluginConfig, VmConfig, plugin_config,
+    FailurePolicy, PluginConfig, ReloadConfig, VmConfig, plugin_config,
 };
 use envoy_types::pb::envoy::service::runtime::v3::Runtime;
-use envoy_types::pb::google::protobuf::{Any, BoolValue, StringValue, Struct, Value, value};
+use envoy_types::pb::google::protobuf::{
+    Any, BoolValue, Duration, StringValue, Struct, Value, value,
+};
 use prost::{Message, Name};
 use tidegate_contract::plugin::Plugin;
 
@@ -115,13 +118,19 @@ fn extension(plugin: &Plugin, envoy: &Envoy) -> Versioned {
             ..DataSource::default()
         })),
     };
+    let backoff = BackoffStrategy {
+        base_interval: Some(milliseconds(10)),
+        max_interval: Some(milliseconds(100)),
+    };
+    // All but the table must be as in `envoy/bootstrap.yaml`: only then does the configuration find
+    // the VM that runs already, with the samples that wait in it.
     let wasm = Wasm {
         config: Some(PluginConfig {
             name: RESOURCE.to_owned(),
             root_id: RESOURCE.to_owned(),
             configuration: Some(pack(&StringValue { value: table })),
-            // A VM that died comes back by itself; until then `envoy/README.md` says what happens.
             failure_policy: FailurePolicy::FailReload.into(),
+            reload_config: Some(ReloadConfig { backoff: Some(backoff) }),
             allow_on_headers_stop_iteration: Some(BoolValue { value: true }),
             vm: Some(plugin_config::Vm::VmConfig(VmConfig {
                 vm_id: RESOURCE.to_owned(),
@@ -134,6 +143,10 @@ fn extension(plugin: &Plugin, envoy: &Envoy) -> Versioned {
     };
     let named = TypedExtensionConfig { name: RESOURCE.to_owned(), typed_config: Some(pack(&wasm)) };
     Versioned { version, any: pack(&named) }
+}
+
+fn milliseconds(milliseconds: i32) -> Duration {
+    Duration { seconds: 0, nanos: milliseconds * 1_000_000 }
 }
 
 fn pack<M: Message + Name>(message: &M) -> Any {

@@ -37,7 +37,12 @@ impl Cast {
     ///
     /// # Errors
     /// One of them does not come up; those that did are ended.
-    pub fn start(stage: &Stage, props: &Props, terminal: Terminal) -> Result<Self, Error> {
+    pub fn start(
+        stage: &Stage,
+        props: &Props,
+        terminal: Terminal,
+        otlp: Option<&str>,
+    ) -> Result<Self, Error> {
         let server = |version: &str| {
             ModelServer::start(stage, &props.mlserver, version, &props.models.join(version))
         };
@@ -49,7 +54,8 @@ impl Cast {
 
         let step = terminal.step("Collector");
         let (grpc, http) = (free_port(), free_port());
-        let collector = Collector::start(stage, &props.tidegate, &yaml(props, grpc, http), http)?;
+        let yaml = yaml(props, grpc, http, otlp);
+        let collector = Collector::start(stage, &props.tidegate, &yaml, http)?;
         step.done(&format!("samples and xDS on 127.0.0.1:{grpc}, API on 127.0.0.1:{http}"));
 
         let step = terminal.step("Envoy with the filter");
@@ -94,7 +100,10 @@ impl Cast {
 }
 
 /// The collector's configuration, as a user of one model would write it.
-fn yaml(props: &Props, grpc: u16, http: u16) -> String {
+fn yaml(props: &Props, grpc: u16, http: u16, otlp: Option<&str>) -> String {
+    let telemetry = otlp.map_or_else(String::new, |endpoint| {
+        format!("telemetry: {{otlp_endpoint: {}}}\n", Value::from(endpoint))
+    });
     let text = |path: &std::path::Path| Value::from(path.display().to_string());
     let (filter, profile) = (text(&props.filter), text(&props.profile));
     format!(
@@ -102,7 +111,7 @@ fn yaml(props: &Props, grpc: u16, http: u16) -> String {
 listen: {{grpc: 127.0.0.1:{grpc}, http: 127.0.0.1:{http}}}
 state: ./state
 envoy: {{filter: {filter}, collector_cluster: tidegate_collector}}
-models:
+{telemetry}models:
   - name: {MODEL}
     protocol: oip
     mode: enforce

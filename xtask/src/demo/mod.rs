@@ -58,11 +58,17 @@ pub enum Error {
 }
 
 /// Plays the whole story once and stops all it started. With `report`, writes what was counted and
-/// what the API told as JSON, also when the story went wrong.
+/// what the API told as JSON, also when the story went wrong. With `otlp`, the collector's spans go
+/// to that receiver.
 ///
 /// # Errors
 /// Something could not be had or started, or the story did not happen.
-pub fn play(tools: &Tools, terminal: Terminal, report: Option<&Path>) -> Result<(), Error> {
+pub fn play(
+    tools: &Tools,
+    terminal: Terminal,
+    report: Option<&Path>,
+    otlp: Option<&str>,
+) -> Result<(), Error> {
     let begun = Instant::now();
     terminal.act("Preparing (the first time takes minutes, later runs seconds)");
     let props = Props::prepare(tools)?;
@@ -73,7 +79,7 @@ pub fn play(tools: &Tools, terminal: Terminal, report: Option<&Path>) -> Result<
     // Logs stay until the next demo, for whoever wants to look.
     stage.keep();
     stage.tidy("demo");
-    let cast = Cast::start(&stage, &props, terminal)?;
+    let cast = Cast::start(&stage, &props, terminal, otlp)?;
     let mut story = Story::begin(cast, props, terminal);
     let told = story.tell();
     let notes = story.end();

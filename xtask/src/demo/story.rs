@@ -20,6 +20,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const HEALTHY_WINDOWS: u64 = 2;
 /// Characters of an unexpected answer that are shown.
 const MOST_SHOWN: usize = 300;
+/// Findings of a decision that are shown; the report has them all.
+const MOST_FINDINGS: usize = 3;
 /// Predictions in a row from one version before we say that the route is there.
 const STREAK: u64 = 24;
 
@@ -175,17 +177,20 @@ impl Story {
 
         let decision = self.in_force()?;
         let finding = decision.pointer("/evidence/0").cloned().unwrap_or(Value::Null);
-        self.terminal.alert(&format!("{}: {}", plain(&finding["feature"]), sentence(&finding)));
+        let evidence = decision["evidence"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for finding in evidence.iter().take(MOST_FINDINGS) {
+            self.terminal.alert(&format!("{}: {}", plain(&finding["feature"]), sentence(finding)));
+        }
         self.terminal.good(&format!(
-            "decision {}: {} to {}, by {}; Envoy acknowledged it {} s after the window closed",
+            "decision {}: {} to {}; Envoy acknowledged it {} s after the window closed",
             plain(&decision["id"]),
             plain(&decision["action"]),
             plain(&decision["to"]),
-            plain(&decision["rule"]),
             decision["seconds_to_acknowledgement"]
                 .as_f64()
                 .map_or_else(|| "?".to_owned(), |seconds| format!("{seconds:.3}")),
         ));
+        self.terminal.say(&format!("  by the rule: {}", plain(&decision["rule"])));
         let diverted = decision["action"] == "divert" && decision["to"] == "v2";
         let seen = format!("v2 answers, but the API tells no divert to it: {decision}");
         self.notes.drifted =

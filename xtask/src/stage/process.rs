@@ -7,6 +7,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,6 +26,8 @@ const LAST_LINES: usize = 15;
 
 /// The process groups that are alive because of us, for the one who has to end them all.
 static LIVE: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+/// Set once all are being ended; from then on nothing starts.
+static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// A running process with its log.
 #[derive(Debug)]
@@ -119,14 +122,19 @@ impl Process {
         i32::try_from(self.child.id()).unwrap_or(i32::MAX)
     }
 
+    /// Also when [`end_all`] waited for it, which leaves no status to us.
+    fn is_over(&mut self) -> bool {
+        self.ended().is_some() || self.child.try_wait().is_err()
+    }
+
     fn end(&mut self, signal: Signal) {
         let group = Pid::from_raw(self.group());
-        if self.ended().is_none() {
+        if !self.is_over() {
             let _ = killpg(group, signal);
             // A paused process takes SIGTERM only once it goes on.
             let _ = killpg(group, Signal::SIGCONT);
             let deadline = Instant::now() + GRACE;
-            while self.ended().is_none() && Instant::now() < deadline {
+            while !self.is_over() && Instant::now() < deadline {
                 thread::sleep(LOOK);
             }
         }
@@ -158,22 +166,37 @@ pub fn attached(name: &str, command: Command) -> Result<ExitStatus, Error> {
 }
 
 /// Ends every process that is alive because of us: SIGTERM, three seconds, SIGKILL. For the
-/// handler of Ctrl-C, which then leaves without running destructors.
+/// handler of Ctrl-C, which then leaves without running destructors. Nothing starts afterwards.
 pub fn end_all() {
-    let groups: Vec<i32> = live().iter().copied().collect();
+    let groups: Vec<i32> = {
+        let live = live();
+        ENDING.store(true, Ordering::SeqCst);
+        live.iter().copied().collect()
+    };
     for group in &groups {
         let _ = killpg(Pid::from_raw(*group), Signal::SIGTERM);
         let _ = killpg(Pid::from_raw(*group), Signal::SIGCONT);
     }
-    let deadline = Instant::now() + GRACE;
-    let alive = |group: &i32| kill(Pid::from_raw(-*group), None).is_ok();
-    while groups.iter().any(alive) && Instant::now() < deadline {
-        reap(&groups);
-        thread::sleep(LOOK);
-    }
+    let mut left = groups.clone();
+    let mut wait = |within: Duration| {
+        let deadline = Instant::now() + within;
+        while !left.is_empty() && Instant::now() < deadline {
+            left.retain(|group| is_running(*group));
+            thread::sleep(LOOK);
+        }
+    };
+    wait(GRACE);
+    // Also for what they started themselves, and for those who are left.
     for group in &groups {
         let _ = killpg(Pid::from_raw(*group), Signal::SIGKILL);
     }
+    wait(GRACE);
+}
+
+/// Whether [`end_all`] was called: whoever sees a process end may be seeing that.
+#[must_use]
+pub fn all_end() -> bool {
+    ENDING.load(Ordering::SeqCst)
 }
 
 /// Whether a process of this number is there.
@@ -217,10 +240,17 @@ fn spawn(mut command: Command) -> std::io::Result<Child> {
         let (sender, orders) = mpsc::channel::<Order>();
         thread::spawn(move || {
             for (mut command, answer) in orders {
-                let child = command.spawn();
+                // Held while starting, so that `end_all` misses nobody.
+                let mut live = live();
+                let child = if all_end() {
+                    Err(std::io::Error::other("everything is being stopped"))
+                } else {
+                    command.spawn()
+                };
                 if let Ok(child) = &child {
-                    live().insert(i32::try_from(child.id()).unwrap_or(i32::MAX));
+                    live.insert(i32::try_from(child.id()).unwrap_or(i32::MAX));
                 }
+                drop(live);
                 let _ = answer.send(child);
             }
         });
@@ -257,12 +287,13 @@ fn live() -> std::sync::MutexGuard<'static, BTreeSet<i32>> {
     LIVE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ended children stay visible to `kill` until somebody waits for them.
-fn reap(groups: &[i32]) {
-    use nix::sys::wait::{WaitPidFlag, waitpid};
-    for group in groups {
-        let _ = waitpid(Pid::from_raw(*group), Some(WaitPidFlag::WNOHANG));
-    }
+/// Whether a child of ours runs. An ended one is waited for here, or would be seen for ever.
+fn is_running(child: i32) -> bool {
+    use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+    matches!(
+        waitpid(Pid::from_raw(child), Some(WaitPidFlag::WNOHANG)),
+        Ok(WaitStatus::StillAlive) | Err(nix::errno::Errno::EINTR)
+    )
 }
 
 #[cfg(test)]

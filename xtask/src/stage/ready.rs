@@ -46,27 +46,30 @@ pub fn wait(
 mod tests {
     use super::*;
     use crate::stage::Stage;
+    use crate::stage::process::exists;
     use std::process::Command;
 
-    fn check(script: &str, within: Duration) -> String {
+    fn check(script: &str, within: Duration) -> (String, i32) {
         let stage = Stage::open(&std::env::temp_dir().join("tidegate-xtask-tests"), "ready")
             .expect("opens");
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         let mut process =
             Process::start("actor", command, &stage.folder().join("actor.log")).expect("starts");
-        wait(&mut process, within, || false).expect_err("never ready").to_string()
+        let pid = i32::try_from(process.pid()).expect("small");
+        (wait(&mut process, within, || false).expect_err("never ready").to_string(), pid)
     }
 
     #[test]
     fn an_end_before_readiness_shows_the_last_words() {
-        let message = check("echo no such option; exit 3", Duration::from_secs(30));
+        let (message, _) = check("echo no such option; exit 3", Duration::from_secs(30));
         assert!(message.contains("actor ended") && message.contains("no such option"), "{message}");
     }
 
     #[test]
-    fn a_deadline_that_passed_is_named() {
-        let message = check("exec sleep 600", Duration::from_millis(200));
+    fn a_deadline_that_passed_is_named_and_the_failed_start_leaves_nothing() {
+        let (message, pid) = check("exec sleep 600", Duration::from_millis(200));
         assert!(message.contains("was not ready"), "{message}");
+        assert!(!exists(pid));
     }
 }

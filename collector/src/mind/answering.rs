@@ -1,0 +1,68 @@
+//! The mind's answers to what people ask through the API. It changes nothing by itself.
+
+use tidegate_detectors::finding::Verdict;
+
+use super::{Mind, Watched};
+use crate::api::answer::{ModelStatus, Status, WindowStatus};
+use crate::api::ask::Ask;
+use crate::decision::Decision;
+use crate::judgement::Judgement;
+
+impl Mind {
+    pub(super) fn answer(&mut self, ask: Ask) {
+        // Whoever asked may have gone; that is no concern of ours.
+        match ask {
+            Ask::Status { reply } => drop(reply.send(self.status())),
+            Ask::Judgements { model, reply } => drop(reply.send(self.judgements(model.as_deref()))),
+            Ask::Decisions { model, reply } => drop(reply.send(self.decisions(model.as_deref()))),
+            Ask::Rollback { model, author, reason, reply } => {
+                drop(reply.send(self.roll_back(&model, &author, &reason)));
+            }
+            Ask::Approve { id, author, reply } => drop(reply.send(self.approve(&id, author))),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let acknowledged = self.fleet.follows(&self.snapshots.borrow());
+        let models = self.watched.iter().map(|watched| {
+            let name = &watched.model.name;
+            let last = watched.judgements.back();
+            let routing = self.routings.get(name);
+            ModelStatus {
+                model: name.clone(),
+                mode: watched.model.mode,
+                verdict: last.map_or(Verdict::Inconclusive, |judgement| judgement.verdict),
+                decision: self
+                    .ledger
+                    .active(name)
+                    .filter(|decision| decision.changes_routes())
+                    .cloned(),
+                proposed: self.ledger.proposed(name).cloned(),
+                quiet_until_unix_ms: self.ledger.quiet_until(name),
+                weights: routing.map(|routing| routing.weights.clone()).unwrap_or_default(),
+                mirrors: routing.map(|routing| routing.mirrors.clone()).unwrap_or_default(),
+                window: last.map(|judgement| WindowStatus {
+                    rows: judgement.rows,
+                    exchanges: judgement.exchanges,
+                    coverage: judgement.coverage,
+                    closed_unix_ms: judgement.closed_unix_ms,
+                }),
+                findings: last.map(|judgement| judgement.findings.clone()).unwrap_or_default(),
+                envoys: self.fleet.len(),
+                acknowledged,
+            }
+        });
+        Status { models: models.collect() }
+    }
+
+    fn judgements(&self, model: Option<&str>) -> Vec<Judgement> {
+        let asked = |watched: &&Watched| model.is_none_or(|model| watched.model.name == model);
+        let asked = self.watched.iter().filter(asked);
+        asked.flat_map(|watched| watched.judgements.iter().cloned()).collect()
+    }
+
+    fn decisions(&self, model: Option<&str>) -> Vec<Decision> {
+        let asked = |decision: &&Decision| model.is_none_or(|model| decision.model == model);
+        self.ledger.iter().filter(asked).cloned().collect()
+    }
+}

@@ -1,0 +1,250 @@
+//! The mind: the one task that owns windows, decisions and the snapshot that Envoys get. Everything
+//! reaches it as a message; nothing else changes its state, so no lock is held anywhere.
+//!
+//! A decision is written to the journal before it is pushed, and counts as done when every connected
+//! Envoy has acknowledged it.
+
+mod answering;
+mod deciding;
+mod orders;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::trace::SpanContext;
+use tidegate_contract::contract::Contract;
+use tidegate_detectors::finding::Verdict;
+use tidegate_detectors::reference::Reference;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tracing::{Span, info, info_span, warn};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::api::ask::Ask;
+use crate::clock;
+use crate::config::Config;
+use crate::config::model::Model;
+use crate::decision::UnixMillis;
+use crate::intake::{Batch, LostAtDoor};
+use crate::journal::{Journal, JournalError};
+use crate::judgement::Judgement;
+use crate::ledger::{Event, Ledger};
+use crate::metrics::Metrics;
+use crate::policy::{self, Move, Standing, Streaks};
+use crate::routing::Routing;
+use crate::watch::Watch;
+use crate::xds::fleet::{Fleet, Report};
+use crate::xds::snapshot::Snapshot;
+
+/// Judgements kept for each model.
+const JUDGEMENTS_KEPT: usize = 256;
+/// Traces that one window's span links to.
+const MAX_LINKS: usize = 32;
+
+/// What the mind needs to know of one model.
+#[derive(Debug)]
+pub struct Subject {
+    /// As configured.
+    pub model: Model,
+    /// What its training data looked like.
+    pub reference: Arc<Reference>,
+    /// What the filter holds its requests against.
+    pub contract: Contract,
+}
+
+/// The ways in.
+#[derive(Debug)]
+pub struct Inbox {
+    /// Batches from the filters.
+    pub batches: mpsc::Receiver<Batch>,
+    /// What was lost at the door.
+    pub lost: Arc<LostAtDoor>,
+    /// What Envoys said.
+    pub reports: mpsc::Receiver<Report>,
+    /// What people ask.
+    pub asks: mpsc::Receiver<Ask>,
+}
+
+/// One model under watch.
+struct Watched {
+    model: Model,
+    contract: Contract,
+    watch: Watch,
+    streaks: Streaks,
+    judgements: VecDeque<Judgement>,
+    closes: Instant,
+    links: Vec<SpanContext>,
+}
+
+/// The state of the whole loop.
+pub struct Mind {
+    config: Config,
+    watched: Vec<Watched>,
+    ledger: Ledger,
+    journal: Journal,
+    fleet: Fleet,
+    routings: BTreeMap<String, Routing>,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    /// Decisions on their way to the Envoys, each with the span that began with its push.
+    pushed: Vec<(String, Span)>,
+    lost: Arc<LostAtDoor>,
+    metrics: Metrics,
+}
+
+impl Mind {
+    /// A mind over these subjects, with the decisions that the journal remembers in force again.
+    /// Gives the snapshots for the discovery service, too.
+    ///
+    /// # Errors
+    /// When the journal cannot be opened or written.
+    pub fn awake(
+        config: Config,
+        subjects: Vec<Subject>,
+        lost: Arc<LostAtDoor>,
+        metrics: Metrics,
+    ) -> Result<(Self, watch::Receiver<Arc<Snapshot>>), JournalError> {
+        let (journal, events) = Journal::open::<Event>(&config.state)?;
+        if let Some(torn) = journal.torn() {
+            warn!(
+                ?torn,
+                "the decision log ended in the middle of a line, as a crash leaves it; the line was cut off"
+            );
+        }
+        let ledger = Ledger::replay(&events);
+        let now = Instant::now();
+        let watched: Vec<Watched> = subjects
+            .into_iter()
+            .map(|subject| Watched {
+                watch: Watch::new(&subject.model, subject.reference),
+                closes: now + subject.model.window.hop,
+                model: subject.model,
+                contract: subject.contract,
+                streaks: Streaks::default(),
+                judgements: VecDeque::new(),
+                links: Vec::new(),
+            })
+            .collect();
+        let (routings, snapshot) = orders::give(&config, &watched, &ledger);
+        let (snapshots, receiver) = watch::channel(Arc::new(snapshot));
+        let mut mind = Self {
+            config,
+            watched,
+            ledger,
+            journal,
+            fleet: Fleet::default(),
+            routings,
+            snapshots,
+            pushed: Vec::new(),
+            lost,
+            metrics,
+        };
+        mind.expire(clock::unix_ms())?;
+        for decision in mind.ledger.iter().filter(|decision| decision.changes_routes()) {
+            mind.metrics.in_force(decision, true);
+            info!(model = %decision.model, decision = %decision.id, "in force again after the restart");
+        }
+        Ok((mind, receiver))
+    }
+
+    /// Until it is told to stop.
+    pub async fn run(mut self, mut inbox: Inbox, mut stopping: watch::Receiver<bool>) {
+        loop {
+            let closes = self.watched.iter().map(|watched| watched.closes).min();
+            let closes = closes.unwrap_or_else(|| Instant::now() + Duration::from_secs(1));
+            tokio::select! {
+                // People first, then Envoys, then the clock: a flood of samples delays none of them.
+                biased;
+                _ = stopping.wait_for(|stop| *stop) => break,
+                Some(ask) = inbox.asks.recv() => self.answer(ask),
+                Some(report) = inbox.reports.recv() => self.hear(&report),
+                () = sleep_until(closes) => self.close_windows(Instant::now(), clock::unix_ms()),
+                Some(batch) = inbox.batches.recv() => self.take(batch),
+            }
+        }
+    }
+
+    fn take(&mut self, batch: Batch) {
+        for (at, delivery) in batch.deliveries {
+            let Some(watched) = self.watched.get_mut(at) else { continue };
+            for rows in &delivery.rows {
+                watched.watch.rows(rows);
+            }
+            watched.watch.arrived(delivery.samples, self.lost.take(at));
+            for (version, counts, with) in delivery.counts {
+                watched.watch.counts(batch.worker, &version, counts, with);
+            }
+            let room = MAX_LINKS.saturating_sub(watched.links.len());
+            watched.links.extend(batch.links.iter().take(room).cloned());
+        }
+    }
+
+    fn close_windows(&mut self, instant: Instant, now: UnixMillis) {
+        for at in 0..self.watched.len() {
+            if self.watched[at].closes <= instant {
+                let hop = self.watched[at].model.window.hop;
+                self.watched[at].closes = (self.watched[at].closes + hop).max(instant);
+                self.judge(at, now);
+            }
+        }
+        if let Err(error) = self.expire(now) {
+            warn!(%error, "an expired decision could not be ended: the journal refused it");
+        }
+    }
+
+    fn judge(&mut self, at: usize, now: UnixMillis) {
+        let watched = &mut self.watched[at];
+        let span = info_span!(
+            "tidegate.window.judge",
+            model = %watched.model.name,
+            rows = tracing::field::Empty,
+            verdict = tracing::field::Empty
+        );
+        for link in watched.links.drain(..) {
+            span.add_link(link);
+        }
+        let _inside = span.enter();
+        let judgement = watched.watch.close(now);
+        span.record("rows", judgement.rows);
+        span.record("verdict", tracing::field::debug(judgement.verdict));
+        self.metrics.judged(&judgement);
+        let before = watched.judgements.back().map(|judgement| judgement.verdict);
+        if judgement.verdict >= Verdict::Warning && before != Some(judgement.verdict) {
+            let worst = judgement.findings.first().and_then(|finding| finding.feature.as_deref());
+            warn!(
+                model = %judgement.model,
+                verdict = ?judgement.verdict,
+                rows = judgement.rows,
+                worst = worst.unwrap_or("requests"),
+                "a window is not healthy"
+            );
+        }
+        let name = watched.model.name.clone();
+        let standing = Standing {
+            active: self.ledger.active(&name),
+            proposed: self.ledger.proposed(&name),
+            quiet_until: self.ledger.quiet_until(&name),
+        };
+        let id = self.ledger.next_id();
+        let moved = info_span!("tidegate.policy.decide").in_scope(|| {
+            policy::next(&watched.model, &mut watched.streaks, &judgement, standing, id, now)
+        });
+        watched.judgements.push_back(judgement);
+        if watched.judgements.len() > JUDGEMENTS_KEPT {
+            watched.judgements.pop_front();
+        }
+        let done = match moved {
+            None => Ok(()),
+            Some(Move::Decide(decision)) => {
+                let ends = self.supersedes(&decision);
+                self.decide(*decision, ends)
+            }
+            Some(Move::Extend { id, expires_unix_ms }) => {
+                self.record(&Event::Extended { id, expires_unix_ms }).map(|()| self.push())
+            }
+        };
+        if let Err(error) = done {
+            warn!(model = %name, %error, "a decision was not made: the journal refused it");
+        }
+    }
+}

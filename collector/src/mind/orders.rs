@@ -1,0 +1,50 @@
+//! Orders: what all Envoys should have, by what is configured and decided. Pure.
+
+use std::collections::BTreeMap;
+
+use tidegate_contract::plugin;
+
+use super::Watched;
+use crate::config::Config;
+use crate::ledger::Ledger;
+use crate::routing::Routing;
+use crate::xds::snapshot::Snapshot;
+
+/// The routing of each model, and the snapshot that carries all of them.
+pub(super) fn give(
+    config: &Config,
+    watched: &[Watched],
+    ledger: &Ledger,
+) -> (BTreeMap<String, Routing>, Snapshot) {
+    let mut routings = BTreeMap::new();
+    let mut models = Vec::new();
+    for Watched { model, contract, .. } in watched {
+        let routing = Routing::of(model, ledger.active(&model.name));
+        models.push(plugin::Model {
+            model: model.name.clone(),
+            route: model.route.clone(),
+            protocol: model.protocol,
+            mode: model.mode,
+            sample_rate: model.sample_rate,
+            max_capture_bytes: model.max_capture_bytes,
+            versions: model
+                .versions
+                .iter()
+                .map(|version| plugin::Version {
+                    version: version.name.clone(),
+                    cluster: version.cluster.clone(),
+                })
+                .collect(),
+            contract: Some(contract.clone()),
+            block: routing.block.clone(),
+        });
+        routings.insert(model.name.clone(), routing);
+    }
+    let collector = plugin::Collector {
+        cluster: config.envoy.collector_cluster.clone(),
+        ..plugin::Collector::default()
+    };
+    let table = plugin::Plugin { collector: Some(collector), models };
+    let snapshot = Snapshot::of(&routings, &table, &config.envoy);
+    (routings, snapshot)
+}
