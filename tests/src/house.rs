@@ -129,6 +129,7 @@ pub struct Plan {
     replacements: Vec<Replacement>,
     collector: Option<u16>,
     otlp: Option<u16>,
+    v1: Option<u16>,
 }
 
 /// A house that stands.
@@ -141,8 +142,7 @@ pub struct House {
     pub v1: Recorder,
     /// The other version.
     pub v2: Recorder,
-    /// Where the collector's gRPC door is, or should be.
-    pub grpc: u16,
+    addresses: Addresses,
     yaml: String,
     http: u16,
     replacements: Vec<Replacement>,
@@ -159,6 +159,7 @@ impl Plan {
             replacements: Vec::new(),
             collector: None,
             otlp: None,
+            v1: None,
         }
     }
 
@@ -189,6 +190,13 @@ impl Plan {
         self
     }
 
+    /// With a model server of its own as the primary version; [`House::v1`] is then not asked.
+    #[must_use]
+    pub fn v1_at(mut self, port: u16) -> Self {
+        self.v1 = Some(port);
+        self
+    }
+
     /// With an OTLP receiver at this port.
     #[must_use]
     pub fn otlp_at(mut self, port: u16) -> Self {
@@ -211,10 +219,12 @@ impl Plan {
             profile(&stage);
             Collector::start(&stage, &tools::tidegate(), &yaml, http).expect("the collector starts")
         });
-        let addresses = Addresses { v1: v1.port(), v2: v2.port(), collector: grpc };
+        let primary = self.v1.unwrap_or_else(|| v1.port());
+        let addresses = Addresses { v1: primary, v2: v2.port(), collector: grpc };
         let envoy = start_envoy(&stage, &addresses, &self.replacements);
         let replacements = self.replacements;
-        let house = House { envoy, collector, v1, v2, grpc, yaml, http, replacements, stage };
+        let house =
+            House { envoy, collector, v1, v2, addresses, yaml, http, replacements, stage };
         if house.collector.is_some() {
             house.await_acknowledged();
         }
@@ -291,9 +301,7 @@ impl House {
     /// Stops Envoy and starts it again, with the same bootstrap and new ports.
     pub fn restart_envoy(&mut self) {
         self.envoy.process.stop();
-        let (v1, v2) = (self.v1.port(), self.v2.port());
-        let addresses = Addresses { v1, v2, collector: self.grpc };
-        self.envoy = start_envoy(&self.stage, &addresses, &self.replacements);
+        self.envoy = start_envoy(&self.stage, &self.addresses, &self.replacements);
     }
 
     /// How the only, or the first, model stands; null when the collector does not answer.
