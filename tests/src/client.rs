@@ -82,7 +82,8 @@ impl Request {
     /// The head as it goes over the wire.
     #[must_use]
     pub fn head(&self) -> Vec<u8> {
-        let mut wire = format!("{} {} HTTP/1.1\r\nhost: models\r\n", self.method, self.path).into_bytes();
+        let mut wire =
+            format!("{} {} HTTP/1.1\r\nhost: models\r\n", self.method, self.path).into_bytes();
         put(&mut wire, &self.headers);
         if self.chunk.is_some() {
             wire.extend_from_slice(b"transfer-encoding: chunked\r\n");

@@ -103,7 +103,9 @@ impl Model {
             if (version == "v2" && candidate) || (version == "v3" && !candidate) {
                 continue;
             }
-            yaml.push_str(&format!("      - {{name: {version}, cluster: {cluster}, role: {role}}}\n"));
+            yaml.push_str(&format!(
+                "      - {{name: {version}, cluster: {cluster}, role: {role}}}\n"
+            ));
         }
         for line in more {
             yaml.push_str(&format!("    {line}\n"));
@@ -223,8 +225,7 @@ impl Plan {
         let addresses = Addresses { v1: primary, v2: v2.port(), collector: grpc };
         let envoy = start_envoy(&stage, &addresses, &self.replacements);
         let replacements = self.replacements;
-        let house =
-            House { envoy, collector, v1, v2, addresses, yaml, http, replacements, stage };
+        let house = House { envoy, collector, v1, v2, addresses, yaml, http, replacements, stage };
         if house.collector.is_some() {
             house.await_acknowledged();
         }
@@ -263,7 +264,8 @@ fn start_envoy(stage: &Stage, addresses: &Addresses, replacements: &[Replacement
     let bootstrap = std::fs::read_to_string(tools::root().join("envoy/bootstrap.yaml"));
     let bootstrap = bootstrap.expect("the bootstrap is there");
     let (binary, filter) = (tools::envoy(), tools::filter());
-    Envoy::start(stage, &binary, &bootstrap, &filter, addresses, replacements).expect("Envoy starts")
+    Envoy::start(stage, &binary, &bootstrap, &filter, addresses, replacements)
+        .expect("Envoy starts")
 }
 
 impl House {

@@ -91,9 +91,7 @@ pub fn contract() -> Value {
 /// An Open Inference Protocol request about people, a tensor a column.
 #[must_use]
 pub fn oip(people: &[Person]) -> Value {
-    let tensor = |name: &str, datatype: &str, data: Vec<Value>| {
-        json!({"name": name, "shape": [data.len(), 1], "datatype": datatype, "data": data})
-    };
+    let tensor = |name: &str, datatype: &str, data: Vec<Value>| json!({"name": name, "shape": [data.len(), 1], "datatype": datatype, "data": data});
     json!({"inputs": [
         tensor("age", "INT64", people.iter().map(|one| one.age.into()).collect()),
         tensor("wage", "FP64", people.iter().map(|one| one.wage.into()).collect()),
@@ -105,8 +103,6 @@ pub fn oip(people: &[Person]) -> Value {
 /// A plain JSON request about people, an object a person.
 #[must_use]
 pub fn records(people: &[Person]) -> Value {
-    let record = |one: &Person| {
-        json!({"age": one.age, "wage": one.wage, "gender": one.gender, "work": one.work})
-    };
+    let record = |one: &Person| json!({"age": one.age, "wage": one.wage, "gender": one.gender, "work": one.work});
     people.iter().map(record).collect()
 }

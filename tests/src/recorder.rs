@@ -30,6 +30,9 @@ impl Seen {
     }
 }
 
+/// An answer written by hand, as slowly as it likes.
+pub type Hand = dyn Fn(&mut dyn Write) -> io::Result<()> + Send + Sync;
+
 /// What the server does with a request.
 #[derive(Clone)]
 pub enum Manner {
@@ -38,7 +41,7 @@ pub enum Manner {
     /// Answers what the function says.
     Script(Arc<dyn Fn(&Seen) -> Reply + Send + Sync>),
     /// Leaves the answer to the function; the connection ends with it.
-    Hand(Arc<dyn Fn(&mut dyn Write) -> io::Result<()> + Send + Sync>),
+    Hand(Arc<Hand>),
     /// Breaks off as soon as it has read the head.
     BreakOff,
 }

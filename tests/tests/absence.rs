@@ -37,7 +37,9 @@ fn check_serves(house: &mut House, requests: u64, meanwhile: impl FnOnce(&mut Ho
                 let mut client = tidegate_tests::client::Client::to(port);
                 let mut slowest = Duration::ZERO;
                 // At least so many, and as long as something happens.
-                while sent.fetch_add(1, Ordering::Relaxed) < requests || go_on.load(Ordering::Relaxed) {
+                while sent.fetch_add(1, Ordering::Relaxed) < requests
+                    || go_on.load(Ordering::Relaxed)
+                {
                     let begun = Instant::now();
                     let response = client.ask(&request);
                     assert_eq!(response.status, 200, "{}", response.text());

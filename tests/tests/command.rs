@@ -33,7 +33,8 @@ fn err(output: &Output) -> String {
 }
 
 fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", out(output)))
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", out(output)))
 }
 
 /// Training data, its profile, and a good configuration for it.
@@ -69,10 +70,17 @@ fn a_profile_is_a_folder_for_people_and_programs() {
     let profile = stage.folder().join("profile");
     let read = |name: &str| std::fs::read_to_string(profile.join(name)).expect("it is written");
     let document: Value = serde_json::from_str(&read("profile.json")).expect("JSON");
-    assert_eq!((&document["format"], &document["rows"]), (&"tidegate-profile".into(), &3000.into()));
+    assert_eq!(
+        (&document["format"], &document["rows"]),
+        (&"tidegate-profile".into(), &3000.into())
+    );
     let contract: Value = serde_json::from_str(&read("contract.json")).expect("JSON");
-    let names: Vec<&str> =
-        contract["inputs"].as_array().expect("inputs").iter().filter_map(|f| f["name"].as_str()).collect();
+    let names: Vec<&str> = contract["inputs"]
+        .as_array()
+        .expect("inputs")
+        .iter()
+        .filter_map(|f| f["name"].as_str())
+        .collect();
     assert_eq!(names, ["age", "wage", "gender", "work"]);
     assert!(read("SUMMARY.md").contains("wage"));
     let _: Value = serde_json::from_str(&read("reference.json")).expect("JSON");
@@ -104,11 +112,18 @@ fn a_bad_configuration_is_refused_with_every_mistake() {
         assert_eq!(code(&refused), 2);
         let said = err(&refused);
         for mistake in [
-            "bad.yaml:1:", "listen.http",
-            "bad.yaml:2:", "stat", "did you mean `state`",
-            "protocol", "did you mean `oip`",
+            "bad.yaml:1:",
+            "listen.http",
+            "bad.yaml:2:",
+            "stat",
+            "did you mean `state`",
+            "protocol",
+            "did you mean `oip`",
             "did you mean `cluster`",
-            "v9", "soon", "`profile` is missing", "sample_rate",
+            "v9",
+            "soon",
+            "`profile` is missing",
+            "sample_rate",
         ] {
             assert!(said.contains(mistake), "nothing of {mistake}:\n{said}");
         }
@@ -141,7 +156,11 @@ fn a_taken_port_is_named() {
     stage.write("tidegate.yaml", &GOOD.replace("127.0.0.1:7070", &taken)).expect("writable");
     let refused = tidegate(stage.folder(), &["serve"]);
     assert_eq!(code(&refused), 2);
-    assert!(err(&refused).contains("listen.grpc") && err(&refused).contains(&taken), "{}", err(&refused));
+    assert!(
+        err(&refused).contains("listen.grpc") && err(&refused).contains(&taken),
+        "{}",
+        err(&refused)
+    );
 }
 
 #[test]
@@ -208,14 +227,17 @@ fn health_metrics_and_unknown_paths_are_answered() {
     let client = xtask::stage::http::Client::new(std::time::Duration::from_secs(5));
     let url = house.collector.as_ref().expect("there is one").url();
     let get = |path: &str| client.get(&format!("{url}{path}")).expect("an answer");
-    for path in ["/livez", "/readyz", "/metrics", "/api/v1/status", "/api/v1/findings", "/api/v1/decisions"] {
+    for path in
+        ["/livez", "/readyz", "/metrics", "/api/v1/status", "/api/v1/findings", "/api/v1/decisions"]
+    {
         assert_eq!(get(path).status, 200, "{path}");
     }
     let metrics = get("/metrics").text();
     assert!(metrics.contains("tidegate_") && metrics.trim_end().ends_with("# EOF"), "{metrics}");
     assert_eq!(get("/api/v1/nothing").status, 404);
     assert_eq!(get("/api/v1/decisions?modle=census").status, 400);
-    let broken = client.post(&format!("{url}/api/v1/models/census/rollback"), b"{").expect("an answer");
+    let broken =
+        client.post(&format!("{url}/api/v1/models/census/rollback"), b"{").expect("an answer");
     assert_eq!(broken.status, 400);
     let large = vec![b' '; 1 << 20];
     let port = house.collector.as_ref().expect("there is one").http;

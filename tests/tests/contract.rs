@@ -78,7 +78,12 @@ fn bad_tensors() -> Vec<(Value, &'static str, &'static str, &'static str)> {
         (with(0, "data", json!([30, null, 40])), "FEATURE_TYPE_NOT_PRESENT", "age", "null"),
         (with(1, "data", json!([1.5, "10k", 2])), "FLOAT_TYPE_STRING_NOT_FLOAT", "wage", "10k"),
         (with(2, "data", json!(["F", 1, "M"])), "ENUM_TYPE_INT_NOT_STRING", "gender", "1"),
-        (with(2, "data", json!(["F", "X", "M"])), "ENUM_TYPE_UNEXPECTED_STRING_VALUES", "gender", "X"),
+        (
+            with(2, "data", json!(["F", "X", "M"])),
+            "ENUM_TYPE_UNEXPECTED_STRING_VALUES",
+            "gender",
+            "X",
+        ),
         (with(1, "datatype", json!("BYTES")), "UNEXPECTED_DATA_TYPE", "wage", "BYTES"),
         (with(0, "shape", json!([3, 1, -1])), "INVALID_FEATURE_SHAPE", "age", ""),
         (with(0, "data", json!([30, 31])), "FEATURE_TYPE_LOW_NUMBER_VALUES", "age", "2"),
@@ -164,14 +169,17 @@ fn a_body_far_above_envoys_buffer_limit_is_refused_before_its_end_reaches_the_mo
     people[49_999].age = 1986;
     let late = oip(&people).to_string();
     assert!(late.len() > 1 << 20, "{} bytes", late.len());
-    for request in [Request::post(INFER, late.as_str()), Request::post(INFER, late).chunked(30_000)] {
+    for request in [Request::post(INFER, late.as_str()), Request::post(INFER, late).chunked(30_000)]
+    {
         check_refused(&house.ask(&request), "INT_TYPE_BIG_INT", "age", "1986");
     }
     // What only the end shows: a tensor is missing.
     let mut short = oip(&people[..49_999]);
     short["inputs"].as_array_mut().expect("tensors").pop();
     let short = short.to_string();
-    for request in [Request::post(INFER, short.as_str()), Request::post(INFER, short).chunked(30_000)] {
+    for request in
+        [Request::post(INFER, short.as_str()), Request::post(INFER, short).chunked(30_000)]
+    {
         check_refused(&house.ask(&request), "SCHEMA_MISSING_COLUMN", "work", "nothing");
     }
     assert_eq!(house.v1.whole(), 0, "the model got a whole bad request");
@@ -187,7 +195,8 @@ fn a_tag_names_the_breach_to_model_and_client_and_the_request_passes() {
     let bad = Request::post(path, bad).header(tag, "what a client claims for itself");
     let good = Request::post(path, good().to_string()).header(tag, "nothing");
     // A body of unknown length is not held back, so only the answer can carry the tag.
-    let cases = [(bad.clone(), &named, &named), (bad.chunked(50), &None, &named), (good, &None, &None)];
+    let cases =
+        [(bad.clone(), &named, &named), (bad.chunked(50), &None, &named), (good, &None, &None)];
     for (request, to_model, to_client) in cases {
         let response = house.ask(&request);
         assert_eq!(response.status, 200);

@@ -27,7 +27,9 @@ fn harm(house: &House) -> Vec<(String, u64)> {
     let mut wasm = house.stats("wasm");
     wasm.retain(|name, count| {
         let bad = ["reload", "fail", "error", "crash", "recover"];
-        *count > 0 && bad.iter().any(|word| name.contains(word)) && !name.contains("tidegate_filter")
+        *count > 0
+            && bad.iter().any(|word| name.contains(word))
+            && !name.contains("tidegate_filter")
     });
     wasm.into_iter().collect()
 }
@@ -146,7 +148,9 @@ fn a_body_of_64_mib_passes_and_does_not_stay_in_memory() {
     let resident = || house.envoy.process.resident_bytes().unwrap_or(0);
     house.serves_on_every_worker(&good());
     let before = resident();
-    for request in [Request::post(INFER, body.as_str()), Request::post(INFER, body).chunked(1 << 16)] {
+    for request in
+        [Request::post(INFER, body.as_str()), Request::post(INFER, body).chunked(1 << 16)]
+    {
         assert_eq!(house.ask(&request).status, 200);
         let seen = house.v1.take();
         let seen = seen.last().expect("the model got it");
@@ -186,7 +190,12 @@ fn clients_and_models_that_break_off_leave_the_filter_alive() {
                 let _ = house.client().try_ask(&good());
             }
         }
-        house.v1.script(|_| Reply::raw(b"HTTP/1.1 200 OK\r\ncontent-type: \xff\xfe\r\ncontent-length: 2\r\n\r\n\xff\xfe".as_slice()));
+        house.v1.script(|_| {
+            Reply::raw(
+                b"HTTP/1.1 200 OK\r\ncontent-type: \xff\xfe\r\ncontent-length: 2\r\n\r\n\xff\xfe"
+                    .as_slice(),
+            )
+        });
         for _ in 0..4 {
             let response = house.ask(&good());
             assert_eq!((response.status, response.body.bytes), (200, vec![0xff, 0xfe]));

@@ -123,9 +123,25 @@ fn each_outside_dependency_has_one_door() {
         ("tracing_subscriber::", &["collector/src/telemetry.rs"]),
         ("opentelemetry_proto::", &["tests/src/spans.rs"]),
         ("axum::", &["collector/src/api/", "collector/src/serve.rs"]),
-        ("tonic::", &["collector/src/intake.rs", "collector/src/serve.rs", "collector/src/xds/server.rs", "tests/src/spans.rs"]),
+        (
+            "tonic::",
+            &[
+                "collector/src/intake.rs",
+                "collector/src/serve.rs",
+                "collector/src/xds/server.rs",
+                "tests/src/spans.rs",
+            ],
+        ),
         ("ureq::", &["collector/src/client.rs", "xtask/src/stage/http.rs"]),
-        ("clap::", &["collector/src/cli.rs", "collector/src/main.rs", "collector/src/profile/", "xtask/src/main.rs"]),
+        (
+            "clap::",
+            &[
+                "collector/src/cli.rs",
+                "collector/src/main.rs",
+                "collector/src/profile/",
+                "xtask/src/main.rs",
+            ],
+        ),
         ("saphyr_parser::", &["collector/src/config/yaml.rs"]),
         ("crc32fast::", &["collector/src/journal.rs"]),
         // The profile's tests write Parquet to read it back.
@@ -153,7 +169,11 @@ fn each_outside_dependency_has_one_door() {
     }
     assert_eq!(elsewhere, Vec::<String>::new(), "a dependency is used beside its door");
     for (sign, places) in doors {
-        let used = |place: &&str| sources().any(|path| path.starts_with(place) && read(&path).contains(sign.trim_end_matches("::")));
+        let used = |place: &&str| {
+            sources().any(|path| {
+                path.starts_with(place) && read(&path).contains(sign.trim_end_matches("::"))
+            })
+        };
         for place in places {
             assert!(used(place), "the door of `{sign}`, {place}, is gone");
         }
@@ -186,7 +206,9 @@ fn nothing_names_a_place_of_one_machine() {
             for place in &places {
                 // A path begins there; `at/home/` is something else.
                 let begins = line.match_indices(place.as_str()).any(|(at, _)| {
-                    !line[..at].ends_with(|before: char| before.is_alphanumeric() || "}*_.-<>".contains(before))
+                    !line[..at].ends_with(|before: char| {
+                        before.is_alphanumeric() || "}*_.-<>".contains(before)
+                    })
                 });
                 if begins {
                     named.push(format!("{path}:{}: {line}", number + 1));
@@ -244,7 +266,8 @@ fn every_room_is_on_the_map() {
 /// The commands of a document: lines of its `sh` blocks and its code spans.
 fn commands(text: &str) -> Vec<String> {
     let lines = blocks(text, "sh").join("\n");
-    let lines = lines.lines().map(|line| line.split(" #").next().unwrap_or_default().trim().to_owned());
+    let lines =
+        lines.lines().map(|line| line.split(" #").next().unwrap_or_default().trim().to_owned());
     lines.chain(code_spans(text)).filter(|command| !command.is_empty()).collect()
 }
 
@@ -280,7 +303,10 @@ fn every_command_that_a_document_names_is_there() {
                     let recipes = read("xtask/src/main.rs");
                     let recipe = name[..1].to_uppercase() + &name[1..];
                     let known = [" {", ",", "("].map(|end| format!("\n    {recipe}{end}"));
-                    assert!(known.iter().any(|known| recipes.contains(known)), "{document}: `{line}`");
+                    assert!(
+                        known.iter().any(|known| recipes.contains(known)),
+                        "{document}: `{line}`"
+                    );
                     for option in rest.iter().filter_map(|word| word.strip_prefix("--")) {
                         assert!(recipes.contains(&format!(" {option}:")), "{document}: `{line}`");
                     }
@@ -290,7 +316,10 @@ fn every_command_that_a_document_names_is_there() {
             }
         }
     }
-    assert!(checked >= 8, "only {checked} commands were found: are the documents still read right?");
+    assert!(
+        checked >= 8,
+        "only {checked} commands were found: are the documents still read right?"
+    );
 }
 
 #[test]
@@ -308,21 +337,31 @@ fn the_examples_of_the_documents_can_be_used_as_they_are() {
             configurations += 1;
             stage.write("tidegate.yaml", yaml).expect("writable");
             let checked = run(tools::tidegate(), folder, &["serve", "--check"]);
-            assert!(checked.status.success(), "{document}: {}", String::from_utf8_lossy(&checked.stderr));
+            assert!(
+                checked.status.success(),
+                "{document}: {}",
+                String::from_utf8_lossy(&checked.stderr)
+            );
 
             // What may be added, as the prose says, and the contracts that are shown.
-            let more = code_spans(&text).into_iter().filter(|span| span.starts_with("telemetry: {"));
+            let more =
+                code_spans(&text).into_iter().filter(|span| span.starts_with("telemetry: {"));
             for telemetry in more {
                 stage.write("tidegate.yaml", &format!("{telemetry}\n{yaml}")).expect("writable");
                 let checked = run(tools::tidegate(), folder, &["serve", "--check"]);
                 assert!(checked.status.success(), "{document}: {telemetry}");
             }
             let with = yaml.replace("    profile:", "    contract: ./contract.json\n    profile:");
-            for contract in blocks(&text, "json").iter().filter(|json| json.contains("\"inputs\"")) {
+            for contract in blocks(&text, "json").iter().filter(|json| json.contains("\"inputs\""))
+            {
                 stage.write("contract.json", contract).expect("writable");
                 stage.write("tidegate.yaml", &with).expect("writable");
                 let checked = run(tools::tidegate(), folder, &["serve", "--check"]);
-                assert!(checked.status.success(), "{document}: {}", String::from_utf8_lossy(&checked.stderr));
+                assert!(
+                    checked.status.success(),
+                    "{document}: {}",
+                    String::from_utf8_lossy(&checked.stderr)
+                );
             }
         }
     }

@@ -14,7 +14,9 @@ use tidegate_tests::people::{Dice, Era, oip, person};
 
 /// A rule that acts on drift.
 fn on_drift(then: &str, expires: &str, cooldown: &str) -> String {
-    format!("{{on: data_drift, verdict: alarm, windows: 1, then: {then}, expires: {expires}, cooldown: {cooldown}}}")
+    format!(
+        "{{on: data_drift, verdict: alarm, windows: 1, then: {then}, expires: {expires}, cooldown: {cooldown}}}"
+    )
 }
 
 fn house(play: &str, rule: &str) -> House {
@@ -32,7 +34,8 @@ struct Stream {
 impl Stream {
     fn of(house: &House, era: Era) -> Self {
         let (goes_on, sent) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
-        let (going, counted, port) = (Arc::clone(&goes_on), Arc::clone(&sent), house.envoy.listener);
+        let (going, counted, port) =
+            (Arc::clone(&goes_on), Arc::clone(&sent), house.envoy.listener);
         let client = thread::spawn(move || {
             let mut dice = Dice::of(1995);
             let mut client = Client::to(port);
@@ -132,7 +135,10 @@ fn drift_changes_the_route_and_a_person_changes_it_back() {
     assert_eq!(decision["to"], "v2", "{decision:#}");
     assert_eq!(decision["author"], "policy", "{decision:#}");
     assert!(decision["rule"].as_str().is_some_and(|rule| rule.contains("data_drift")));
-    assert!(decision["seconds_to_acknowledgement"].as_f64().is_some_and(|s| s < 1.0), "{decision:#}");
+    assert!(
+        decision["seconds_to_acknowledgement"].as_f64().is_some_and(|s| s < 1.0),
+        "{decision:#}"
+    );
     let evidence = decision["evidence"].as_array().expect("evidence");
     assert!(evidence.iter().any(|finding| finding["feature"] == "age"), "{decision:#}");
     assert_eq!(house.tidegate(&["status"]).status.code(), Some(1), "an alarm is a finding");
@@ -149,9 +155,12 @@ fn drift_changes_the_route_and_a_person_changes_it_back() {
 
     // The stream still drifts, and the policy keeps quiet for the cooldown.
     let sent = drifted.sent();
-    throughout("no other decision in the cooldown", Duration::from_secs(3), &decisions.len(), || {
-        house.decisions().len()
-    });
+    throughout(
+        "no other decision in the cooldown",
+        Duration::from_secs(3),
+        &decisions.len(),
+        || house.decisions().len(),
+    );
     assert!(drifted.sent() > sent);
     assert_eq!(house.status()["verdict"], "alarm");
     assert_eq!(version(&house), "v1");

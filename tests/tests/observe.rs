@@ -110,17 +110,26 @@ fn what_other_servers_speak_passes_as_it_is() {
     let gzip = gzipped(br#"{"inputs": []}"#);
     let binary = [br#"{"inputs":[{"name":"x","shape":[2],"datatype":"FP32","parameters":{"binary_data_size":8}}]}"#.as_slice(), &noise(5, 8)].concat();
     let v1 = br#"{"signature_name": "serving_default", "instances": [[1.0, 2.0], [3.0, 4.0]]}"#;
-    let mlflow = br#"{"dataframe_split": {"columns": ["a", "b"], "data": [[1, null], ["x", NaN]]}}"#;
-    let chat = br#"{"model": "m", "stream": true, "messages": [{"role": "user", "content": "h\u00e9"}]}"#;
+    let mlflow =
+        br#"{"dataframe_split": {"columns": ["a", "b"], "data": [[1, null], ["x", NaN]]}}"#;
+    let chat =
+        br#"{"model": "m", "stream": true, "messages": [{"role": "user", "content": "h\u00e9"}]}"#;
     let events: [&[u8]; 3] =
         [b"data: {\"delta\": \"a\"}\n\n", b"data: {\"delta\": \"b\"}\n\n", b"data: [DONE]\n\n"];
     let stream = Reply::chunked(&[("content-type", "text/event-stream")], &events, &[]);
-    let trace = Reply::whole(400, &[("content-type", "text/plain")], b"Traceback (most recent call last):\n");
+    let trace = Reply::whole(
+        400,
+        &[("content-type", "text/plain")],
+        b"Traceback (most recent call last):\n",
+    );
 
     for (path, body) in [
         ("/v1/models/m:predict", v1.as_slice()),
         ("/invocations", mlflow.as_slice()),
-        (INFER, br#"{"id": "1", "parameters": {"content_type": "pd"}, "inputs": [], "outputs": []}"#),
+        (
+            INFER,
+            br#"{"id": "1", "parameters": {"content_type": "pd"}, "inputs": [], "outputs": []}"#,
+        ),
         (INFER, b""),
         (INFER, b"  "),
         (INFER, b"{"),
@@ -156,7 +165,8 @@ fn what_other_servers_speak_passes_as_it_is() {
     }
     let head = Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 8388608\r\n\r\n");
     check_untouched(&house, &Request::new("HEAD", "/v2/models/census"), &head);
-    let until_close = Reply::raw(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\nno length".as_slice());
+    let until_close =
+        Reply::raw(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\nno length".as_slice());
     check_untouched(&house, &Request::post(INFER, "{}"), &until_close);
 }
 

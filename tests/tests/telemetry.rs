@@ -18,10 +18,8 @@ const SENT: Duration = Duration::from_secs(30);
 fn one_loop_is_told_in_spans_from_intake_to_acknowledgement() {
     let receiver = Receiver::start();
     let rule = "{on: data_drift, verdict: alarm, then: divert, to: v2, expires: 1h, cooldown: 1h}";
-    let house = Plan::of("telemetry")
-        .otlp_at(receiver.port())
-        .model(Model::census().rule(rule))
-        .raise();
+    let house =
+        Plan::of("telemetry").otlp_at(receiver.port()).model(Model::census().rule(rule)).raise();
     let mut dice = Dice::of(3);
     let mut client = house.client();
     let decision = eventually("a decision", SENT, || {
