@@ -10,6 +10,7 @@ use tidegate_detectors::finding::Verdict;
 
 use crate::client::{Client, decision_text, decisions_text, status_text};
 use crate::config::Config;
+use crate::decision::{Decision, State};
 use crate::profile;
 use crate::serve;
 
@@ -31,9 +32,10 @@ enum Command {
     Status(Remote),
     /// List the decisions, newest first
     Decisions(DecisionsArgs),
-    /// Undo the decision in force: the primary version serves again
+    /// Undo the decision in force, or withdraw the proposal that waits: the primary version serves;
+    /// exits with 1 when an Envoy does not follow within 5 s
     Rollback(RollbackArgs),
-    /// Put a proposed decision in force
+    /// Put a proposed decision in force; exits with 1 when an Envoy does not follow within 5 s
     Approve(ApproveArgs),
     /// Print the version
     Version,
@@ -108,8 +110,8 @@ impl Cli {
             Command::Serve(args) => serve(&args, &mut out).map(fine),
             Command::Status(remote) => status(&remote, &mut out),
             Command::Decisions(args) => decisions(&args, &mut out).map(fine),
-            Command::Rollback(args) => rollback(&args, &mut out).map(fine),
-            Command::Approve(args) => approve(&args, &mut out).map(fine),
+            Command::Rollback(args) => rollback(&args, &mut out),
+            Command::Approve(args) => approve(&args, &mut out),
             Command::Version => version(&mut out).map(fine),
         };
         done.unwrap_or_else(|error| {
@@ -146,15 +148,26 @@ fn decisions(args: &DecisionsArgs, out: &mut dyn Write) -> Result<(), Failure> {
     say(&args.remote, &decisions, || decisions_text(&decisions), out)
 }
 
-fn rollback(args: &RollbackArgs, out: &mut dyn Write) -> Result<(), Failure> {
+fn rollback(args: &RollbackArgs, out: &mut dyn Write) -> Result<ExitCode, Failure> {
     let client = Client::new(&args.remote.api);
     let decision = client.rollback(&args.model, &args.author, &args.reason)?;
-    say(&args.remote, &decision, || format!("{}  {}\n", decision.id, decision_text(&decision)), out)
+    followed(&args.remote, &decision, out)
 }
 
-fn approve(args: &ApproveArgs, out: &mut dyn Write) -> Result<(), Failure> {
+fn approve(args: &ApproveArgs, out: &mut dyn Write) -> Result<ExitCode, Failure> {
     let decision = Client::new(&args.remote.api).approve(&args.id, &args.author)?;
-    say(&args.remote, &decision, || format!("{}  {}\n", decision.id, decision_text(&decision)), out)
+    followed(&args.remote, &decision, out)
+}
+
+/// Says what was decided; 1 when the Envoys do not follow it yet.
+fn followed(
+    remote: &Remote,
+    decision: &Decision,
+    out: &mut dyn Write,
+) -> Result<ExitCode, Failure> {
+    say(remote, decision, || format!("{}  {}\n", decision.id, decision_text(decision)), out)?;
+    let waits = decision.state == State::Active && decision.acknowledged_unix_ms.is_none();
+    Ok(ExitCode::from(u8::from(waits)))
 }
 
 fn version(out: &mut dyn Write) -> Result<(), Failure> {

@@ -117,13 +117,14 @@ impl Client {
         let wish = json!({ "author": author, "reason": reason });
         let mut decision: Decision = self.read(self.agent.post(self.url(path)).send_json(wish))?;
         let mut waited = Duration::ZERO;
-        while decision.acknowledged_unix_ms.is_none() && waited < ACKNOWLEDGEMENT_PATIENCE {
+        let waits = |decision: &Decision| {
+            decision.state == State::Active && decision.acknowledged_unix_ms.is_none()
+        };
+        while waits(&decision) && waited < ACKNOWLEDGEMENT_PATIENCE {
             std::thread::sleep(LOOK_EVERY);
             waited += LOOK_EVERY;
-            let decisions = self.decisions(Some(&decision.model))?;
-            if let Some(now) = decisions.into_iter().find(|now| now.id == decision.id) {
-                decision = now;
-            }
+            let path = format!("/api/v1/decisions/{}", escaped(&decision.id));
+            decision = self.read(self.agent.get(self.url(&path)).call())?;
         }
         Ok(decision)
     }
@@ -196,6 +197,7 @@ pub fn decision_text(decision: &Decision) -> String {
         State::RolledBack => "rolled back",
         State::Expired => "expired",
         State::Superseded => "superseded",
+        State::Withdrawn => "withdrawn",
     };
     let followed = match (&decision.refused, decision.seconds_to_acknowledgement) {
         (Some(why), _) => format!("; refused by Envoy: {why}"),
@@ -242,12 +244,19 @@ fn model_text(text: &mut String, model: &ModelStatus) {
         let rows = window.rows;
         let exchanges = window.exchanges;
         let when = ago(window.closed_unix_ms);
+        let lost = match window.dropped {
+            0 => String::new(),
+            dropped => format!(" ({dropped} samples lost or unreadable)"),
+        };
         line(
             text,
             &format!(
-                "  window    {rows} rows of {exchanges} exchanges, coverage {coverage}, closed {when}"
+                "  window    {rows} rows of {exchanges} exchanges, coverage {coverage}{lost}, closed {when}"
             ),
         );
+    }
+    for refusal in &model.refusals {
+        line(text, &format!("  refused   by {refusal}"));
     }
     let loud: Vec<&Finding> =
         model.findings.iter().filter(|finding| finding.verdict >= Verdict::Warning).collect();

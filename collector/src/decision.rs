@@ -64,6 +64,8 @@ pub enum State {
     Expired,
     /// Another decision took its place.
     Superseded,
+    /// Nobody approved it in time, or a person said no.
+    Withdrawn,
 }
 
 /// One decision, with all that is needed to explain it.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use tidegate_detectors::finding::{Detector, Finding, Kind, Verdict};
+use tidegate_detectors::window::Exchanges;
 
 use crate::config::Config;
 use crate::decision::{Action, Decision, State};
@@ -79,5 +80,6 @@ pub fn judgement(verdict: Verdict) -> Judgement {
         was: "median 34".to_owned(),
         now: "median 61".to_owned(),
     };
-    Judgement::of("census", 1_000_000, 500, 500, Some(1.0), vec![finding])
+    let exchanges = Exchanges { seen: 500, sampled: 500, ..Exchanges::default() };
+    Judgement::of("census", 1_000_000, 500, exchanges, vec![finding])
 }

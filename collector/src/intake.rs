@@ -21,7 +21,7 @@ use crate::watch::Counts;
 
 /// Cells of one sample; a body with more is unreadable.
 const MAX_CELLS: usize = 1 << 20;
-/// Links from a window to the exchanges it judged, for each batch.
+/// Links from a window to the exchanges it judged, for each batch and model.
 const MAX_LINKS: usize = 4;
 
 /// What one batch brought for one model.
@@ -35,6 +35,8 @@ pub struct Delivery {
     pub unreadable: u64,
     /// Counts by version, cumulative, and what of them came with this very batch.
     pub counts: Vec<(String, Counts, Counts)>,
+    /// The spans of some of the exchanges.
+    pub links: Vec<SpanContext>,
 }
 
 /// One batch, read.
@@ -44,8 +46,8 @@ pub struct Batch {
     pub worker: u64,
     /// By index of the model in the configuration.
     pub deliveries: HashMap<usize, Delivery>,
-    /// The span of the batch's own arrival, and those of some exchanges in it.
-    pub links: Vec<SpanContext>,
+    /// The span of its own arrival, where spans are collected.
+    pub arrival: Option<SpanContext>,
 }
 
 /// Samples that were lost at the door because the mind was busy, by model; the mind takes them
@@ -95,8 +97,7 @@ impl Door {
     }
 
     fn read(&self, request: &ShipRequest) -> Batch {
-        let mut batch =
-            Batch { worker: request.worker, deliveries: HashMap::new(), links: Vec::new() };
+        let mut batch = Batch { worker: request.worker, deliveries: HashMap::new(), arrival: None };
         let mut with: HashMap<(usize, &str), Counts> = HashMap::new();
         for sample in &request.samples {
             let Some(&(model, protocol)) = self.models.get(&sample.model) else {
@@ -108,8 +109,8 @@ impl Door {
             let with = with.entry((model, sample.version.as_str())).or_default();
             with.exchanges += 1;
             with.violating += u64::from(sample.violation_count > 0);
-            if batch.links.len() < MAX_LINKS {
-                batch.links.extend(trace_context(&sample.traceparent));
+            if delivery.links.len() < MAX_LINKS {
+                delivery.links.extend(trace_context(&sample.traceparent));
             }
             if sample.outcome() == Outcome::Served {
                 match rows(sample, protocol) {
@@ -143,9 +144,7 @@ impl Intake for Door {
     async fn ship(&self, request: Request<ShipRequest>) -> Result<Response<ShipResponse>, Status> {
         let mut batch = self.read(request.get_ref());
         let arrival = tracing::Span::current().context().span().span_context().clone();
-        if arrival.is_valid() {
-            batch.links.push(arrival);
-        }
+        batch.arrival = Some(arrival).filter(SpanContext::is_valid);
         let samples: Vec<(usize, u64)> =
             batch.deliveries.iter().map(|(model, delivery)| (*model, delivery.samples)).collect();
         let total: u64 = samples.iter().map(|(_, samples)| samples).sum();

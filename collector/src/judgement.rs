@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use tidegate_detectors::finding::{Finding, Verdict};
+use tidegate_detectors::window::Exchanges;
 
 use crate::decision::UnixMillis;
 
@@ -18,6 +19,8 @@ pub struct Judgement {
     pub exchanges: u64,
     /// Samples that arrived over exchanges seen; `None` when nothing was seen.
     pub coverage: Option<f64>,
+    /// Samples known to be lost on the way or unreadable.
+    pub dropped: u64,
     /// The worst of the findings; `inconclusive` when there are none.
     pub verdict: Verdict,
     /// Worst first, then by how far each exceeds the effect that matters.
@@ -31,8 +34,7 @@ impl Judgement {
         model: &str,
         closed_unix_ms: UnixMillis,
         rows: u64,
-        exchanges: u64,
-        coverage: Option<f64>,
+        exchanges: Exchanges,
         mut findings: Vec<Finding>,
     ) -> Self {
         findings.sort_by(|a, b| {
@@ -43,8 +45,9 @@ impl Judgement {
             model: model.to_owned(),
             closed_unix_ms,
             rows,
-            exchanges,
-            coverage,
+            exchanges: exchanges.seen,
+            coverage: exchanges.coverage(),
+            dropped: exchanges.dropped,
             verdict,
             findings,
         }

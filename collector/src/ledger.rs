@@ -30,10 +30,12 @@ pub enum Event {
         /// When.
         at_unix_ms: UnixMillis,
     },
-    /// A proposal ended before anyone approved it.
+    /// A proposal ended before anyone approved it: its time ran out, or a person withdrew it.
     Withdrawn {
         /// The decision.
         id: String,
+        /// `expiry`, or the person.
+        author: String,
         /// When.
         at_unix_ms: UnixMillis,
     },
@@ -75,6 +77,8 @@ pub struct Ends {
 #[derive(Debug, Default)]
 pub struct Ledger {
     decisions: VecDeque<Decision>,
+    /// The highest number that a decision got; a line that a person took out of the journal must
+    /// not give its successor's number away twice.
     made: u64,
 }
 
@@ -96,9 +100,11 @@ impl Ledger {
                 if let Some(ends) = ends {
                     self.change(&ends.id, |ended| ended.state = ends.state);
                 }
-                self.made += 1;
-                self.decisions.push_back((**decision).clone());
-                self.forget();
+                if self.find(&decision.id).is_none() {
+                    self.made = self.made.max(number(&decision.id));
+                    self.decisions.push_back((**decision).clone());
+                    self.forget();
+                }
             }
             Event::Approved { id, author, at_unix_ms } => {
                 let model = self.find(id).map(|decision| decision.model.clone());
@@ -121,7 +127,7 @@ impl Ledger {
                     decision.window_closed_unix_ms = None;
                 });
             }
-            Event::Withdrawn { id, .. } => self.change(id, |d| d.state = State::Expired),
+            Event::Withdrawn { id, .. } => self.change(id, |d| d.state = State::Withdrawn),
             Event::Extended { id, expires_unix_ms } => {
                 self.change(id, |decision| decision.expires_unix_ms = Some(*expires_unix_ms));
             }
@@ -167,6 +173,12 @@ impl Ledger {
         of_model.map(|decision| decision.quiet_until_unix_ms).max().unwrap_or(0)
     }
 
+    /// When the next decision ends by itself.
+    #[must_use]
+    pub fn next_end(&self) -> Option<UnixMillis> {
+        self.due(UnixMillis::MAX).filter_map(|decision| decision.expires_unix_ms).min()
+    }
+
     /// Decisions whose time has run out.
     pub fn due(&self, now: UnixMillis) -> impl Iterator<Item = &Decision> {
         self.decisions.iter().filter(move |decision| {
@@ -200,6 +212,11 @@ impl Ledger {
             }
         }
     }
+}
+
+/// The number in `d-000001`.
+fn number(id: &str) -> u64 {
+    id.strip_prefix("d-").and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -272,6 +289,22 @@ mod tests {
         }
         assert!(ledger.iter().count() <= super::KEPT + 1);
         assert!(ledger.find("first").is_some());
+    }
+
+    #[test]
+    fn a_line_taken_out_of_the_journal_gives_no_number_away_twice() {
+        let ledger = Ledger::replay(&[divert("d-000001"), serve("d-000003", "d-000001")]);
+        assert_eq!(ledger.next_id(), "d-000004");
+        let ledger = Ledger::replay(&[divert("d-000001"), divert("d-000001")]);
+        assert_eq!(ledger.iter().count(), 1);
+    }
+
+    #[test]
+    fn the_next_end_is_the_earliest_of_what_can_end() {
+        let later = Event::Extended { id: "d-000001".to_owned(), expires_unix_ms: 99_000 };
+        let ledger = Ledger::replay(&[divert("d-000001"), later, proposed("d-000002")]);
+        assert_eq!(ledger.next_end(), Some(11_000));
+        assert_eq!(Ledger::default().next_end(), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
-use tidegate_detectors::finding::Verdict;
+use tidegate_detectors::finding::{Finding, Verdict};
 
 use crate::decision::Decision;
 use crate::judgement::Judgement;
@@ -69,6 +69,7 @@ pub struct Metrics {
     active: Family<OfDecision, Gauge>,
     acknowledgement: Histogram,
     refusals: Counter,
+    journal_failures: Counter,
     envoys: Gauge,
 }
 
@@ -123,6 +124,12 @@ impl Default for Metrics {
         );
         let refusals = Counter::default();
         registry.register("xds_refusals", "Configurations that an Envoy refused", refusals.clone());
+        let journal_failures = Counter::default();
+        registry.register(
+            "journal_failures",
+            "Lines that the decision log did not take; nothing is decided meanwhile",
+            journal_failures.clone(),
+        );
         let envoys = Gauge::default();
         registry.register("xds_envoys", "Envoys connected", envoys.clone());
         Self {
@@ -138,6 +145,7 @@ impl Default for Metrics {
             active,
             acknowledgement,
             refusals,
+            journal_failures,
             envoys,
         }
     }
@@ -157,12 +165,19 @@ impl Metrics {
         }
     }
 
-    /// A window was judged.
-    pub fn judged(&self, judgement: &Judgement) {
+    /// A window was judged, and another one before it.
+    pub fn judged(&self, judgement: &Judgement, before: Option<&Judgement>) {
         let of_model = OfModel { model: judgement.model.clone() };
         let rows = i64::try_from(judgement.rows).unwrap_or(i64::MAX);
         self.rows.get_or_create(&of_model).set(rows);
-        self.coverage.get_or_create(&of_model).set(judgement.coverage.unwrap_or(0.0));
+        match judgement.coverage {
+            Some(coverage) => {
+                self.coverage.get_or_create(&of_model).set(coverage);
+            }
+            None => {
+                self.coverage.remove(&of_model);
+            }
+        }
         let verdict = match judgement.verdict {
             Verdict::Healthy => 0,
             Verdict::Inconclusive => 1,
@@ -170,25 +185,34 @@ impl Metrics {
             Verdict::Alarm => 3,
         };
         self.verdict.get_or_create(&of_model).set(verdict);
-        for finding in judgement.findings.iter().take(TOP_FINDINGS) {
-            let of_finding = OfFinding {
-                model: judgement.model.clone(),
-                feature: finding.feature.clone().unwrap_or_default(),
-                detector: finding.detector.name().to_owned(),
-            };
-            self.effect.get_or_create(&of_finding).set(finding.effect);
+        // What fell out of the list must not stand there for ever.
+        for finding in before.into_iter().flat_map(worst) {
+            self.effect.remove(&of_finding(&judgement.model, finding));
+        }
+        for finding in worst(judgement) {
+            self.effect.get_or_create(&of_finding(&judgement.model, finding)).set(finding.effect);
         }
     }
 
     /// A decision was made.
     pub fn decided(&self, decision: &Decision) {
-        let decision = of_decision(decision);
-        self.decisions.get_or_create(&decision).inc();
+        let (model, decision) = (decision.model.clone(), decision.action.name());
+        self.decisions.get_or_create(&OfDecision { model, decision }).inc();
     }
 
-    /// Whether a decision shapes the routes now.
-    pub fn in_force(&self, decision: &Decision, now: bool) {
-        self.active.get_or_create(&of_decision(decision)).set(i64::from(now));
+    /// The decision in force for a model is this one.
+    pub fn in_force(&self, model: &str, active: Option<&Decision>) {
+        let active = active.filter(|decision| decision.changes_routes());
+        for decision in ["shadow", "canary", "divert", "block"] {
+            let now = active.is_some_and(|active| active.action.name() == decision);
+            let of_decision = OfDecision { model: model.to_owned(), decision };
+            self.active.get_or_create(&of_decision).set(i64::from(now));
+        }
+    }
+
+    /// The decision log did not take a line.
+    pub fn journal_failed(&self) {
+        self.journal_failures.inc();
     }
 
     /// A decision was acknowledged by every Envoy.
@@ -216,6 +240,14 @@ impl Metrics {
     }
 }
 
-fn of_decision(decision: &Decision) -> OfDecision {
-    OfDecision { model: decision.model.clone(), decision: decision.action.name() }
+fn worst(judgement: &Judgement) -> impl Iterator<Item = &Finding> {
+    judgement.findings.iter().take(TOP_FINDINGS)
+}
+
+fn of_finding(model: &str, finding: &Finding) -> OfFinding {
+    OfFinding {
+        model: model.to_owned(),
+        feature: finding.feature.clone().unwrap_or_default(),
+        detector: finding.detector.name().to_owned(),
+    }
 }

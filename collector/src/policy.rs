@@ -11,7 +11,12 @@ use crate::config::model::Model;
 use crate::config::rule::{self, Approval, Rule, Severity};
 use crate::decision::{Action, Decision, State, UnixMillis};
 use crate::judgement::Judgement;
+use crate::ledger::Ledger;
 
+/// The author of what no person decided.
+const AUTHOR: &str = "policy";
+/// How long the policy keeps quiet at least after a person undid its work.
+pub const LEAST_QUIET: Duration = Duration::from_secs(60);
 /// Findings that a decision carries as its evidence.
 const MAX_EVIDENCE: usize = 10;
 
@@ -45,6 +50,9 @@ pub enum Move {
 }
 
 /// Takes a judgement in and says what follows, if anything. `id` is the next decision's.
+///
+/// Of the rules whose findings have lasted, the most protective one counts. It takes the place of a
+/// less protective decision in force, and carries on an equal one.
 pub fn next(
     model: &Model,
     streaks: &mut Streaks,
@@ -58,22 +66,55 @@ pub fn next(
         let met = judgement.findings.iter().any(|finding| meets(rule, finding));
         *streak = if met { streak.saturating_add(1) } else { 0 };
     }
-    let lasting = |(rule, streak): &(&Rule, &u32)| **streak >= rule.windows;
-    let (rule, _) = model.policy.iter().zip(&streaks.0).find(lasting)?;
+    let strongest = |approval: Approval| {
+        let rules = model.policy.iter().zip(&streaks.0);
+        let lasting = rules.filter(|(rule, streak)| **streak >= rule.windows).map(|(rule, _)| rule);
+        lasting
+            .filter(|rule| rule.approval == approval)
+            .max_by_key(|rule| protection(&action(rule)))
+    };
+    let active = standing.active.filter(|decision| decision.changes_routes());
+    let decide = |rule: &Rule| {
+        Some(Move::Decide(Box::new(decision(model, rule, judgement, id.clone(), now))))
+    };
+    let automatic = strongest(Approval::Automatic).and_then(|rule| match active {
+        Some(active) if protection(&action(rule)) > protection(&active.action) => decide(rule),
+        Some(active) => extension(rule, active, now),
+        None if now < standing.quiet_until => None,
+        None => decide(rule),
+    });
+    automatic.or_else(|| {
+        let rule = strongest(Approval::Required)?;
+        let more =
+            active.is_none_or(|active| protection(&action(rule)) > protection(&active.action));
+        let may = more && standing.proposed.is_none() && now >= standing.quiet_until;
+        if may { decide(rule) } else { None }
+    })
+}
 
-    if let Some(active) = standing.active.filter(|decision| decision.changes_routes()) {
-        return extension(rule, active, now);
+/// How far an action keeps traffic from the primary version, in order.
+fn protection(action: &Action) -> u8 {
+    match action {
+        Action::Serve => 0,
+        Action::Shadow { .. } => 1,
+        Action::Canary { .. } => 2,
+        Action::Divert { .. } => 3,
+        Action::Block => 4,
     }
-    if standing.proposed.is_some() || now < standing.quiet_until {
-        return None;
-    }
-    Some(Move::Decide(Box::new(decision(model, rule, judgement, id, now))))
 }
 
 /// The longest time for which any rule of the model asks for quiet after a decision.
 #[must_use]
 pub fn longest_cooldown(model: &Model) -> Duration {
     model.policy.iter().map(|rule| rule.cooldown).max().unwrap_or(Duration::ZERO)
+}
+
+/// Until when the policy decides nothing for a model. Never longer than its rules ask for, whatever
+/// a clock that jumped has written down.
+#[must_use]
+pub fn quiet_until(ledger: &Ledger, model: &Model, now: UnixMillis) -> UnixMillis {
+    let longest = longest_cooldown(model).max(LEAST_QUIET);
+    ledger.quiet_until(&model.name).min(now.saturating_add(milliseconds(longest)))
 }
 
 fn meets(rule: &Rule, finding: &Finding) -> bool {
@@ -89,12 +130,13 @@ fn meets(rule: &Rule, finding: &Finding) -> bool {
     finding.kind == kind && finding.verdict >= least
 }
 
-/// An active decision is carried on by the rule that would make it again, once half its time is over.
+/// An active decision is carried on by an automatic rule that would make it again, once half its
+/// time is over. What a person approved ends when they were told it would.
 fn extension(rule: &Rule, active: &Decision, now: UnixMillis) -> Option<Move> {
     let lasts = milliseconds(rule.expires);
     let left = active.expires_unix_ms?.saturating_sub(now);
-    let same = active.action == action(rule) && active.rule == rule.to_string();
-    (same && left < lasts / 2)
+    let ours = active.author == AUTHOR && active.action == action(rule);
+    (ours && left < lasts / 2)
         .then(|| Move::Extend { id: active.id.clone(), expires_unix_ms: now + lasts })
 }
 
@@ -120,7 +162,7 @@ fn decision(
             Approval::Automatic => State::Active,
             Approval::Required => State::Proposed,
         },
-        author: "policy".to_owned(),
+        author: AUTHOR.to_owned(),
         rule: rule.to_string(),
         reason: reason(judgement, rule),
         evidence,
@@ -231,9 +273,10 @@ mod tests {
 
     #[test]
     fn a_proposal_is_not_made_twice() {
-        let proposed = decided(DIVERT);
+        let required = DIVERT.replace("approval: automatic", "approval: required");
+        let proposed = decided(&required);
         let standing = Standing { proposed: Some(&proposed), ..Standing::default() };
-        assert_eq!(moves(DIVERT, &[Verdict::Alarm], standing), [None]);
+        assert_eq!(moves(&required, &[Verdict::Alarm], standing), [None]);
     }
 
     #[test]
@@ -255,6 +298,56 @@ mod tests {
         let extended =
             Move::Extend { id: "d-000001".to_owned(), expires_unix_ms: NOW + 60 * MINUTE };
         assert_eq!(moves(DIVERT, &[Verdict::Alarm], standing), [Some(extended)]);
+    }
+
+    const STRONGER: &str = "
+      - {on: data_drift, verdict: warning, then: shadow, to: v2, share: 50, expires: 1h, cooldown: 5m}
+      - {on: data_drift, verdict: alarm, then: canary, to: v3, share: 5, expires: 1h, cooldown: 5m, approval: required}
+      - {on: data_drift, verdict: alarm, windows: 2, then: divert, to: v2, expires: 1h, cooldown: 5m}";
+
+    fn actions(moves: &[Option<Move>]) -> Vec<Option<&'static str>> {
+        let action = |moved: &Option<Move>| match moved {
+            Some(Move::Decide(decision)) => Some(decision.action.name()),
+            Some(Move::Extend { .. }) => Some("extend"),
+            None => None,
+        };
+        moves.iter().map(action).collect()
+    }
+
+    #[test]
+    fn the_most_protective_rule_that_has_lasted_counts() {
+        let moves = moves(STRONGER, &[Verdict::Alarm, Verdict::Alarm], Standing::default());
+        assert_eq!(actions(&moves), [Some("shadow"), Some("divert")]);
+    }
+
+    #[test]
+    fn a_more_protective_decision_takes_the_place_of_a_weaker_one_even_in_its_quiet_time() {
+        let first = moves(STRONGER, &[Verdict::Alarm], Standing::default());
+        let [Some(Move::Decide(shadow))] = first.as_slice() else { panic!("{first:?}") };
+        let standing = Standing {
+            active: Some(shadow),
+            proposed: None,
+            quiet_until: shadow.quiet_until_unix_ms,
+        };
+        let moves = moves(STRONGER, &[Verdict::Alarm, Verdict::Alarm], standing);
+        assert_eq!(actions(&moves), [None, Some("divert")]);
+    }
+
+    #[test]
+    fn a_proposal_that_waits_keeps_no_automatic_rule_from_acting() {
+        let mut canary = decided(DIVERT);
+        canary.state = State::Proposed;
+        let standing = Standing { proposed: Some(&canary), ..Standing::default() };
+        assert_eq!(actions(&moves(STRONGER, &[Verdict::Alarm], standing)), [Some("shadow")]);
+    }
+
+    #[test]
+    fn what_a_person_approved_is_not_carried_on_by_the_policy() {
+        let mut active = decided(DIVERT);
+        active.author = "ada".to_owned();
+        active.expires_unix_ms = Some(NOW + MINUTE);
+        let standing = Standing { active: Some(&active), ..Standing::default() };
+        assert_eq!(moves(DIVERT, &[Verdict::Alarm], standing), [None]);
     }
 
     #[test]

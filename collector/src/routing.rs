@@ -22,6 +22,17 @@ pub struct Routing {
 }
 
 impl Routing {
+    /// Whether the configuration has what an action needs: a version that is not the primary.
+    #[must_use]
+    pub fn can(model: &Model, action: &Action) -> bool {
+        match action {
+            Action::Serve | Action::Block => true,
+            Action::Shadow { to, .. } | Action::Canary { to, .. } | Action::Divert { to } => {
+                model.version(to).is_some_and(|version| version.role != Role::Primary)
+            }
+        }
+    }
+
     /// The routes of `model` under the decision in force, if any. A decision that names a version
     /// the configuration no longer has leaves the primary in charge.
     #[must_use]

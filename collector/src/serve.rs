@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
 use tidegate_contract::contract::Contract;
@@ -10,8 +11,9 @@ use tidegate_proto::intake::v1::intake_server::IntakeServer;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 use tokio_stream::wrappers::TcpListenerStream;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::api::routes::{Doors, router};
 use crate::config::Config;
@@ -33,6 +35,11 @@ const REPORTS_WAITING: usize = 1024;
 const ASKS_WAITING: usize = 64;
 /// Bytes of one message from a filter; the filter's own bound is lower.
 const MAX_BATCH_BYTES: usize = 4 << 20;
+
+/// Calls at once on one connection of an Envoy; its own circuit breaker is lower.
+const MAX_CALLS: usize = 256;
+/// How long a part may take to end.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why the collector could not run.
 #[derive(Debug, thiserror::Error)]
@@ -140,27 +147,55 @@ async fn collect(config: Config) -> Result<(), ServeError> {
     let discovery = Discovery::new(snapshots, to_fleet);
 
     let (stop, stopping) = watch::channel(false);
-    let mind = tokio::spawn(mind.run(inbox, stopping.clone()));
+    let mut mind = tokio::spawn(mind.run(inbox, stopping.clone()));
     let door = IntakeServer::new(door).max_decoding_message_size(MAX_BATCH_BYTES);
-    let grpc = tokio::spawn(
+    let mut grpc = tokio::spawn(
         tonic::transport::Server::builder()
+            // An Envoy whose machine went without saying so must not keep a decision waiting.
+            .http2_keepalive_interval(Some(Duration::from_secs(10)))
+            .http2_keepalive_timeout(Some(Duration::from_secs(5)))
+            .concurrency_limit_per_connection(MAX_CALLS)
             .add_service(door)
             .add_service(AggregatedDiscoveryServiceServer::new(discovery))
             .serve_with_incoming_shutdown(TcpListenerStream::new(grpc), told(stopping.clone())),
     );
     let routes = router(Doors { mind: to_answer, metrics });
-    let http = tokio::spawn(async move {
+    let mut http = tokio::spawn(async move {
         axum::serve(http, routes).with_graceful_shutdown(told(stopping)).await
     });
     info!(grpc = %listen.grpc, http = %listen.http, "the collector is up");
 
-    interrupted().await.map_err(stopped)?;
+    // A part that ends by itself takes the whole process with it: whoever runs us starts us anew.
+    tokio::select! {
+        asked = interrupted() => asked.map_err(stopped)?,
+        ended = &mut mind => {
+            return Err(stopped(reason(ended.map(Ok::<(), Failure>), "the mind ended")));
+        }
+        ended = &mut grpc => return Err(stopped(reason(ended, "the gRPC server ended"))),
+        ended = &mut http => return Err(stopped(reason(ended, "the HTTP server ended"))),
+    }
     info!("stopping");
     // The mind ends first: the streams to the Envoys end with it, and with them the gRPC server.
     let _ = stop.send(true);
-    mind.await.map_err(stopped)?;
-    grpc.await.map_err(stopped)?.map_err(stopped)?;
-    http.await.map_err(stopped)?.map_err(stopped)
+    let all = async { (mind.await, grpc.await, http.await) };
+    if timeout(PATIENCE, all).await.is_err() {
+        warn!("a connection did not end in time; it is cut off");
+    }
+    Ok(())
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a server ended that nobody asked to.
+fn reason<E: Into<Failure>>(
+    ended: Result<Result<(), E>, tokio::task::JoinError>,
+    otherwise: &str,
+) -> Failure {
+    match ended {
+        Ok(Ok(())) => otherwise.into(),
+        Ok(Err(error)) => error.into(),
+        Err(error) => error.into(),
+    }
 }
 
 async fn bind(door: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {

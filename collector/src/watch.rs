@@ -1,7 +1,7 @@
 //! A watch: the windows of one model, filled by what was read from samples and judged when they
 //! close. Pure: it is told when; it does not know where samples come from.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use tidegate_contract::columns::{Cell, Columns};
@@ -29,17 +29,31 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// What came since `earlier`. A worker that started anew under its old name counts from zero.
+    /// What came since `earlier`. Counts only grow; a batch that another one overtook brings nothing.
     fn since(self, earlier: Self) -> Self {
-        if self.exchanges < earlier.exchanges {
-            return self;
-        }
         Self {
-            exchanges: self.exchanges - earlier.exchanges,
+            exchanges: self.exchanges.saturating_sub(earlier.exchanges),
             violating: self.violating.saturating_sub(earlier.violating),
             dropped: self.dropped.saturating_sub(earlier.dropped),
         }
     }
+
+    fn highest(self, other: Self) -> Self {
+        Self {
+            exchanges: self.exchanges.max(other.exchanges),
+            violating: self.violating.max(other.violating),
+            dropped: self.dropped.max(other.dropped),
+        }
+    }
+}
+
+/// One worker: one thread of one Envoy, since its VM started.
+#[derive(Debug, Default)]
+struct Worker {
+    /// When it was last heard, in batches.
+    heard: u64,
+    /// By version; the empty name is of exchanges that no version answered.
+    counts: HashMap<String, Counts>,
 }
 
 /// The windows of one model.
@@ -52,7 +66,10 @@ pub struct Watch {
     /// Panes that make up a window, the oldest first; the newest is being filled.
     panes: VecDeque<Pane>,
     panes_in_window: usize,
-    workers: BTreeMap<(u64, String), Counts>,
+    /// The names of versions that count, and the empty one.
+    versions: Vec<String>,
+    workers: HashMap<u64, Worker>,
+    batches: u64,
 }
 
 impl Watch {
@@ -61,8 +78,11 @@ impl Watch {
     pub fn new(model: &Model, reference: Arc<Reference>) -> Self {
         let hop = model.window.hop.as_secs_f64();
         let least = model.detectors.min_effect;
+        let alpha = alpha_per_look(model.detectors.false_alarms_per_month, hop);
         let rules = Rules {
-            alpha: alpha_per_look(model.detectors.false_alarms_per_month, hop),
+            alpha,
+            // A warning is never harder to get than an alarm.
+            warning_alpha: Rules::default().warning_alpha.max(alpha),
             min_effect: MinEffect { data_drift: least, ..Rules::default().min_effect },
             min_rows: model.window.min_rows,
             ..Rules::default()
@@ -76,7 +96,9 @@ impl Watch {
             panes_in_window: usize::try_from(panes).unwrap_or(1).max(1),
             reference,
             rules,
-            workers: BTreeMap::new(),
+            versions: model.versions.iter().map(|version| version.name.clone()).collect(),
+            workers: HashMap::new(),
+            batches: 0,
         }
     }
 
@@ -106,25 +128,40 @@ impl Watch {
         }
     }
 
-    /// Counts samples that arrived, and how many of them were lost at our own door.
-    pub fn arrived(&mut self, samples: u64, lost: u64) {
+    /// Counts samples that were read, and those lost at our own door or unreadable.
+    pub fn arrived(&mut self, read: u64, lost: u64) {
         if let Some(pane) = self.panes.back_mut() {
-            pane.exchanges(0, 0, lost, samples);
+            pane.exchanges(0, 0, lost, read);
         }
     }
 
     /// Takes a worker's counts. `with` are the samples that came in the same batch: of a worker
     /// that was not heard before, these are all that is known to belong to now.
     pub fn counts(&mut self, worker: u64, version: &str, counts: Counts, with: Counts) {
-        let key = (worker, version.to_owned());
-        let new = match self.workers.get(&key) {
-            Some(earlier) => counts.since(*earlier),
-            None => with,
-        };
-        if !self.workers.contains_key(&key) && self.workers.len() >= MAX_WORKERS {
-            self.workers.pop_first();
+        if !version.is_empty() && !self.versions.iter().any(|known| known == version) {
+            return;
         }
-        self.workers.insert(key, counts);
+        self.batches += 1;
+        if !self.workers.contains_key(&worker) && self.workers.len() >= MAX_WORKERS {
+            // Every VM that starts anew has a name of its own; the dead ones are heard no more.
+            let silent = self.workers.iter().min_by_key(|(_, worker)| worker.heard);
+            if let Some(silent) = silent.map(|(name, _)| *name) {
+                self.workers.remove(&silent);
+            }
+        }
+        let worker = self.workers.entry(worker).or_default();
+        worker.heard = self.batches;
+        let new = match worker.counts.get_mut(version) {
+            Some(earlier) => {
+                let new = counts.since(*earlier);
+                *earlier = earlier.highest(counts);
+                new
+            }
+            None => {
+                worker.counts.insert(version.to_owned(), counts);
+                with
+            }
+        };
         if let Some(pane) = self.panes.back_mut() {
             pane.exchanges(new.exchanges, new.violating, new.dropped, 0);
         }
@@ -134,14 +171,7 @@ impl Watch {
     pub fn close(&mut self, now: UnixMillis) -> Judgement {
         let window = Window::of(&self.reference, &self.panes);
         let findings = judge(&self.reference, &window, &self.rules);
-        let judgement = Judgement::of(
-            &self.model,
-            now,
-            window.rows,
-            window.exchanges.seen,
-            window.exchanges.coverage(),
-            findings,
-        );
+        let judgement = Judgement::of(&self.model, now, window.rows, window.exchanges, findings);
         self.panes.push_back(Pane::new(&self.reference));
         while self.panes.len() > self.panes_in_window {
             self.panes.pop_front();
@@ -258,11 +288,32 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_counts_from_zero_again_started_anew() {
+    fn a_batch_that_another_one_overtook_brings_nothing_twice() {
         let mut watch = watch();
         watch.counts(7, "v1", exchanges(1_000), exchanges(0));
-        watch.counts(7, "v1", exchanges(30), exchanges(0));
-        assert_eq!(watch.close(0).exchanges, 30);
+        watch.counts(7, "v1", exchanges(1_040), exchanges(0));
+        watch.counts(7, "v1", exchanges(1_020), exchanges(0));
+        watch.counts(7, "v1", exchanges(1_050), exchanges(0));
+        assert_eq!(watch.close(0).exchanges, 50);
+    }
+
+    #[test]
+    fn a_version_that_is_not_configured_counts_nowhere() {
+        let mut watch = watch();
+        watch.counts(7, "stranger", exchanges(10), exchanges(10));
+        watch.counts(7, "", exchanges(3), exchanges(3));
+        assert_eq!(watch.close(0).exchanges, 3);
+    }
+
+    #[test]
+    fn of_too_many_workers_the_one_not_heard_for_longest_is_forgotten() {
+        let mut watch = watch();
+        for worker in 0..=super::MAX_WORKERS as u64 {
+            watch.counts(worker, "v1", exchanges(100), exchanges(0));
+            watch.counts(3, "v1", exchanges(100), exchanges(0));
+        }
+        assert_eq!(watch.workers.len(), super::MAX_WORKERS);
+        assert!(watch.workers.contains_key(&3) && !watch.workers.contains_key(&0));
     }
 
     #[test]

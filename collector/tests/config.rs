@@ -220,12 +220,34 @@ fn whatever_exposes_more_or_lasts_for_ever_is_refused() {
 }
 
 #[test]
+fn what_follows_a_warning_waits_for_a_person() {
+    let full = fs::read_to_string(fixture("full.yaml")).unwrap();
+    let rule = "{on: completeness, verdict: warning, windows: 7, then: divert, to: v2}";
+    let with =
+        |rule: &str| full.replacen("    policy:\n", &format!("    policy:\n      - {rule}\n"), 1);
+    let config = parse(with(rule).as_bytes()).unwrap();
+    assert_eq!(config.models[0].policy[0].approval, Approval::Required);
+    let told =
+        parse(with(&rule.replace("v2}", "v2, approval: automatic}")).as_bytes()).unwrap_err();
+    assert!(told.to_string().contains("no budget of false alarms bounds warnings"), "{told}");
+}
+
+#[test]
+fn a_canary_is_never_all_of_the_traffic() {
+    let rule = "then: divert, to: v2";
+    let canary = "then: canary, to: v2, share: 100, approval: required";
+    let text = changed(rule, canary).replace("role: fallback", "role: candidate");
+    let told = parse(text.as_bytes()).unwrap_err().to_string();
+    assert!(told.contains("models[0].policy[0].share"), "{told}");
+}
+
+#[test]
 fn a_rule_behind_one_with_the_same_trigger_is_refused() {
     check(
         "    policy:\n",
         "    policy:\n      - {on: data_drift, then: divert, to: v2}\n",
         &[
-            "tidegate.yaml:21:9: models[0].policy[1]: never reached: models[0].policy[0] has the same `on`, `verdict` and `windows`; remove one of them",
+            "tidegate.yaml:21:9: models[0].policy[1]: models[0].policy[0] has the same `on`, `verdict`, `windows` and `approval`, and only the more protective of the two counts; remove one of them",
         ],
     );
 }

@@ -42,6 +42,8 @@ pub struct ModelStatus {
     pub envoys: usize,
     /// Whether every one of them has in effect what is decided.
     pub acknowledged: bool,
+    /// What Envoys refuse, each as `node: its words`.
+    pub refusals: Vec<String>,
 }
 
 /// The last window of a model.
@@ -53,6 +55,8 @@ pub struct WindowStatus {
     pub exchanges: u64,
     /// Samples that arrived over exchanges seen.
     pub coverage: Option<f64>,
+    /// Samples known to be lost on the way or unreadable.
+    pub dropped: u64,
     /// When it closed.
     pub closed_unix_ms: UnixMillis,
 }

@@ -1,5 +1,7 @@
 //! What people ask the mind, and why it may refuse.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use super::answer::Status;
@@ -10,6 +12,11 @@ use crate::judgement::Judgement;
 /// A question or a wish, with the way back for its answer.
 #[derive(Debug)]
 pub enum Ask {
+    /// What keeps the mind from deciding, if anything.
+    Ready {
+        /// The way back.
+        reply: oneshot::Sender<Option<String>>,
+    },
     /// How every model stands.
     Status {
         /// The way back.
@@ -20,7 +27,7 @@ pub enum Ask {
         /// Which model.
         model: Option<String>,
         /// The way back.
-        reply: oneshot::Sender<Vec<Judgement>>,
+        reply: oneshot::Sender<Vec<Arc<Judgement>>>,
     },
     /// The decisions kept, of one model or all, oldest first.
     Decisions {
@@ -28,6 +35,13 @@ pub enum Ask {
         model: Option<String>,
         /// The way back.
         reply: oneshot::Sender<Vec<Decision>>,
+    },
+    /// One decision.
+    Decision {
+        /// Which.
+        id: String,
+        /// The way back.
+        reply: oneshot::Sender<Result<Decision, Refusal>>,
     },
     /// Give a model back to its primary version.
     Rollback {

@@ -1,10 +1,11 @@
 //! The routes of the HTTP API. Errors are `application/problem+json`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -16,6 +17,7 @@ use tokio::time::timeout;
 use super::answer::Status;
 use super::ask::{Ask, Refusal};
 use crate::decision::Decision;
+use crate::judgement::Judgement;
 use crate::metrics::Metrics;
 
 /// How long the mind may take to answer.
@@ -41,6 +43,7 @@ pub fn router(doors: Doors) -> Router {
         .route("/api/v1/status", get(status))
         .route("/api/v1/findings", get(findings))
         .route("/api/v1/decisions", get(decisions))
+        .route("/api/v1/decisions/{id}", get(decision))
         .route("/api/v1/models/{model}/rollback", post(rollback))
         .route("/api/v1/decisions/{id}/approve", post(approve))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no such path".to_owned()) })
@@ -62,14 +65,24 @@ struct Wish {
 }
 
 impl Wish {
-    /// The wish of a request; no body at all is a wish without words.
-    fn of(body: Result<Json<Self>, JsonRejection>) -> Result<Self, Problem> {
+    /// The wish of a request; no body at all is a wish without words. One from a page of another
+    /// origin is refused: a browser sends it without asking whoever sits before it.
+    fn of(
+        headers: &HeaderMap,
+        body: Result<Option<Json<Self>>, JsonRejection>,
+    ) -> Result<Self, Problem> {
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let origin =
+            text(header::ORIGIN).map(|origin| origin.split_once("://").map(|(_, host)| host));
+        if let Some(origin) = origin
+            && (origin.is_none() || origin != text(header::HOST))
+        {
+            let why = "a page of another origin may not decide anything here";
+            return Err(Problem::new(StatusCode::FORBIDDEN, why.to_owned()));
+        }
         let mut wish = match body {
-            Ok(Json(wish)) => wish,
-            Err(JsonRejection::MissingJsonContentType(_)) => Self::default(),
-            Err(rejection) => {
-                return Err(Problem::new(StatusCode::BAD_REQUEST, rejection.body_text()));
-            }
+            Ok(wish) => wish.map_or_else(Self::default, |Json(wish)| wish),
+            Err(rejection) => return Err(Problem::new(rejection.status(), rejection.body_text())),
         };
         if wish.author.is_empty() {
             "api".clone_into(&mut wish.author);
@@ -79,7 +92,10 @@ impl Wish {
 }
 
 async fn ready(State(doors): State<Doors>) -> Result<&'static str, Problem> {
-    ask(&doors, |reply| Ask::Status { reply }).await.map(|_| "ok\n")
+    match ask(&doors, |reply| Ask::Ready { reply }).await? {
+        None => Ok("ok\n"),
+        Some(trouble) => Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, trouble)),
+    }
 }
 
 async fn metrics(State(doors): State<Doors>) -> Response {
@@ -96,6 +112,7 @@ async fn findings(
     Query(of): Query<Of>,
 ) -> Result<Json<Value>, Problem> {
     let windows = ask(&doors, |reply| Ask::Judgements { model: of.model, reply }).await?;
+    let windows: Vec<&Judgement> = windows.iter().map(Arc::as_ref).collect();
     Ok(Json(json!({ "windows": windows })))
 }
 
@@ -107,12 +124,20 @@ async fn decisions(
     Ok(Json(json!({ "decisions": decisions })))
 }
 
+async fn decision(
+    State(doors): State<Doors>,
+    Path(id): Path<String>,
+) -> Result<Json<Decision>, Problem> {
+    Ok(Json(ask(&doors, |reply| Ask::Decision { id, reply }).await??))
+}
+
 async fn rollback(
     State(doors): State<Doors>,
     Path(model): Path<String>,
-    body: Result<Json<Wish>, JsonRejection>,
+    headers: HeaderMap,
+    body: Result<Option<Json<Wish>>, JsonRejection>,
 ) -> Result<Json<Decision>, Problem> {
-    let Wish { author, reason } = Wish::of(body)?;
+    let Wish { author, reason } = Wish::of(&headers, body)?;
     let granted = ask(&doors, |reply| Ask::Rollback { model, author, reason, reply }).await?;
     Ok(Json(granted?))
 }
@@ -120,9 +145,10 @@ async fn rollback(
 async fn approve(
     State(doors): State<Doors>,
     Path(id): Path<String>,
-    body: Result<Json<Wish>, JsonRejection>,
+    headers: HeaderMap,
+    body: Result<Option<Json<Wish>>, JsonRejection>,
 ) -> Result<Json<Decision>, Problem> {
-    let author = Wish::of(body)?.author;
+    let author = Wish::of(&headers, body)?.author;
     let granted = ask(&doors, |reply| Ask::Approve { id, author, reply }).await?;
     Ok(Json(granted?))
 }
@@ -138,7 +164,9 @@ async fn ask<T>(doors: &Doors, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> R
     match timeout(PATIENCE, asked).await {
         Ok(Some(answer)) => Ok(answer),
         Ok(None) => Err(unavailable("the collector is stopping")),
-        Err(_) => Err(unavailable("the collector did not answer in 2 s; it is busy or hangs")),
+        Err(_) => Err(unavailable(
+            "the collector did not answer in 2 s: look at `tidegate status` before you repeat a wish, it may still be granted",
+        )),
     }
 }
 

@@ -243,6 +243,12 @@ pub enum Problem {
     /// A canary that nobody has to agree to.
     #[error("a canary exposes more traffic to a candidate; write `approval: required`")]
     UnapprovedCanary,
+    /// A decision that follows a warning by itself.
+    #[error(
+        "no budget of false alarms bounds warnings, so a person must agree; write `approval: required`, \
+         or `then: shadow`"
+    )]
+    AutomaticWarning,
     /// `length` is not a multiple of `hop`.
     #[error(
         "{hop} does not divide the window's length of {length}; choose a hop that fits a whole number of times"
@@ -263,8 +269,11 @@ pub enum Problem {
         /// The panes allowed.
         most: u32,
     },
-    /// A rule that an earlier one always precedes.
-    #[error("never reached: {by} has the same `on`, `verdict` and `windows`; remove one of them")]
+    /// A rule with the trigger of an earlier one.
+    #[error(
+        "{by} has the same `on`, `verdict`, `windows` and `approval`, and only the more protective of \
+         the two counts; remove one of them"
+    )]
     SameTrigger {
         /// The path of the earlier rule.
         by: String,

@@ -93,7 +93,8 @@ pub struct Window {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Detectors {
     /// The least effect that matters, above 0 and at most 1 (the largest distance between
-    /// distribution functions for numbers, Cramer's V for categories).
+    /// distribution functions for numbers, the total variation distance for categories). It is of
+    /// data drift; null rates matter from 0.05 on, contract violations from 0.02.
     pub min_effect: f64,
     /// False alarms that the model's owner accepts, per 30 days; above 0.
     pub false_alarms_per_month: f64,

@@ -1,20 +1,28 @@
 //! The mind's answers to what people ask through the API. It changes nothing by itself.
 
+use std::sync::Arc;
+
 use tidegate_detectors::finding::Verdict;
 
 use super::{Mind, Watched};
 use crate::api::answer::{ModelStatus, Status, WindowStatus};
 use crate::api::ask::Ask;
+use crate::clock;
 use crate::decision::Decision;
 use crate::judgement::Judgement;
+use crate::policy::quiet_until;
 
 impl Mind {
     pub(super) fn answer(&mut self, ask: Ask) {
         // Whoever asked may have gone; that is no concern of ours.
         match ask {
+            Ask::Ready { reply } => drop(reply.send(self.journal_trouble.clone())),
             Ask::Status { reply } => drop(reply.send(self.status())),
             Ask::Judgements { model, reply } => drop(reply.send(self.judgements(model.as_deref()))),
             Ask::Decisions { model, reply } => drop(reply.send(self.decisions(model.as_deref()))),
+            Ask::Decision { id, reply } => drop(reply.send(self.found(id))),
+            // A person who was told that nothing came of it must not be surprised later.
+            Ask::Rollback { reply, .. } | Ask::Approve { reply, .. } if reply.is_closed() => {}
             Ask::Rollback { model, author, reason, reply } => {
                 drop(reply.send(self.roll_back(&model, &author, &reason)));
             }
@@ -38,24 +46,30 @@ impl Mind {
                     .filter(|decision| decision.changes_routes())
                     .cloned(),
                 proposed: self.ledger.proposed(name).cloned(),
-                quiet_until_unix_ms: self.ledger.quiet_until(name),
+                quiet_until_unix_ms: quiet_until(&self.ledger, &watched.model, clock::unix_ms()),
                 weights: routing.map(|routing| routing.weights.clone()).unwrap_or_default(),
                 mirrors: routing.map(|routing| routing.mirrors.clone()).unwrap_or_default(),
                 window: last.map(|judgement| WindowStatus {
                     rows: judgement.rows,
                     exchanges: judgement.exchanges,
                     coverage: judgement.coverage,
+                    dropped: judgement.dropped,
                     closed_unix_ms: judgement.closed_unix_ms,
                 }),
                 findings: last.map(|judgement| judgement.findings.clone()).unwrap_or_default(),
                 envoys: self.fleet.len(),
                 acknowledged,
+                refusals: self
+                    .fleet
+                    .refusals()
+                    .map(|(node, why)| format!("{node}: {why}"))
+                    .collect(),
             }
         });
         Status { models: models.collect() }
     }
 
-    fn judgements(&self, model: Option<&str>) -> Vec<Judgement> {
+    fn judgements(&self, model: Option<&str>) -> Vec<Arc<Judgement>> {
         let asked = |watched: &&Watched| model.is_none_or(|model| watched.model.name == model);
         let asked = self.watched.iter().filter(asked);
         asked.flat_map(|watched| watched.judgements.iter().cloned()).collect()

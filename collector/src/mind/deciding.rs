@@ -2,19 +2,22 @@
 //! acknowledged them, and ended. It does not know why one is made; `policy` and people do.
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::{info, info_span, warn};
 
-use super::{Mind, orders};
+use super::{Mind, Pushed, orders};
 use crate::api::ask::Refusal;
 use crate::clock;
+use crate::config::model::Model;
 use crate::decision::{Action, Decision, State, UnixMillis};
 use crate::journal::JournalError;
 use crate::ledger::{Ends, Event};
 use crate::policy;
+use crate::routing::Routing;
 use crate::xds::fleet::Report;
 use crate::xds::session::Heard;
+use crate::xds::snapshot::Resource;
 
 impl Mind {
     /// What a new decision does to the one in force.
@@ -24,12 +27,14 @@ impl Mind {
             .then(|| Ends { id: active.id.clone(), state: State::Superseded })
     }
 
-    /// Writes a decision down, then carries it out.
+    /// Writes a decision down, then carries it out. `since` is when what it rests on was known.
     pub(super) fn decide(
         &mut self,
         decision: Decision,
         ends: Option<Ends>,
+        since: Instant,
     ) -> Result<(), JournalError> {
+        self.record(&Event::Decided { decision: Box::new(decision.clone()), ends })?;
         info!(
             model = %decision.model,
             decision = %decision.id,
@@ -39,44 +44,85 @@ impl Mind {
             reason = %decision.reason,
             "decided"
         );
-        let replaced = ends.as_ref().and_then(|ends| self.ledger.find(&ends.id)).cloned();
-        let active = decision.state == State::Active;
-        self.record(&Event::Decided { decision: Box::new(decision.clone()), ends })?;
         self.metrics.decided(&decision);
-        if let Some(replaced) = replaced {
-            self.metrics.in_force(&replaced, false);
-        }
-        if active {
-            self.metrics.in_force(&decision, true);
-            self.follow(decision.id);
+        if decision.state == State::Active {
+            self.follow(decision.id, since);
         }
         Ok(())
     }
 
     /// Pushes what is now decided and waits for the Envoys to acknowledge it.
-    pub(super) fn follow(&mut self, id: String) {
+    fn follow(&mut self, id: String, since: Instant) {
         let span = info_span!("tidegate.decision.push", decision = %id);
-        self.pushed.push((id, span));
+        self.pushed.push(Pushed { id, since, span });
         self.push();
         self.settle();
     }
 
+    /// Writes an event down; only then is it true.
     pub(super) fn record(&mut self, event: &Event) -> Result<(), JournalError> {
-        self.journal.append(event)?;
+        if let Err(error) = self.journal.append(event) {
+            warn!(%error, "the decision log cannot be written");
+            self.metrics.journal_failed();
+            self.journal_trouble = Some(error.to_string());
+            return Err(error);
+        }
+        self.journal_trouble = None;
         self.ledger.apply(event);
+        for watched in &self.watched {
+            let name = &watched.model.name;
+            self.metrics.in_force(name, self.ledger.active(name));
+        }
         Ok(())
     }
 
+    /// Gives the Envoys what is decided now.
     pub(super) fn push(&mut self) {
         let (routings, snapshot) = orders::give(&self.config, &self.watched, &self.ledger);
         self.routings = routings;
+        let fleet = &mut self.fleet;
         self.snapshots.send_if_modified(|current| {
-            let changed = **current != snapshot;
-            if changed {
+            let differs = |resource: &Resource| current.get(*resource) != snapshot.get(*resource);
+            let changed: Vec<Resource> = Resource::ALL.into_iter().filter(differs).collect();
+            changed.iter().for_each(|resource| fleet.expect(*resource));
+            if !changed.is_empty() {
                 *current = Arc::new(snapshot);
             }
-            changed
+            !changed.is_empty()
         });
+    }
+
+    /// After a restart: what ran out meanwhile ends, and so does what the configuration can no
+    /// longer carry out; the rest is in force again, and followed where nobody had acknowledged it.
+    pub(super) fn resume(&mut self) -> Result<(), JournalError> {
+        let now = clock::unix_ms();
+        self.expire(now)?;
+        let active: Vec<Decision> = self
+            .ledger
+            .iter()
+            .filter(|decision| decision.state == State::Active)
+            .cloned()
+            .collect();
+        for decision in active {
+            let Some(model) = self.model(&decision.model) else { continue };
+            if !Routing::can(model, &decision.action) {
+                let reason =
+                    format!("{} of {} has no such version", decision.action.name(), decision.id);
+                let serve = self.serve(&decision.model, "configuration", reason, 0, now);
+                let ends = Ends { id: decision.id, state: State::Superseded };
+                self.decide(serve, Some(ends), Instant::now())?;
+                continue;
+            }
+            if decision.changes_routes() {
+                let Decision { model, id, .. } = &decision;
+                info!(%model, decision = %id, "in force again after the restart");
+            }
+            self.metrics.in_force(&decision.model, Some(&decision));
+            if decision.acknowledged_unix_ms.is_none() {
+                self.follow(decision.id, Instant::now());
+            }
+        }
+        Ok(())
     }
 
     /// Ends what has run out; the primary serves again.
@@ -84,14 +130,25 @@ impl Mind {
         let due: Vec<Decision> = self.ledger.due(now).cloned().collect();
         for expired in due {
             if expired.state == State::Proposed {
-                self.record(&Event::Withdrawn { id: expired.id, at_unix_ms: now })?;
+                self.withdraw(expired.id, "expiry", now)?;
                 continue;
             }
             let reason = format!("{} of {} ran out", expired.action.name(), expired.id);
             let serve = self.serve(&expired.model, "expiry", reason, 0, now);
-            self.decide(serve, Some(Ends { id: expired.id, state: State::Expired }))?;
+            let ends = Ends { id: expired.id, state: State::Expired };
+            self.decide(serve, Some(ends), Instant::now())?;
         }
         Ok(())
+    }
+
+    fn withdraw(&mut self, id: String, author: &str, now: UnixMillis) -> Result<(), JournalError> {
+        info!(decision = %id, %author, "withdrawn");
+        self.record(&Event::Withdrawn { id, author: author.to_owned(), at_unix_ms: now })
+    }
+
+    fn model(&self, name: &str) -> Option<&Model> {
+        let named = self.watched.iter().find(|watched| watched.model.name == name);
+        named.map(|watched| &watched.model)
     }
 
     /// The decision that gives a model back to its primary version.
@@ -128,78 +185,107 @@ impl Mind {
         if let Some(Heard::Refused { resource, version, why }) = &report.heard {
             self.metrics.refused();
             warn!(node = %report.node, ?resource, %version, %why, "an Envoy refused its configuration");
-            let waiting: Vec<String> = self.pushed.iter().map(|(id, _)| id.clone()).collect();
-            for id in waiting {
-                if let Err(error) = self.record(&Event::Refused { id, why: why.clone() }) {
-                    warn!(%error, "a refusal could not be written down");
-                }
+            // A refusal of what is no longer wanted says nothing of what is.
+            if *version == self.snapshots.borrow().get(*resource).version {
+                self.write_refusal(why);
             }
         }
         self.settle();
     }
 
-    /// Writes down what every Envoy now follows.
+    /// Notes Envoy's words at the decisions on their way; once, however often it repeats them.
+    fn write_refusal(&mut self, why: &str) {
+        let new = |pushed: &&Pushed| {
+            let decision = self.ledger.find(&pushed.id);
+            decision.is_some_and(|decision| decision.refused.as_deref() != Some(why))
+        };
+        let waiting: Vec<String> =
+            self.pushed.iter().filter(new).map(|pushed| pushed.id.clone()).collect();
+        for id in waiting {
+            // Without the note the decision simply stays unacknowledged.
+            let _ = self.record(&Event::Refused { id, why: why.to_owned() });
+        }
+    }
+
+    /// Writes down what every Envoy now follows. What ended on its way is not waited for.
     fn settle(&mut self) {
+        let ledger = &self.ledger;
+        self.pushed.retain(|pushed| {
+            ledger.find(&pushed.id).is_some_and(|decision| decision.state == State::Active)
+        });
         if self.pushed.is_empty() || !self.fleet.follows(&self.snapshots.borrow()) {
             return;
         }
-        let now = clock::unix_ms();
-        for (id, span) in std::mem::take(&mut self.pushed) {
+        for Pushed { id, since, span } in std::mem::take(&mut self.pushed) {
+            // A block that no filter asks for is carried out by nobody.
+            let blocks =
+                self.ledger.find(&id).is_some_and(|decision| decision.action == Action::Block);
+            if blocks && !self.fleet.asks_for(Resource::Extension) {
+                self.pushed.push(Pushed { id, since, span });
+                continue;
+            }
             let _inside = span.enter();
-            let Some(decision) = self.ledger.find(&id) else { continue };
-            let since = decision.window_closed_unix_ms.unwrap_or(decision.decided_unix_ms);
-            let seconds = Duration::from_millis(now.saturating_sub(since)).as_secs_f64();
+            let seconds = since.elapsed().as_secs_f64();
             let acknowledged = info_span!("tidegate.decision.acknowledge", decision = %id, seconds);
             let _acknowledged = acknowledged.enter();
             info!(decision = %id, seconds, envoys = self.fleet.len(), "acknowledged");
             self.metrics.acknowledged(seconds);
-            if let Err(error) = self.record(&Event::Acknowledged { id, at_unix_ms: now, seconds }) {
-                warn!(%error, "an acknowledgement could not be written down");
-            }
+            let at_unix_ms = clock::unix_ms();
+            // Without the line it is followed all the same, and told so again after a restart.
+            let _ = self.record(&Event::Acknowledged { id, at_unix_ms, seconds });
         }
     }
 
+    /// A person gives a model back to its primary version; where that serves already, the proposal
+    /// that waits is withdrawn.
     pub(super) fn roll_back(
         &mut self,
         model: &str,
         author: &str,
         reason: &str,
     ) -> Result<Decision, Refusal> {
-        let watched = self.watched.iter().find(|watched| watched.model.name == model);
-        let watched = watched.ok_or_else(|| Refusal::UnknownModel {
+        let configured = self.model(model).ok_or_else(|| Refusal::UnknownModel {
             model: model.to_owned(),
             known: self.watched.iter().map(|watched| watched.model.name.clone()).collect(),
         })?;
-        let cooldown = policy::longest_cooldown(&watched.model);
+        let quiet = policy::longest_cooldown(configured).max(policy::LEAST_QUIET);
+        let now = clock::unix_ms();
         let standing = self.ledger.active(model).filter(|decision| decision.changes_routes());
         let Some(undone) = standing.cloned() else {
-            return Err(Refusal::NothingToRollBack { model: model.to_owned() });
+            let Some(proposed) = self.ledger.proposed(model).map(|decision| decision.id.clone())
+            else {
+                return Err(Refusal::NothingToRollBack { model: model.to_owned() });
+            };
+            self.withdraw(proposed.clone(), author, now).map_err(Refusal::Journal)?;
+            return self.found(proposed);
         };
-        let now = clock::unix_ms();
-        let quiet = now + u64::try_from(cooldown.as_millis()).unwrap_or(0);
+        let quiet_until = now.saturating_add(u64::try_from(quiet.as_millis()).unwrap_or(0));
         let reason = match reason {
             "" => format!("{} of {} rolled back", undone.action.name(), undone.id),
             reason => reason.to_owned(),
         };
-        let serve = self.serve(model, author, reason, quiet, now);
+        let serve = self.serve(model, author, reason, quiet_until, now);
         let id = serve.id.clone();
-        self.decide(serve, Some(Ends { id: undone.id, state: State::RolledBack }))
-            .map_err(Refusal::Journal)?;
-        self.ledger.find(&id).cloned().ok_or(Refusal::UnknownDecision { id })
+        let ends = Ends { id: undone.id, state: State::RolledBack };
+        self.decide(serve, Some(ends), Instant::now()).map_err(Refusal::Journal)?;
+        self.found(id)
     }
 
+    /// A person puts a proposed decision in force.
     pub(super) fn approve(&mut self, id: &str, author: String) -> Result<Decision, Refusal> {
-        let unknown = || Refusal::UnknownDecision { id: id.to_owned() };
-        let decision = self.ledger.find(id).ok_or_else(unknown)?;
+        let now = clock::unix_ms();
+        self.expire(now).map_err(Refusal::Journal)?;
+        let decision = self.found(id.to_owned())?;
         if decision.state != State::Proposed {
             return Err(Refusal::NotProposed { id: id.to_owned(), state: decision.state });
         }
-        let approved = Event::Approved { id: id.to_owned(), author, at_unix_ms: clock::unix_ms() };
+        let approved = Event::Approved { id: id.to_owned(), author, at_unix_ms: now };
         self.record(&approved).map_err(Refusal::Journal)?;
-        if let Some(decision) = self.ledger.find(id) {
-            self.metrics.in_force(decision, true);
-        }
-        self.follow(id.to_owned());
-        self.ledger.find(id).cloned().ok_or_else(unknown)
+        self.follow(id.to_owned(), Instant::now());
+        self.found(id.to_owned())
+    }
+
+    pub(super) fn found(&self, id: String) -> Result<Decision, Refusal> {
+        self.ledger.find(&id).cloned().ok_or(Refusal::UnknownDecision { id })
     }
 }

@@ -18,7 +18,7 @@ use tidegate_detectors::finding::Verdict;
 use tidegate_detectors::reference::Reference;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
-use tracing::{Span, info, info_span, warn};
+use tracing::{Span, info_span, warn};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::api::ask::Ask;
@@ -31,14 +31,14 @@ use crate::journal::{Journal, JournalError};
 use crate::judgement::Judgement;
 use crate::ledger::{Event, Ledger};
 use crate::metrics::Metrics;
-use crate::policy::{self, Move, Standing, Streaks};
+use crate::policy::{self, Move, Standing, Streaks, quiet_until};
 use crate::routing::Routing;
 use crate::watch::Watch;
 use crate::xds::fleet::{Fleet, Report};
 use crate::xds::snapshot::Snapshot;
 
 /// Judgements kept for each model.
-const JUDGEMENTS_KEPT: usize = 256;
+const JUDGEMENTS_KEPT: usize = 128;
 /// Traces that one window's span links to.
 const MAX_LINKS: usize = 32;
 
@@ -66,15 +66,37 @@ pub struct Inbox {
     pub asks: mpsc::Receiver<Ask>,
 }
 
+/// A decision on its way to the Envoys.
+struct Pushed {
+    id: String,
+    /// When what it rests on was known: the window's close, or the wish of a person.
+    since: Instant,
+    /// Began with the push.
+    span: Span,
+}
+
 /// One model under watch.
 struct Watched {
     model: Model,
     contract: Contract,
     watch: Watch,
     streaks: Streaks,
-    judgements: VecDeque<Judgement>,
+    judgements: VecDeque<Arc<Judgement>>,
     closes: Instant,
     links: Vec<SpanContext>,
+}
+
+impl Watched {
+    /// Keeps a judgement: the newest whole, of older ones only what was found.
+    fn remember(&mut self, judgement: Judgement) {
+        if let Some(previous) = self.judgements.back_mut() {
+            Arc::make_mut(previous).findings.retain(|finding| finding.verdict >= Verdict::Warning);
+        }
+        self.judgements.push_back(Arc::new(judgement));
+        if self.judgements.len() > JUDGEMENTS_KEPT {
+            self.judgements.pop_front();
+        }
+    }
 }
 
 /// The state of the whole loop.
@@ -86,8 +108,10 @@ pub struct Mind {
     fleet: Fleet,
     routings: BTreeMap<String, Routing>,
     snapshots: watch::Sender<Arc<Snapshot>>,
-    /// Decisions on their way to the Envoys, each with the span that began with its push.
-    pushed: Vec<(String, Span)>,
+    /// Decisions in force that not every Envoy has acknowledged yet.
+    pushed: Vec<Pushed>,
+    /// What the journal said when it last failed; `None` once it has taken a line again.
+    journal_trouble: Option<String>,
     lost: Arc<LostAtDoor>,
     metrics: Metrics,
 }
@@ -136,32 +160,38 @@ impl Mind {
             routings,
             snapshots,
             pushed: Vec::new(),
+            journal_trouble: None,
             lost,
             metrics,
         };
-        mind.expire(clock::unix_ms())?;
-        for decision in mind.ledger.iter().filter(|decision| decision.changes_routes()) {
-            mind.metrics.in_force(decision, true);
-            info!(model = %decision.model, decision = %decision.id, "in force again after the restart");
-        }
+        mind.resume()?;
         Ok((mind, receiver))
     }
 
     /// Until it is told to stop.
     pub async fn run(mut self, mut inbox: Inbox, mut stopping: watch::Receiver<bool>) {
         loop {
-            let closes = self.watched.iter().map(|watched| watched.closes).min();
-            let closes = closes.unwrap_or_else(|| Instant::now() + Duration::from_secs(1));
+            let wakes = self.wakes(Instant::now(), clock::unix_ms());
             tokio::select! {
                 // People first, then Envoys, then the clock: a flood of samples delays none of them.
                 biased;
                 _ = stopping.wait_for(|stop| *stop) => break,
                 Some(ask) = inbox.asks.recv() => self.answer(ask),
                 Some(report) = inbox.reports.recv() => self.hear(&report),
-                () = sleep_until(closes) => self.close_windows(Instant::now(), clock::unix_ms()),
+                () = sleep_until(wakes) => self.close_windows(Instant::now(), clock::unix_ms()),
                 Some(batch) = inbox.batches.recv() => self.take(batch),
             }
         }
+    }
+
+    /// When a window closes or a decision ends, whichever is first.
+    fn wakes(&self, instant: Instant, now: UnixMillis) -> Instant {
+        let closes = self.watched.iter().map(|watched| watched.closes);
+        let ends = self.ledger.next_end().map(|end| {
+            // Looked at again within the hour at the latest: the wall clock may be set meanwhile.
+            instant + Duration::from_millis(end.saturating_sub(now).min(3_600_000))
+        });
+        closes.chain(ends).min().unwrap_or_else(|| instant + Duration::from_secs(1))
     }
 
     fn take(&mut self, batch: Batch) {
@@ -170,12 +200,14 @@ impl Mind {
             for rows in &delivery.rows {
                 watched.watch.rows(rows);
             }
-            watched.watch.arrived(delivery.samples, self.lost.take(at));
+            let read = delivery.samples.saturating_sub(delivery.unreadable);
+            watched.watch.arrived(read, delivery.unreadable + self.lost.take(at));
             for (version, counts, with) in delivery.counts {
                 watched.watch.counts(batch.worker, &version, counts, with);
             }
             let room = MAX_LINKS.saturating_sub(watched.links.len());
-            watched.links.extend(batch.links.iter().take(room).cloned());
+            let links = delivery.links.iter().chain(&batch.arrival);
+            watched.links.extend(links.take(room).cloned());
         }
     }
 
@@ -183,16 +215,17 @@ impl Mind {
         for at in 0..self.watched.len() {
             if self.watched[at].closes <= instant {
                 let hop = self.watched[at].model.window.hop;
-                self.watched[at].closes = (self.watched[at].closes + hop).max(instant);
-                self.judge(at, now);
+                let next = self.watched[at].closes + hop;
+                // After a stall the same rows must not be judged twice at once.
+                self.watched[at].closes = if next > instant { next } else { instant + hop };
+                self.judge(at, instant, now);
             }
         }
-        if let Err(error) = self.expire(now) {
-            warn!(%error, "an expired decision could not be ended: the journal refused it");
-        }
+        // What the journal refuses now is tried again at the next window.
+        let _ = self.expire(now);
     }
 
-    fn judge(&mut self, at: usize, now: UnixMillis) {
+    fn judge(&mut self, at: usize, closed: Instant, now: UnixMillis) {
         let watched = &mut self.watched[at];
         let span = info_span!(
             "tidegate.window.judge",
@@ -207,8 +240,9 @@ impl Mind {
         let judgement = watched.watch.close(now);
         span.record("rows", judgement.rows);
         span.record("verdict", tracing::field::debug(judgement.verdict));
-        self.metrics.judged(&judgement);
-        let before = watched.judgements.back().map(|judgement| judgement.verdict);
+        let previous = watched.judgements.back();
+        self.metrics.judged(&judgement, previous.map(Arc::as_ref));
+        let before = previous.map(|judgement| judgement.verdict);
         if judgement.verdict >= Verdict::Warning && before != Some(judgement.verdict) {
             let worst = judgement.findings.first().and_then(|finding| finding.feature.as_deref());
             warn!(
@@ -223,28 +257,25 @@ impl Mind {
         let standing = Standing {
             active: self.ledger.active(&name),
             proposed: self.ledger.proposed(&name),
-            quiet_until: self.ledger.quiet_until(&name),
+            quiet_until: quiet_until(&self.ledger, &watched.model, now),
         };
         let id = self.ledger.next_id();
         let moved = info_span!("tidegate.policy.decide").in_scope(|| {
             policy::next(&watched.model, &mut watched.streaks, &judgement, standing, id, now)
         });
-        watched.judgements.push_back(judgement);
-        if watched.judgements.len() > JUDGEMENTS_KEPT {
-            watched.judgements.pop_front();
-        }
+        watched.remember(judgement);
         let done = match moved {
             None => Ok(()),
             Some(Move::Decide(decision)) => {
                 let ends = self.supersedes(&decision);
-                self.decide(*decision, ends)
+                self.decide(*decision, ends, closed)
             }
             Some(Move::Extend { id, expires_unix_ms }) => {
                 self.record(&Event::Extended { id, expires_unix_ms }).map(|()| self.push())
             }
         };
-        if let Err(error) = done {
-            warn!(model = %name, %error, "a decision was not made: the journal refused it");
+        if done.is_err() {
+            warn!(model = %name, "nothing is done that cannot be written down");
         }
     }
 }

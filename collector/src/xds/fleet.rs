@@ -17,12 +17,15 @@ pub struct Report {
     pub heard: Option<Heard>,
 }
 
-/// One connected Envoy.
+/// One connected Envoy that asked for something of ours.
 #[derive(Debug, Default)]
 struct Member {
     node: String,
-    /// What it asked for, and the version it has in effect.
-    has: BTreeMap<Resource, String>,
+    /// What it asked for, and the version that it says it has in effect; `None` from the moment
+    /// another one is pushed until it answers.
+    has: BTreeMap<Resource, Option<String>>,
+    /// What it last refused, in its own words, until it takes something again.
+    refused: Option<String>,
 }
 
 /// The connected Envoys.
@@ -34,21 +37,40 @@ pub struct Fleet {
 impl Fleet {
     /// Takes a report in.
     pub fn hear(&mut self, report: &Report) {
-        let Some(heard) = &report.heard else {
-            self.members.remove(&report.stream);
-            return;
+        let heard = match &report.heard {
+            None => {
+                self.members.remove(&report.stream);
+                return;
+            }
+            Some(Heard::Nothing) => return,
+            Some(heard) => heard,
         };
         let member = self.members.entry(report.stream).or_default();
         member.node.clone_from(&report.node);
         match heard {
-            Heard::Subscribed { resource, version } | Heard::Acknowledged { resource, version } => {
-                member.has.insert(*resource, version.clone());
+            Heard::Subscribed { resource, version } => {
+                member.has.insert(*resource, Some(version.clone()));
             }
-            Heard::Refused { .. } | Heard::Nothing => {}
+            Heard::Acknowledged { resource, version } => {
+                member.has.insert(*resource, Some(version.clone()));
+                member.refused = None;
+            }
+            Heard::Refused { why, .. } => member.refused = Some(why.clone()),
+            Heard::Nothing => {}
         }
     }
 
-    /// Envoys connected.
+    /// Says that another version of a resource goes out: what the Envoys had counts no more, even
+    /// where it comes back.
+    pub fn expect(&mut self, resource: Resource) {
+        for member in self.members.values_mut() {
+            if let Some(has) = member.has.get_mut(&resource) {
+                *has = None;
+            }
+        }
+    }
+
+    /// Envoys connected that asked for something of ours.
     #[must_use]
     pub fn len(&self) -> usize {
         self.members.len()
@@ -61,22 +83,26 @@ impl Fleet {
     }
 
     /// Whether at least one Envoy is connected and every one has all it asked for of `snapshot` in
-    /// effect. An Envoy that asked for nothing of ours yet counts as one that has not.
+    /// effect.
     #[must_use]
     pub fn follows(&self, snapshot: &Snapshot) -> bool {
-        !self.is_empty()
-            && self.members.values().all(|member| {
-                !member.has.is_empty()
-                    && member
-                        .has
-                        .iter()
-                        .all(|(resource, version)| *version == snapshot.get(*resource).version)
-            })
+        let current = |(resource, version): (&Resource, &Option<String>)| {
+            version.as_ref() == Some(&snapshot.get(*resource).version)
+        };
+        !self.is_empty() && self.members.values().all(|member| member.has.iter().all(current))
     }
 
-    /// The node ids of the connected Envoys.
-    pub fn nodes(&self) -> impl Iterator<Item = &str> {
-        self.members.values().map(|member| member.node.as_str())
+    /// Whether some Envoy asked for a resource, so that a decision which needs it can be carried out.
+    #[must_use]
+    pub fn asks_for(&self, resource: Resource) -> bool {
+        self.members.values().any(|member| member.has.contains_key(&resource))
+    }
+
+    /// What Envoys refuse now, each with the node that does.
+    pub fn refusals(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.members
+            .values()
+            .filter_map(|member| Some((member.node.as_str(), member.refused.as_deref()?)))
     }
 }
 
@@ -133,6 +159,30 @@ mod tests {
         assert!(!after(&two).follows(&snapshot()));
         let left = [two.as_slice(), &[report(2, None)]].concat();
         assert!(after(&left).follows(&snapshot()));
-        assert_eq!(after(&left).nodes().collect::<Vec<_>>(), ["envoy-1"]);
+        assert_eq!(after(&left).len(), 1);
+    }
+
+    #[test]
+    fn what_an_envoy_had_before_a_push_counts_no_more_even_where_it_comes_back() {
+        let mut fleet = after(&[follows(1, Resource::Runtime)]);
+        fleet.expect(Resource::Runtime);
+        assert!(!fleet.follows(&snapshot()));
+        fleet.hear(&follows(1, Resource::Runtime));
+        assert!(fleet.follows(&snapshot()));
+    }
+
+    #[test]
+    fn a_stream_that_asks_for_nothing_of_ours_is_no_member() {
+        assert!(after(&[report(1, Some(Heard::Nothing))]).is_empty());
+    }
+
+    #[test]
+    fn a_refusal_stands_until_the_envoy_takes_something() {
+        let (resource, version) = (Resource::Runtime, "1".to_owned());
+        let refused = Heard::Refused { resource, version, why: "bad key".to_owned() };
+        let mut fleet = after(&[asked(1, resource), report(1, Some(refused))]);
+        assert_eq!(fleet.refusals().collect::<Vec<_>>(), [("envoy-1", "bad key")]);
+        fleet.hear(&follows(1, resource));
+        assert_eq!(fleet.refusals().count(), 0);
     }
 }

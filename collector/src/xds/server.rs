@@ -15,7 +15,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::fleet::Report;
-use super::session::{Heard, Session};
+use super::session::{Heard, Session, Turn};
 use super::snapshot::Snapshot;
 
 /// Pushes that may wait on one stream before its task waits for the network.
@@ -129,8 +129,14 @@ impl Carrier {
 
     async fn turn(&mut self) -> bool {
         let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
-        for push in self.session.turn(&snapshot) {
+        let Turn { pushes, has } = self.session.turn(&snapshot);
+        for push in pushes {
             if self.answers.send(Ok(push)).await.is_err() {
+                return false;
+            }
+        }
+        for heard in has {
+            if !self.report(Some(heard)).await {
                 return false;
             }
         }

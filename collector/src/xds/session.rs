@@ -47,6 +47,16 @@ const MAX_WHY_BYTES: usize = 2048;
 struct Sent {
     nonce: String,
     version: String,
+    acknowledged: bool,
+}
+
+/// What a new snapshot means for one stream.
+#[derive(Debug, Default, PartialEq)]
+pub struct Turn {
+    /// What must be sent.
+    pub pushes: Vec<DiscoveryResponse>,
+    /// What the Envoy has in effect already, because the snapshot came back to it.
+    pub has: Vec<Heard>,
 }
 
 /// One stream.
@@ -70,11 +80,12 @@ impl Session {
         if !names.is_empty() && !names.iter().any(|name| name == RESOURCE) {
             return (Heard::Nothing, None);
         }
-        let Some(sent) = self.sent.get(&resource) else {
+        let Some(sent) = self.sent.get_mut(&resource) else {
             let version = request.version_info.clone();
             if version == snapshot.get(resource).version {
                 // It has this already, from before a restart of ours: saying so is enough.
-                self.sent.insert(resource, Sent { nonce: String::new(), version: version.clone() });
+                let (nonce, has) = (String::new(), version.clone());
+                self.sent.insert(resource, Sent { nonce, version: has, acknowledged: true });
                 return (Heard::Subscribed { resource, version }, None);
             }
             let push = self.push(resource, snapshot);
@@ -85,7 +96,10 @@ impl Session {
         }
         let version = sent.version.clone();
         let heard = match &request.error_detail {
-            None => Heard::Acknowledged { resource, version },
+            None => {
+                sent.acknowledged = true;
+                Heard::Acknowledged { resource, version }
+            }
             Some(status) => {
                 let mut why = status.message.clone();
                 why.truncate(why.floor_char_boundary(MAX_WHY_BYTES));
@@ -95,18 +109,19 @@ impl Session {
         (heard, None)
     }
 
-    /// The pushes that a new snapshot makes necessary on this stream.
-    pub fn turn(&mut self, snapshot: &Snapshot) -> Vec<DiscoveryResponse> {
-        Resource::ALL
-            .into_iter()
-            .filter(|resource| {
-                let sent = self.sent.get(resource);
-                sent.is_some_and(|sent| sent.version != snapshot.get(*resource).version)
-            })
-            .collect::<Vec<_>>()
-            .into_iter()
-            .map(|resource| self.push(resource, snapshot))
-            .collect()
+    /// What a new snapshot means on this stream.
+    pub fn turn(&mut self, snapshot: &Snapshot) -> Turn {
+        let mut turn = Turn::default();
+        for resource in Resource::ALL {
+            let Some(sent) = self.sent.get(&resource) else { continue };
+            let version = sent.version.clone();
+            if version != snapshot.get(resource).version {
+                turn.pushes.push(self.push(resource, snapshot));
+            } else if sent.acknowledged {
+                turn.has.push(Heard::Acknowledged { resource, version });
+            }
+        }
+        turn
     }
 
     fn push(&mut self, resource: Resource, snapshot: &Snapshot) -> DiscoveryResponse {
@@ -114,7 +129,10 @@ impl Session {
         let nonce = self.nonces.to_string();
         let versioned = snapshot.get(resource);
         let version = versioned.version.clone();
-        self.sent.insert(resource, Sent { nonce: nonce.clone(), version: version.clone() });
+        self.sent.insert(
+            resource,
+            Sent { nonce: nonce.clone(), version: version.clone(), acknowledged: false },
+        );
         DiscoveryResponse {
             version_info: version,
             resources: vec![versioned.any.clone()],
@@ -195,24 +213,24 @@ mod tests {
         let (heard, push) = session.hear(&asks(Resource::Runtime, &has, ""), &snapshot);
         assert_eq!(heard, Heard::Subscribed { resource: Resource::Runtime, version: has });
         assert_eq!(push, None);
-        assert_eq!(session.turn(&snapshot), []);
-        assert_eq!(session.turn(&diverting()).len(), 1);
+        assert_eq!(session.turn(&snapshot).pushes, []);
+        assert_eq!(session.turn(&diverting()).pushes.len(), 1);
     }
 
     #[test]
     fn a_new_snapshot_pushes_only_what_changed() {
         let mut session = following(&serving());
         session.hear(&asks(Resource::Extension, "", ""), &serving());
-        let pushes = session.turn(&diverting());
+        let pushes = session.turn(&diverting()).pushes;
         let urls: Vec<&str> = pushes.iter().map(|push| push.type_url.as_str()).collect();
         assert_eq!(urls, [Resource::Runtime.type_url()]);
-        assert_eq!(session.turn(&diverting()), [], "and only once");
+        assert_eq!(session.turn(&diverting()).pushes, [], "and only once");
     }
 
     #[test]
     fn a_refusal_keeps_envoys_words() {
         let mut session = following(&serving());
-        let push = session.turn(&diverting()).pop().unwrap();
+        let push = session.turn(&diverting()).pushes.pop().unwrap();
         let mut refusal = asks(Resource::Runtime, "old", &push.nonce);
         refusal.error_detail = Some(Status { message: "bad key".to_owned(), ..Status::default() });
         let (heard, answer) = session.hear(&refusal, &diverting());
@@ -224,10 +242,22 @@ mod tests {
     #[test]
     fn an_answer_to_an_overtaken_push_means_nothing() {
         let mut session = following(&serving());
-        let first = session.turn(&diverting()).pop().unwrap();
+        let first = session.turn(&diverting()).pushes.pop().unwrap();
         session.turn(&serving());
         let late = asks(Resource::Runtime, &first.version_info, &first.nonce);
         assert_eq!(session.hear(&late, &serving()), (Heard::Nothing, None));
+    }
+
+    #[test]
+    fn an_envoy_that_has_what_the_snapshot_came_back_to_says_so_without_a_push() {
+        let mut session = following(&serving());
+        let version = serving().get(Resource::Runtime).version.clone();
+        let has = vec![Heard::Acknowledged { resource: Resource::Runtime, version }];
+        assert_eq!(session.turn(&serving()), super::Turn { pushes: Vec::new(), has });
+
+        // What is still on its way does not count yet.
+        session.turn(&diverting());
+        assert_eq!(session.turn(&diverting()), super::Turn::default());
     }
 
     #[test]

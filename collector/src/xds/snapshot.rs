@@ -111,7 +111,6 @@ fn runtime(routings: &BTreeMap<String, Routing>) -> Versioned {
 fn extension(plugin: &Plugin, envoy: &Envoy) -> Versioned {
     let table = serde_json::to_string(plugin).expect("a plugin's table has only string keys");
     let filter = envoy.filter.display().to_string();
-    let version = version(&(&table, &filter));
     let code = AsyncDataSource {
         specifier: Some(async_data_source::Specifier::Local(DataSource {
             specifier: Some(data_source::Specifier::Filename(filter)),
@@ -142,7 +141,8 @@ fn extension(plugin: &Plugin, envoy: &Envoy) -> Versioned {
         }),
     };
     let named = TypedExtensionConfig { name: RESOURCE.to_owned(), typed_config: Some(pack(&wasm)) };
-    Versioned { version, any: pack(&named) }
+    let any = pack(&named);
+    Versioned { version: version(&any.value), any }
 }
 
 fn milliseconds(milliseconds: i32) -> Duration {

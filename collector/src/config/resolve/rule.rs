@@ -29,7 +29,7 @@ pub(super) fn all(
         let place = raw.place.clone();
         let rule = one(raw, roles, mistakes);
         if let Some(rule) = &rule {
-            let trigger = (rule.on, rule.verdict, rule.windows);
+            let trigger = (rule.on, rule.verdict, rule.windows, rule.approval);
             match triggers.iter().find(|(known, _)| *known == trigger) {
                 Some((_, by)) => {
                     mistakes.add(place, Problem::SameTrigger { by: String::clone(by) });
@@ -47,11 +47,14 @@ fn one(raw: raw::Rule, roles: Option<&[(String, Role)]>, mistakes: &mut Mistakes
     let on = raw.on.required("on", "data_drift", place, mistakes);
     let windows = within(raw.windows, 1, MAX_WINDOWS, mistakes);
     let then = raw.then.required("then", "divert", place, mistakes).map(|then| then.value);
-    let share = within(raw.share, 1, 100, mistakes);
+    // A canary that takes all of the traffic is none.
+    let most = if then == Some(Then::Canary) { 99 } else { 100 };
+    let share = within(raw.share, 1, most, mistakes);
     let expires = lasting(raw.expires, SECOND, MONTH, mistakes);
     let cooldown = lasting(raw.cooldown, Duration::ZERO, MONTH, mistakes);
 
     let then = then?;
+    let verdict = raw.verdict.or(Severity::Alarm)?;
     let action = match then {
         Then::Shadow => {
             let to = target(then, raw.to, place, roles, mistakes);
@@ -87,17 +90,31 @@ fn one(raw: raw::Rule, roles: Option<&[(String, Role)]>, mistakes: &mut Mistakes
                 Some(approval.value)
             })
         }
-        Then::Shadow | Then::Divert | Then::Block => raw.approval.or(Approval::Automatic),
+        Then::Shadow => raw.approval.or(Approval::Automatic),
+        Then::Divert | Then::Block if verdict == Severity::Warning => {
+            warned(raw.approval, mistakes)
+        }
+        Then::Divert | Then::Block => raw.approval.or(Approval::Automatic),
     };
     Some(Rule {
         on: on?.value,
-        verdict: raw.verdict.or(Severity::Alarm)?,
+        verdict,
         windows: windows.or(1)?,
         then: action?,
         expires: expires?,
         cooldown: cooldown.or(COOLDOWN)?,
         approval: approval?,
     })
+}
+
+/// Who must agree to what follows a warning: a person, because warnings come as often as each look
+/// allows and no budget of false alarms bounds them.
+fn warned(approval: Field<Approval>, mistakes: &mut Mistakes) -> Option<Approval> {
+    if let Some(Written { value: Approval::Automatic, place }) = approval.given() {
+        mistakes.add(place.clone(), Problem::AutomaticWarning);
+        return None;
+    }
+    approval.or(Approval::Required)
 }
 
 /// The version that an action goes to.
