@@ -58,7 +58,7 @@ pub fn next(
     streaks: &mut Streaks,
     judgement: &Judgement,
     standing: Standing<'_>,
-    id: String,
+    id: &str,
     now: UnixMillis,
 ) -> Option<Move> {
     streaks.0.resize(model.policy.len(), 0);
@@ -75,7 +75,7 @@ pub fn next(
     };
     let active = standing.active.filter(|decision| decision.changes_routes());
     let decide = |rule: &Rule| {
-        Some(Move::Decide(Box::new(decision(model, rule, judgement, id.clone(), now))))
+        Some(Move::Decide(Box::new(decision(model, rule, judgement, id.to_owned(), now))))
     };
     let automatic = strongest(Approval::Automatic).and_then(|rule| match active {
         Some(active) if protection(&action(rule)) > protection(&active.action) => decide(rule),
@@ -224,9 +224,8 @@ mod tests {
         verdicts
             .iter()
             .map(|verdict| {
-                let id = "d-000001".to_owned();
                 let judgement = judgement(*verdict);
-                next(&config.models[0], &mut streaks, &judgement, standing, id, NOW)
+                next(&config.models[0], &mut streaks, &judgement, standing, "d-000001", NOW)
             })
             .collect()
     }

@@ -261,7 +261,7 @@ impl Mind {
         };
         let id = self.ledger.next_id();
         let moved = info_span!("tidegate.policy.decide").in_scope(|| {
-            policy::next(&watched.model, &mut watched.streaks, &judgement, standing, id, now)
+            policy::next(&watched.model, &mut watched.streaks, &judgement, standing, &id, now)
         });
         watched.remember(judgement);
         let done = match moved {
