@@ -32,21 +32,40 @@ pub struct Target {
 }
 
 /// Reads `POST /v2/models/{m}[/versions/{v}]/infer`; `None` for every other request. A query
-/// string is ignored.
+/// string is ignored. Servers that unescape a path before they route it (all that stand on ASGI)
+/// take an escaped slash for a slash, so it is one here, where the path is no request otherwise.
 pub fn infer_target(method: &str, path: &str) -> Option<Target> {
     if method != "POST" {
         return None;
     }
-    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    target(without_query(path), decoded).or_else(|| target(&unescaped(path)?, plain))
+}
+
+/// The path without its query, as a server reads it that unescapes before it routes; `None` when
+/// nothing is escaped, or what is escaped is not UTF-8.
+pub fn unescaped(path: &str) -> Option<String> {
+    let path = without_query(path);
+    if path.contains('%') { decoded(path) } else { None }
+}
+
+fn without_query(path: &str) -> &str {
+    path.split_once('?').map_or(path, |(path, _)| path)
+}
+
+fn target(path: &str, name: fn(&str) -> Option<String>) -> Option<Target> {
     let addressed = path.strip_prefix("/v2/models/")?.strip_suffix("/infer")?;
     let mut segments = addressed.split('/');
-    let model = decoded(segments.next()?)?;
+    let model = name(segments.next()?)?;
     let version = match (segments.next(), segments.next()) {
         (None, None) => None,
-        (Some("versions"), Some(version)) => Some(decoded(version)?),
+        (Some("versions"), Some(version)) => Some(name(version)?),
         _ => return None,
     };
     segments.next().is_none().then_some(Target { model, version })
+}
+
+fn plain(segment: &str) -> Option<String> {
+    (!segment.is_empty()).then(|| segment.to_owned())
 }
 
 /// A path segment without its percent-encoding; `None` when it is empty, or not UTF-8 afterwards.
@@ -83,6 +102,15 @@ mod tests {
         assert_eq!(read("/v2/models/census/versions/3/infer"), named("census", Some("3")));
         assert_eq!(read("/v2/models/infer/infer?a=/b"), named("infer", None));
         assert_eq!(read("/v2/models/a%20b%2Fc/infer"), named("a b/c", None));
+    }
+
+    #[test]
+    fn what_is_escaped_means_what_servers_make_of_it() {
+        let named = |version: Option<&str>| Some(("census".to_owned(), version.map(str::to_owned)));
+        assert_eq!(read("/v2/models/census%2Finfer"), named(None));
+        assert_eq!(read("/v2/models/census/versions/3%2finfer?a=%2F"), named(Some("3")));
+        assert_eq!(read("/%76%32/models%2Fcensus/%69nfer"), named(None));
+        assert_eq!(unescaped("/v2/models/census?a=%2F"), None);
     }
 
     #[test]

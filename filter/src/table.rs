@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidegate_contract::mistake::Mistake;
 use tidegate_contract::plugin::{Block, Collector, Mode, Model, Plugin, Route};
-use tidegate_contract::protocol::{Protocol, infer_target};
+use tidegate_contract::protocol::{Protocol, infer_target, unescaped};
 use tidegate_contract::rules::Rules;
 
 use crate::head::RequestHead;
@@ -100,7 +100,11 @@ impl Served {
         let name = self.route.name.as_ref();
         let prefix = self.route.path_prefix.as_ref();
         name.is_none_or(|name| route_name == Some(name.as_bytes()))
-            && prefix.is_none_or(|prefix| is_under(path, prefix))
+            && prefix.is_none_or(|prefix| {
+                // By either reading: a contract must not be avoided by an escaped slash.
+                is_under(path, prefix)
+                    || unescaped(path).is_some_and(|path| is_under(&path, prefix))
+            })
     }
 
     /// Whether a request on this model's route asks the model something. Metadata and health do

@@ -160,10 +160,12 @@ impl Response {
     }
 }
 
-/// One connection.
+/// One connection, and a new one whenever an answer ended it.
 #[derive(Debug)]
 pub struct Client {
+    port: u16,
     stream: BufReader<TcpStream>,
+    ended: bool,
 }
 
 impl Client {
@@ -177,7 +179,7 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
         stream.set_nodelay(true).expect("Nagle can be switched off");
-        Self { stream: BufReader::new(stream) }
+        Self { port, stream: BufReader::new(stream), ended: false }
     }
 
     /// Sends bytes as they are.
@@ -239,11 +241,15 @@ impl Client {
         Ok(heard)
     }
 
-    /// Sends a request while it listens for the answer, which may come early.
+    /// Sends a request while it listens for the answer, which may come early: a refusal does not
+    /// wait for the rest of the body, and ends the connection.
     ///
     /// # Errors
     /// The connection broke or closed before a whole answer came.
     pub fn try_ask(&mut self, request: &Request) -> io::Result<Response> {
+        if self.ended {
+            *self = Self::to(self.port);
+        }
         let mut out = self.stream.get_ref().try_clone()?;
         thread::scope(|scope| {
             scope.spawn(move || {
@@ -257,6 +263,7 @@ impl Client {
             });
             if !goes_on {
                 let _ = self.stream.get_ref().shutdown(Shutdown::Both);
+                self.ended = true;
             }
             heard
         })

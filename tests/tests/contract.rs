@@ -254,3 +254,37 @@ fn metadata_health_and_strangers_pass_untouched() {
     });
     assert_eq!(counted, 1, "a request that asks no model was counted");
 }
+
+#[test]
+fn another_spelling_of_the_path_or_the_body_does_not_avoid_the_contract() {
+    let house = enforcing("contract-spelling");
+    let bad = with(0, "data", json!([30, 1986, 40])).to_string();
+    for path in [
+        "/v2/models/census/infer?inputs=1",
+        "/v2//models/census/infer",
+        "/v2/./models/census/infer",
+        "/v2/models/other/../census/infer",
+        "/v2/models/census/%69nfer",
+        "/v2/models/c%65nsus/infer",
+        "/v2/models/census%2Finfer",
+        "/v2%2Fmodels/census/infer",
+        "/%76%32/models/census/infer",
+        "/v2/models/census/versions/v%31/infer",
+    ] {
+        let response = house.ask(&Request::post(path, bad.as_str()));
+        assert!(response.status != 200, "{path}: a bad request reached the model");
+    }
+    let twice = bad.replacen("{\"inputs\"", "{\"inputs\":[],\"inputs\"", 1);
+    let marked = format!("\u{feff}{bad}");
+    let followed = format!("{bad}{{}}");
+    let escaped = bad.replace("inputs", "\\u0069nputs").replace("age", "a\\u0067e");
+    for body in [twice, marked, followed, escaped] {
+        let response = house.ask(&Request::post(INFER, body.as_str()));
+        assert_eq!(response.status, 400, "{body}");
+    }
+    for coding in ["identity", "IDENTITY", " identity ", ""] {
+        let request = Request::post(INFER, bad.as_str()).header("content-encoding", coding);
+        assert_eq!(house.ask(&request).status, 400, "content-encoding `{coding}`");
+    }
+    assert_eq!(house.v1.whole(), 0, "the model got a whole bad request");
+}

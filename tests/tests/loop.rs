@@ -41,11 +41,7 @@ impl Stream {
             let mut client = Client::to(port);
             while going.load(Ordering::Relaxed) {
                 let people: Vec<_> = (0..5).map(|_| person(&mut dice, era)).collect();
-                let answer = client.ask(&Request::post(INFER, oip(&people).to_string()));
-                if answer.head.header("connection").as_deref() == Some("close") {
-                    // A block answers at the head and does not read on.
-                    client = Client::to(port);
-                }
+                client.ask(&Request::post(INFER, oip(&people).to_string()));
                 counted.fetch_add(1, Ordering::Relaxed);
                 // The pace of a client, about 500 rows a second; nothing waits for it.
                 thread::sleep(Duration::from_millis(10));
