@@ -9,7 +9,6 @@ use tidegate_contract::plugin::Mode;
 use tidegate_contract::protocol::Side;
 use tidegate_proto::intake::v1::{Outcome, Sample, Violation};
 
-use crate::capture::Capture;
 use crate::half::Half;
 use crate::head::{RequestHead, ResponseHead};
 use crate::problem::{self, Answer};
@@ -115,8 +114,13 @@ impl Exchange {
         start_nanos: u64,
     ) -> (Self, Effect) {
         let bound = if keeping == Keeping::Yes { served.max_capture_bytes } else { 0 };
-        // Compressed bodies and binary tensors are not read yet: they pass, and are counted.
-        let understood = head.content_encoding.is_empty() && !head.binary_tail;
+        let mut request = Half::unasked(bound);
+        request.content_type = head.content_type;
+        request.content_encoding = head.content_encoding;
+        // Compressed bodies are not read yet: they pass, and are counted.
+        let check = Check::new(served.rules.clone(), served.protocol, Side::Request);
+        request.ask(check, head.json_bytes);
+        let understood = request.check.is_some();
         let mut exchange = Self {
             served: Arc::clone(served),
             keeping,
@@ -126,23 +130,8 @@ impl Exchange {
             traceparent: head.traceparent,
             start_nanos,
             content_length: head.content_length,
-            request: Half {
-                content_type: head.content_type,
-                content_encoding: head.content_encoding,
-                capture: Capture::new(bound),
-                check: understood
-                    .then(|| Check::new(served.rules.clone(), served.protocol, Side::Request)),
-                unreadable: !understood,
-                whole: false,
-            },
-            response: Half {
-                content_type: String::new(),
-                content_encoding: String::new(),
-                capture: Capture::new(bound),
-                check: None,
-                unreadable: false,
-                whole: false,
-            },
+            request,
+            response: Half::unasked(bound),
             status: 0,
         };
         let effect = exchange.after_head(ended, may_hold && understood);
@@ -237,16 +226,13 @@ impl Exchange {
     /// Takes the response's head. `ended` says that no body follows. Gives the tag to set on it.
     pub fn response_head(&mut self, head: ResponseHead, ended: bool) -> Option<String> {
         self.status = head.status;
-        let answered = matches!(self.stage, Stage::Refused | Stage::Blocked);
-        let understood = head.content_encoding.is_empty();
-        if self.served.checks_responses && head.status == 200 && !answered {
-            self.response.unreadable = !understood;
-            self.response.check = understood.then(|| {
-                Check::new(self.served.rules.clone(), self.served.protocol, Side::Response)
-            });
-        }
         self.response.content_type = head.content_type;
         self.response.content_encoding = head.content_encoding;
+        let answered = matches!(self.stage, Stage::Refused | Stage::Blocked);
+        if self.served.checks_responses && head.status == 200 && !answered {
+            let check = Check::new(self.served.rules.clone(), self.served.protocol, Side::Response);
+            self.response.ask(check, None);
+        }
         if ended {
             self.response_chunk_end(true);
         }
@@ -482,7 +468,8 @@ mod tests {
     fn what_is_not_understood_passes_even_in_enforce_and_is_counted() {
         for head in [
             RequestHead { content_encoding: "gzip".into(), ..RequestHead::default() },
-            RequestHead { binary_tail: true, ..RequestHead::default() },
+            RequestHead { content_encoding: "br".into(), ..RequestHead::default() },
+            RequestHead { json_bytes: Some(0), ..RequestHead::default() },
         ] {
             let mut exchange = begin("enforce", head);
             assert_eq!(chunks(&mut exchange, b"gzip", 2), [Effect::Pass, Effect::Pass]);
@@ -490,6 +477,31 @@ mod tests {
             let counts = exchange.end(&served_end()).counts;
             assert_eq!((counts.unreadable, counts.violating, counts.refused), (1, 0, 0));
         }
+    }
+
+    #[test]
+    fn no_header_hides_a_body_from_the_contract() {
+        for head in [
+            RequestHead { content_encoding: "x".into(), ..RequestHead::default() },
+            RequestHead { content_encoding: "gzip".into(), ..RequestHead::default() },
+            RequestHead { json_bytes: Some(10), ..RequestHead::default() },
+            RequestHead { json_bytes: Some(1 << 40), ..RequestHead::default() },
+        ] {
+            let mut exchange = begin("enforce", head.clone());
+            exchange.feed_request(BAD);
+            let effect = exchange.request_chunk_end(true);
+            assert!(matches!(effect, Effect::Answer(_)), "{head:?}: {effect:?}");
+        }
+    }
+
+    #[test]
+    fn raw_bytes_after_the_json_are_not_read_as_json() {
+        let json_bytes = Some(GOOD.len() as u64);
+        let mut exchange = begin("enforce", RequestHead { json_bytes, ..RequestHead::default() });
+        exchange.feed_request(&[GOOD, b"\x00\xff}{"].concat());
+        exchange.feed_request(b"more");
+        assert_eq!(exchange.request_chunk_end(true), Effect::Pass);
+        assert_eq!(exchange.end(&served_end()).counts.unreadable, 0);
     }
 
     #[test]

@@ -26,8 +26,9 @@ pub struct RequestHead {
     pub content_encoding: String,
     /// `content-length`, where it is a number.
     pub content_length: Option<u64>,
-    /// Whether tensors follow the JSON as raw bytes (Open Inference Protocol's binary extension).
-    pub binary_tail: bool,
+    /// Bytes of JSON that come before tensors as raw bytes (Open Inference Protocol's binary
+    /// extension), where the request says so in a number.
+    pub json_bytes: Option<u64>,
     /// Names of headers that only the filter may set, and the client did.
     pub forged: Vec<String>,
 }
@@ -57,7 +58,7 @@ impl RequestHead {
                 b"content-type" => head.content_type = text(value),
                 b"content-encoding" => head.content_encoding = encoding(value),
                 b"content-length" => head.content_length = number(value),
-                b"inference-header-content-length" => head.binary_tail = true,
+                b"inference-header-content-length" => head.json_bytes = number(value),
                 name if name.starts_with(OWN_PREFIX) && head.forged.len() < MAX_FORGED => {
                     head.forged.push(String::from_utf8_lossy(name).into_owned());
                 }

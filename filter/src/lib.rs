@@ -25,6 +25,7 @@
 pub mod batch;
 pub mod buffer;
 pub mod capture;
+pub mod coding;
 pub mod exchange;
 mod half;
 pub mod head;

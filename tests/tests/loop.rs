@@ -192,7 +192,7 @@ fn a_decision_survives_the_collectors_death_and_ends_by_itself() {
 
 #[test]
 fn a_canary_waits_for_a_person() {
-    let rule = on_drift("canary, to: v3, share: 100", "1h", "1s");
+    let rule = on_drift("canary, to: v3, share: 99", "1h", "1s");
     let rule = rule.replace('}', ", approval: required}");
     let house = house("loop-canary", &rule);
     let drifted = Stream::of(&house, Era::Later);
