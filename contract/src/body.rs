@@ -37,6 +37,13 @@ impl Body {
         Self { lexer: Lexer::default(), reader }
     }
 
+    /// Holds at most so many bytes of values that came before their description.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        if let Reader::Oip(reader) = &mut self.reader {
+            reader.hold(bytes);
+        }
+    }
+
     pub(crate) fn is_whole(&self) -> bool {
         self.lexer.is_whole()
     }

@@ -53,6 +53,13 @@ impl Check {
         }
     }
 
+    /// A check that holds at most so many bytes of values that came before their description.
+    #[must_use]
+    pub fn holding(mut self, bytes: usize) -> Self {
+        self.body.hold(bytes);
+        self
+    }
+
     /// Takes the next bytes. Violations found so far stand in [`Check::verdict`] at once.
     pub fn feed(&mut self, chunk: &[u8]) -> Progress {
         if self.verdict().unreadable || self.finished {

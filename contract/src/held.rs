@@ -4,12 +4,13 @@
 use crate::json::{Form, Number, Scalar, Text};
 use crate::rows::Rows;
 
-/// How many bytes of values are held for one body.
+/// How many bytes of values are held for one body, where nobody asks for less.
 pub const MAX_HELD_BYTES: usize = 1 << 20;
 
 /// Values in order of arrival.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Held {
+    most: usize,
     characters: String,
     values: Vec<Value>,
 }
@@ -31,7 +32,18 @@ enum Kind {
     Nested,
 }
 
+impl Default for Held {
+    fn default() -> Self {
+        Self { most: MAX_HELD_BYTES, characters: String::new(), values: Vec::new() }
+    }
+}
+
 impl Held {
+    /// Keeps at most so many bytes from now on.
+    pub(crate) fn bound(&mut self, most: usize) {
+        self.most = most;
+    }
+
     /// Keeps a value; `None` stands for one with others inside. False when there is no room.
     #[must_use]
     pub(crate) fn keep(&mut self, scalar: Option<Scalar<'_>>) -> bool {
@@ -44,7 +56,7 @@ impl Held {
         };
         let held = self.characters.len() + self.values.len() * size_of::<Value>();
         let Ok(length) = u16::try_from(characters.len()) else { return false };
-        if held + characters.len() + size_of::<Value>() > MAX_HELD_BYTES {
+        if held + characters.len() + size_of::<Value>() > self.most {
             return false;
         }
         self.characters.push_str(characters);

@@ -125,18 +125,18 @@ impl Judge {
     /// Notes every required field that did not come, and forgets which did.
     fn missing(&mut self, row: Option<u64>) {
         let Some(rules) = &self.rules else { return };
-        for (place, rule) in rules.of_side(self.side).fields.iter().enumerate() {
-            if rule.required && self.seen[place / 64] & 1 << (place % 64) == 0 {
-                let verdict = &mut self.verdict;
-                note(
-                    verdict,
-                    Kind::SchemaMissingColumn,
-                    &rule.name,
-                    row,
-                    &rule.expected,
-                    &"nothing",
-                );
+        let fields = rules.of_side(self.side);
+        for (word, (seen, required)) in self.seen.iter().zip(&fields.required).enumerate() {
+            let mut absent = required & !seen;
+            let verdict = &mut self.verdict;
+            // Past what is kept they are only counted: a body of empty records costs no more.
+            while absent != 0 && verdict.violations.len() < MAX_KEPT {
+                let rule = &fields.fields[word * 64 + absent.trailing_zeros() as usize];
+                let (kind, name) = (Kind::SchemaMissingColumn, &rule.name);
+                note(verdict, kind, name, row, &rule.expected, &"nothing");
+                absent &= absent - 1;
             }
+            verdict.count += u64::from(absent.count_ones());
         }
         self.seen.fill(0);
         self.hint = 0;

@@ -136,6 +136,11 @@ impl Reader {
         }
     }
 
+    /// Holds at most so many bytes of values.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        self.held.bound(bytes);
+    }
+
     pub(crate) fn event(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
         if self.skipped > 0 {
             match event {

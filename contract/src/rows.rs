@@ -106,8 +106,8 @@ pub enum Broken {
     Twice(&'static str),
     /// Values that came before what describes them, more than are held.
     #[error(
-        "more than {} bytes of `data` came before `name`, `datatype` and `shape`; send it last",
-        crate::held::MAX_HELD_BYTES
+        "more of `data` came before `name`, `datatype` and `shape` than is held; send these three, and \
+         send them first"
     )]
     DataTooEarly,
 }

@@ -21,6 +21,8 @@ pub(crate) struct Fields {
     pub(crate) fields: Vec<Rule>,
     /// Places in `fields`, in the order of names.
     by_name: Vec<usize>,
+    /// Places of required fields, a bit each.
+    pub(crate) required: Vec<u64>,
     pub(crate) allow_unknown: bool,
 }
 
@@ -64,7 +66,11 @@ impl Fields {
         let fields: Vec<Rule> = fields.iter().map(Rule::of).collect();
         let mut by_name: Vec<usize> = (0..fields.len()).collect();
         by_name.sort_by(|a, b| fields[*a].name.cmp(&fields[*b].name));
-        Self { fields, by_name, allow_unknown }
+        let mut required = vec![0; fields.len().div_ceil(64)];
+        for (place, _) in fields.iter().enumerate().filter(|(_, field)| field.required) {
+            required[place / 64] |= 1 << (place % 64);
+        }
+        Self { fields, by_name, required, allow_unknown }
     }
 
     /// The place of a field. `hint` is tried first: senders mostly keep the contract's order.

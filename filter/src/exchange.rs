@@ -104,23 +104,25 @@ pub struct Remains {
 
 impl Exchange {
     /// Begins with the request's head. `ended` says that no body follows, `may_hold` that the
-    /// host can keep a head back while its body comes.
+    /// host can keep a head back while its body comes, `held_bytes` what the check may hold of
+    /// values that come before their description.
     pub fn begin(
         served: &Arc<Served>,
         head: RequestHead,
         ended: bool,
         may_hold: bool,
         keeping: Keeping,
+        held_bytes: usize,
         start_nanos: u64,
     ) -> (Self, Effect) {
         let bound = if keeping == Keeping::Yes { served.max_capture_bytes } else { 0 };
         let mut request = Half::unasked(bound);
         request.content_type = head.content_type;
         request.content_encoding = head.content_encoding;
-        // Compressed bodies are not read yet: they pass, and are counted.
+        // Compressed bodies and raw tensors are not read yet: they pass, and are counted.
         let check = Check::new(served.rules.clone(), served.protocol, Side::Request);
-        request.ask(check, head.json_bytes);
-        let understood = request.check.is_some();
+        request.ask(check.holding(held_bytes), head.json_bytes);
+        let plain = !request.doubtful;
         let mut exchange = Self {
             served: Arc::clone(served),
             keeping,
@@ -134,7 +136,7 @@ impl Exchange {
             response: Half::unasked(bound),
             status: 0,
         };
-        let effect = exchange.after_head(ended, may_hold && understood);
+        let effect = exchange.after_head(ended, may_hold && plain);
         (exchange, effect)
     }
 
@@ -159,6 +161,11 @@ impl Exchange {
     pub fn held_bytes(&self) -> usize {
         let passed = self.request.capture.passed();
         if self.held { usize::try_from(passed).unwrap_or(usize::MAX) } else { 0 }
+    }
+
+    /// Says that the host did not take the answer: the request passes after all.
+    pub fn not_answered(&mut self) {
+        self.stage = Stage::Passed;
     }
 
     /// Says that what was held passes now, without a tag.
@@ -199,7 +206,9 @@ impl Exchange {
         if whole {
             self.request.finish();
         }
+        // Without a contract there is nothing to break.
         if self.served.mode == Mode::Enforce
+            && self.served.rules.is_some()
             && let Some(verdict) = self.request.breach()
         {
             let answer = problem::refused(&self.served.name, verdict);
@@ -344,7 +353,7 @@ mod tests {
     }
 
     fn begin(mode: &str, head: RequestHead) -> Exchange {
-        Exchange::begin(&served(mode, ""), head, false, false, Keeping::Yes, 0).0
+        Exchange::begin(&served(mode, ""), head, false, false, Keeping::Yes, 1 << 20, 0).0
     }
 
     fn with_length(body: &[u8]) -> RequestHead {
@@ -410,8 +419,9 @@ mod tests {
     #[test]
     fn a_request_without_a_body_is_refused_in_enforce_and_passes_in_observe() {
         let head = RequestHead::default;
-        let ended =
-            |mode| Exchange::begin(&served(mode, ""), head(), true, false, Keeping::No, 0).1;
+        let ended = |mode| {
+            Exchange::begin(&served(mode, ""), head(), true, false, Keeping::No, 1 << 20, 0).1
+        };
         assert_eq!(status(Some(&ended("enforce"))), 400);
         assert_eq!(ended("observe"), Effect::Pass);
     }
@@ -439,7 +449,15 @@ mod tests {
     #[test]
     fn tag_holds_a_small_body_and_releases_it_whole_with_the_tag() {
         let begin = |body| {
-            Exchange::begin(&served("tag", ""), with_length(body), false, true, Keeping::No, 0)
+            Exchange::begin(
+                &served("tag", ""),
+                with_length(body),
+                false,
+                true,
+                Keeping::No,
+                1 << 20,
+                0,
+            )
         };
         let (mut exchange, effect) = begin(BAD);
         assert_eq!(effect, Effect::Hold);
@@ -459,7 +477,8 @@ mod tests {
         let head = |content_length| RequestHead { content_length, ..RequestHead::default() };
         for length in [None, Some(0), Some(MAX_HELD_BYTES + 1)] {
             let served = served("tag", "");
-            let begun = Exchange::begin(&served, head(length), false, true, Keeping::No, 0);
+            let begun =
+                Exchange::begin(&served, head(length), false, true, Keeping::No, 1 << 20, 0);
             assert_eq!(begun.1, Effect::Pass);
         }
     }
@@ -484,6 +503,8 @@ mod tests {
         for head in [
             RequestHead { content_encoding: "x".into(), ..RequestHead::default() },
             RequestHead { content_encoding: "gzip".into(), ..RequestHead::default() },
+            RequestHead { content_encoding: "br".into(), ..RequestHead::default() },
+            RequestHead { json_bytes: Some(0), ..RequestHead::default() },
             RequestHead { json_bytes: Some(10), ..RequestHead::default() },
             RequestHead { json_bytes: Some(1 << 40), ..RequestHead::default() },
         ] {
@@ -520,7 +541,15 @@ mod tests {
         let begin = |seconds: u64| {
             let nanos = seconds * 1_000_000_000;
             let head = RequestHead::default();
-            Exchange::begin(&served("observe", block), head, false, false, Keeping::No, nanos)
+            Exchange::begin(
+                &served("observe", block),
+                head,
+                false,
+                false,
+                Keeping::No,
+                1 << 20,
+                nanos,
+            )
         };
         let (exchange, effect) = begin(99);
         assert_eq!(status(Some(&effect)), 503);

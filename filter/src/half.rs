@@ -5,7 +5,7 @@ use tidegate_contract::check::{Check, Verdict};
 use tidegate_proto::intake::v1::Payload;
 
 use crate::capture::Capture;
-use crate::coding::Coding;
+use crate::coding;
 
 /// One half of an exchange.
 #[derive(Debug)]
@@ -15,7 +15,9 @@ pub(crate) struct Half {
     pub(crate) capture: Capture,
     /// Absent where nothing is asked of the body, or it is not understood.
     pub(crate) check: Option<Check>,
-    coding: Coding,
+    /// Whether the body may be something else than text: then it is only a breach when it turns
+    /// out to be text after all, and that breaks the contract.
+    pub(crate) doubtful: bool,
     /// Bytes that the check still gets, where raw bytes follow after them.
     readable: Option<u64>,
     pub(crate) unreadable: bool,
@@ -30,7 +32,7 @@ impl Half {
             content_encoding: String::new(),
             capture: Capture::new(capture_bytes),
             check: None,
-            coding: Coding::Plain,
+            doubtful: false,
             readable: None,
             unreadable: false,
             whole: false,
@@ -39,27 +41,16 @@ impl Half {
 
     /// Asks the check of this half; `json_bytes` of it are text where raw bytes follow.
     pub(crate) fn ask(&mut self, check: Check, json_bytes: Option<u64>) {
-        self.coding = Coding::of(&self.content_encoding);
-        self.readable = json_bytes;
-        // No JSON at all, only raw bytes: not read yet.
-        let raw = json_bytes == Some(0);
-        if raw || self.coding == Coding::Opaque {
-            self.unreadable = true;
-        } else {
-            self.check = Some(check);
-        }
+        // A length of 0 says that there is no JSON, only raw bytes; not every server looks.
+        self.doubtful = coding::may_hide(&self.content_encoding) || json_bytes == Some(0);
+        self.readable = json_bytes.filter(|bytes| *bytes > 0);
+        self.check = Some(check);
     }
 
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.capture.take(bytes);
         if self.whole {
             return;
-        }
-        if let Some(first) = bytes.first() {
-            self.coding = self.coding.settled(*first);
-            if self.coding == Coding::Opaque {
-                self.unreadable |= self.check.take().is_some();
-            }
         }
         let Some(check) = &mut self.check else { return };
         let text = match &mut self.readable {
@@ -71,6 +62,16 @@ impl Half {
             }
         };
         check.feed(text);
+        self.drop_doubtful();
+    }
+
+    /// A body that may be something else than text, and is none, is nobody's fault.
+    fn drop_doubtful(&mut self) {
+        let none = self.check.as_ref().is_some_and(|check| check.verdict().unreadable);
+        if self.doubtful && none {
+            self.check = None;
+            self.unreadable = true;
+        }
     }
 
     pub(crate) fn skip(&mut self, bytes: usize) {
@@ -83,11 +84,15 @@ impl Half {
         if let Some(check) = &mut self.check {
             check.finish();
         }
+        self.drop_doubtful();
         self.whole = true;
     }
 
     /// The verdict, where it is a bad one.
     pub(crate) fn breach(&self) -> Option<&Verdict> {
+        if self.doubtful && !self.whole {
+            return None;
+        }
         let verdict = self.check.as_ref()?.verdict();
         (verdict.count > 0 || verdict.unreadable).then_some(verdict)
     }

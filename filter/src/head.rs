@@ -4,8 +4,6 @@
 
 /// Bytes kept of a header's value, where the filter passes it on to the collector.
 const MAX_VALUE_BYTES: usize = 256;
-/// Names of the client's own `x-tidegate-` headers that are taken out, at most.
-const MAX_FORGED: usize = 16;
 /// The headers that only the filter may set.
 pub const OWN_PREFIX: &[u8] = b"x-tidegate-";
 
@@ -29,7 +27,7 @@ pub struct RequestHead {
     /// Bytes of JSON that come before tensors as raw bytes (Open Inference Protocol's binary
     /// extension), where the request says so in a number.
     pub json_bytes: Option<u64>,
-    /// Names of headers that only the filter may set, and the client did.
+    /// Names of headers that only the filter may set, and the client did. Envoy bounds their number.
     pub forged: Vec<String>,
 }
 
@@ -59,7 +57,7 @@ impl RequestHead {
                 b"content-encoding" => head.content_encoding = encoding(value),
                 b"content-length" => head.content_length = number(value),
                 b"inference-header-content-length" => head.json_bytes = number(value),
-                name if name.starts_with(OWN_PREFIX) && head.forged.len() < MAX_FORGED => {
+                name if name.starts_with(OWN_PREFIX) => {
                     head.forged.push(String::from_utf8_lossy(name).into_owned());
                 }
                 _ => {}

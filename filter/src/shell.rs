@@ -36,8 +36,6 @@ struct Shell {
     holding: Holding,
     roots: BTreeMap<u32, Arc<Table>>,
     streams: BTreeMap<u32, Stream>,
-    /// The root whose configuration is the newest: it alone ships.
-    newest: u32,
     /// Which root sent what is in flight, by token.
     flights: BTreeMap<u32, u32>,
     /// Roots that go once nothing of theirs is in flight.
@@ -137,7 +135,6 @@ impl Shell {
             holding: Holding::default(),
             roots: BTreeMap::new(),
             streams: BTreeMap::new(),
-            newest: 0,
             flights: BTreeMap::new(),
             leaving: BTreeSet::new(),
             meters: METERS.iter().filter_map(|name| host::counter(name).ok()).collect(),
@@ -163,7 +160,6 @@ impl Shell {
                 let node = String::from_utf8_lossy(&node).into_owned();
                 self.worker.configure(node, table.collector.as_ref());
                 self.roots.insert(root, Arc::new(table));
-                self.newest = root;
                 self.holding.start_over();
                 host::tick_every(TICK).is_ok()
             }
@@ -252,6 +248,11 @@ impl Shell {
                 match host::answer(answer.status, "tidegate", &headers, &answer.body) {
                     Ok(()) => Action::Pause,
                     Err(host::Refused(status)) => {
+                        if let Some(held) =
+                            self.streams.get_mut(&context).and_then(|s| s.held.as_mut())
+                        {
+                            held.exchange.not_answered();
+                        }
                         self.say(Level::Warn, &format!("no local answer: status {status}"));
                         Action::Continue
                     }
@@ -314,13 +315,18 @@ impl Shell {
 
     fn tick(&mut self, root: u32) {
         self.read_meters();
+        self.ship(root);
+        // Last, because from here on the host acts in the name of a stream.
         self.let_go();
-        if root != self.newest {
-            return;
-        }
+    }
+
+    /// Any root that has a collector ships: the host may go back to an older one without a word.
+    fn ship(&mut self, root: u32) {
         let Some(table) = self.roots.get(&root).cloned() else { return };
         let Some(collector) = &table.collector else { return };
         let now = host::now_nanos();
+        let given_up = self.worker.give_up(now);
+        self.flights.retain(|token, _| !given_up.contains(token));
         while let Some(batch) = self.worker.next_batch(collector, now) {
             let timeout = collector.timeout_milliseconds;
             match host::grpc_call(&collector.cluster, SERVICE, METHOD, &batch.message, timeout) {

@@ -112,7 +112,11 @@ impl Served {
     pub fn is_inference(&self, head: &RequestHead) -> bool {
         match self.protocol {
             Protocol::Oip => infer_target(&head.method, &head.path).is_some(),
-            Protocol::Json => head.method == "POST",
+            // gRPC and forms come by POST too, and are not JSON.
+            Protocol::Json => {
+                matches!(head.method.as_str(), "POST" | "PUT" | "PATCH")
+                    && !foreign(&head.content_type)
+            }
         }
     }
 
@@ -125,10 +129,19 @@ impl Served {
     }
 }
 
-/// Whether the path is the prefix or lies below it; `/a/census2` is not below `/a/census`.
+/// Whether a body says of itself that it is written in another way than JSON.
+fn foreign(content_type: &str) -> bool {
+    let starts = |with: &str| {
+        content_type.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
+    };
+    starts("application/grpc") || starts("multipart/")
+}
+
+/// Whether the path is the prefix or lies below it; `/a/census2` is not below `/a/census`, but
+/// `/a/census:predict` is.
 fn is_under(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| {
-        prefix.ends_with('/') || rest.is_empty() || rest.starts_with(['/', '?', '#'])
+        prefix.ends_with('/') || rest.is_empty() || rest.starts_with(['/', '?', '#', ':'])
     })
 }
 

@@ -15,6 +15,9 @@ use crate::table::{Served, Table};
 use crate::tally::{Counts, Key, Tallies};
 
 /// Bytes that the bodies of exchanges under way may take; past it exchanges are not kept.
+const MAX_HELD_BYTES: usize = 32 << 20;
+/// Exchanges that may each hold a whole share of that.
+const FULLY_HELD: usize = 32;
 const MAX_CAPTURED_BYTES: usize = 32 << 20;
 /// Tallies alone are shipped no more often than this.
 const TALLY_INTERVAL_NANOS: u64 = 1_000_000_000;
@@ -42,6 +45,8 @@ pub struct Worker {
     node: String,
     begun: u64,
     captured_bytes: usize,
+    /// Exchanges that have begun and not ended.
+    open: usize,
     buffer: Buffer,
     tallies: Tallies,
     tallies_packed_nanos: u64,
@@ -73,6 +78,7 @@ impl Worker {
             node: String::new(),
             begun: 0,
             captured_bytes: 0,
+            open: 0,
             buffer: Buffer::new(0),
             tallies: Tallies::default(),
             tallies_packed_nanos: 0,
@@ -85,7 +91,16 @@ impl Worker {
     /// Takes the bounds of a new configuration. Nothing in hand is lost.
     pub fn configure(&mut self, node: String, collector: Option<&Collector>) {
         self.node = node;
-        self.buffer.set_bound(collector.map_or(0, |c| size(c.max_buffer_bytes)));
+        // A table without a collector, such as the bootstrap's own, drops nothing of another's.
+        if let Some(collector) = collector {
+            self.buffer.set_bound(size(collector.max_buffer_bytes));
+        }
+    }
+
+    /// What the check of a new exchange may hold, so that all of them together stay far below what
+    /// a VM may have: the more are open, the less each gets.
+    fn held_bytes(&self) -> usize {
+        MAX_HELD_BYTES.checked_div(self.open.max(FULLY_HELD)).unwrap_or(0)
     }
 
     /// Begins an exchange with a model; `ended` and `may_hold` as in [`Exchange::begin`].
@@ -106,7 +121,10 @@ impl Worker {
             && sampling::keeps(head.request_id.as_bytes(), served.sample_rate);
         let (keeping, reserved_bytes) =
             if sampled { self.reserve(served, &head) } else { (Keeping::No, 0) };
-        let (exchange, effect) = Exchange::begin(served, head, ended, may_hold, keeping, now_nanos);
+        let held_bytes = self.held_bytes();
+        self.open = self.open.saturating_add(1);
+        let (exchange, effect) =
+            Exchange::begin(served, head, ended, may_hold, keeping, held_bytes, now_nanos);
         (Held { exchange, reserved_bytes }, effect)
     }
 
@@ -125,6 +143,7 @@ impl Worker {
     /// Ends an exchange: counts it, and keeps its sample for the next batch.
     pub fn end(&mut self, held: Held, end: &End<'_>) {
         self.captured_bytes = self.captured_bytes.saturating_sub(held.reserved_bytes);
+        self.open = self.open.saturating_sub(1);
         let remains = held.exchange.end(end);
         self.tallies.add(&remains.key, &remains.counts);
         let violating = u64::from(remains.response_violating);
@@ -139,7 +158,6 @@ impl Worker {
     /// The next batch that should be sent now; `None` when there is none, or too many are under
     /// way. What comes of it is told with [`Worker::sent`] or [`Worker::not_sent`].
     pub fn next_batch(&mut self, collector: &Collector, now_nanos: u64) -> Option<Batch> {
-        self.give_up(now_nanos);
         if self.flights.len() >= size(collector.max_batches_in_flight) {
             return None;
         }
@@ -178,15 +196,14 @@ impl Worker {
         }
     }
 
-    fn give_up(&mut self, now_nanos: u64) {
-        while let Some(token) = self
-            .flights
-            .iter()
-            .find(|(_, f)| f.given_up_nanos <= now_nanos)
-            .map(|(token, _)| *token)
-        {
-            self.landed(token, false);
+    /// Takes the batches for lost whose answer is overdue, and gives their tokens.
+    pub fn give_up(&mut self, now_nanos: u64) -> Vec<u32> {
+        let overdue = self.flights.iter().filter(|(_, flight)| flight.given_up_nanos <= now_nanos);
+        let tokens: Vec<u32> = overdue.map(|(token, _)| *token).collect();
+        for token in &tokens {
+            self.landed(*token, false);
         }
+        tokens
     }
 
     fn lose(&mut self, aboard: BTreeMap<Key, u64>) {
@@ -308,7 +325,9 @@ mod tests {
         let batch = worker.next_batch(&collector, 3 * SECOND).unwrap();
         worker.sent(9, batch, &collector, 3 * SECOND);
         exchange(&mut worker, &table);
+        assert_eq!(worker.give_up(4 * SECOND), [0; 0]);
         assert_eq!(worker.next_batch(&collector, 4 * SECOND), None);
+        assert_eq!(worker.give_up(10 * SECOND), [9]);
         assert_eq!(read(&worker.next_batch(&collector, 10 * SECOND).unwrap()).samples.len(), 1);
         assert_eq!(worker.meters()[2], 1);
     }
