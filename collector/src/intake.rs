@@ -1,5 +1,9 @@
 //! Intake: the gRPC door for batches from the filters. Wire messages are private to this file:
-//! they become rows and counts here, in the caller's task, and the mind gets only those.
+//! they become rows and counts here, in the caller's task, and the mind gets only those. It does not
+//! know what the rows are for, only the names of the columns that are wanted.
+//!
+//! A batch is read before it is known whether the mind has room for it, so what reading may cost is
+//! bounded here: each sample by its own bytes, all of them together by [`BATCH_CELLS`].
 //!
 //! Lossy by contract: when the mind is busy, a batch is lost, counted, and the filter is told so.
 
@@ -8,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
-use tidegate_contract::columns::{self, Columns};
+use tidegate_contract::columns::{self, Columns, Wanted};
 use tidegate_contract::protocol::{Protocol, Side};
 use tidegate_proto::intake::v1::intake_server::Intake;
 use tidegate_proto::intake::v1::{Outcome, Sample, ShipRequest, ShipResponse};
@@ -19,8 +23,9 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use crate::metrics::{Loss, Metrics};
 use crate::watch::Counts;
 
-/// Cells of one sample; a body with more is unreadable.
-const MAX_CELLS: usize = 1 << 20;
+/// What the tables of one batch may cost, in cells of 24 bytes: 6 MiB. A sample beyond what is left
+/// is unreadable. Texts come on top, at most as long as the batch, with an allocation each.
+pub const BATCH_CELLS: usize = 1 << 18;
 /// Links from a window to the exchanges it judged, for each batch and model.
 const MAX_LINKS: usize = 4;
 
@@ -74,36 +79,49 @@ impl LostAtDoor {
     }
 }
 
+/// A model as the door knows it.
+#[derive(Debug)]
+struct Known {
+    at: usize,
+    protocol: Protocol,
+    wanted: Wanted,
+}
+
 /// The service.
 #[derive(Debug)]
 pub struct Door {
-    models: HashMap<String, (usize, Protocol)>,
+    models: HashMap<String, Known>,
     mind: mpsc::Sender<Batch>,
     lost: Arc<LostAtDoor>,
     metrics: Metrics,
 }
 
 impl Door {
-    /// A door for these models, by name and in the configuration's order, before the mind.
+    /// A door for these models, by name and in the configuration's order, before the mind. Of
+    /// their samples only the wanted columns are read.
     pub fn new<'a>(
-        models: impl IntoIterator<Item = (&'a str, Protocol)>,
+        models: impl IntoIterator<Item = (&'a str, Protocol, Wanted)>,
         mind: mpsc::Sender<Batch>,
         lost: Arc<LostAtDoor>,
         metrics: Metrics,
     ) -> Self {
         let models = models.into_iter().enumerate();
-        let models = models.map(|(at, (name, protocol))| (name.to_owned(), (at, protocol)));
+        let models = models.map(|(at, (name, protocol, wanted))| {
+            (name.to_owned(), Known { at, protocol, wanted })
+        });
         Self { models: models.collect(), mind, lost, metrics }
     }
 
     fn read(&self, request: &ShipRequest) -> Batch {
         let mut batch = Batch { worker: request.worker, deliveries: HashMap::new(), arrival: None };
         let mut with: HashMap<(usize, &str), Counts> = HashMap::new();
+        let mut cells = BATCH_CELLS;
         for sample in &request.samples {
-            let Some(&(model, protocol)) = self.models.get(&sample.model) else {
+            let Some(known) = self.models.get(&sample.model) else {
                 self.metrics.lost(Loss::UnknownModel, 1);
                 continue;
             };
+            let model = known.at;
             let delivery = batch.deliveries.entry(model).or_default();
             delivery.samples += 1;
             let with = with.entry((model, sample.version.as_str())).or_default();
@@ -113,14 +131,17 @@ impl Door {
                 delivery.links.extend(trace_context(&sample.traceparent));
             }
             if sample.outcome() == Outcome::Served {
-                match rows(sample, protocol) {
-                    Some(rows) => delivery.rows.push(rows),
+                match rows(sample, known, cells) {
+                    Some(rows) => {
+                        cells = cells.saturating_sub(rows.cost());
+                        delivery.rows.push(rows);
+                    }
                     None => delivery.unreadable += 1,
                 }
             }
         }
         for tally in &request.tallies {
-            let Some(&(model, _)) = self.models.get(&tally.model) else { continue };
+            let Some(&Known { at: model, .. }) = self.models.get(&tally.model) else { continue };
             let counts = Counts {
                 exchanges: tally.exchanges,
                 violating: tally.violating,
@@ -167,16 +188,16 @@ impl Intake for Door {
     }
 }
 
-/// The rows of a sample's request; `None` when it was cut, is encoded, or is not what the protocol
-/// says.
-fn rows(sample: &Sample, protocol: Protocol) -> Option<Columns> {
+/// The rows of a sample's request; `None` when it was cut, is encoded, is not what the protocol
+/// says, or would cost more than these cells.
+fn rows(sample: &Sample, known: &Known, cells: usize) -> Option<Columns> {
     let request = sample.request.as_ref()?;
     let whole = request.body.len() as u64 == request.body_bytes;
     let plain = matches!(request.content_encoding.as_str(), "" | "identity");
     if !(whole && plain) {
         return None;
     }
-    columns::read(&request.body, protocol, Side::Request, MAX_CELLS).ok()
+    columns::read(&request.body, known.protocol, Side::Request, &known.wanted, cells).ok()
 }
 
 /// The span that a W3C `traceparent` names. <https://www.w3.org/TR/trace-context/>
@@ -192,4 +213,76 @@ fn trace_context(traceparent: &str) -> Option<SpanContext> {
         TraceState::NONE,
     );
     context.is_valid().then_some(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tidegate_contract::columns::Wanted;
+    use tidegate_contract::protocol::Protocol;
+    use tidegate_proto::intake::v1::{Outcome, Payload, Sample, ShipRequest};
+    use tokio::sync::mpsc;
+
+    use super::{BATCH_CELLS, Delivery, Door, LostAtDoor};
+    use crate::metrics::Metrics;
+
+    /// What a batch of these bodies becomes, for a model of forty features `f0` to `f39`.
+    fn delivery(bodies: Vec<String>) -> Delivery {
+        let names: Vec<String> = (0..40).map(|name| format!("f{name}")).collect();
+        let wanted = Wanted::new(names.iter().map(String::as_str));
+        let (mind, _batches) = mpsc::channel(1);
+        let lost = Arc::new(LostAtDoor::new(1));
+        let models = [("census", Protocol::Json, wanted)];
+        let door = Door::new(models, mind, lost, Metrics::default());
+        let samples = bodies.into_iter().map(|body| Sample {
+            model: "census".to_owned(),
+            outcome: Outcome::Served.into(),
+            request: Some(Payload {
+                body_bytes: body.len() as u64,
+                body: body.into_bytes(),
+                ..Payload::default()
+            }),
+            ..Sample::default()
+        });
+        let request = ShipRequest { samples: samples.collect(), ..ShipRequest::default() };
+        door.read(&request).deliveries.remove(&0).expect("the model is known")
+    }
+
+    fn cost(delivery: &Delivery) -> usize {
+        delivery.rows.iter().map(tidegate_contract::columns::Columns::cost).sum()
+    }
+
+    /// A thousand records of one field each, whose names repeat after `names`.
+    fn thousand(names: usize) -> String {
+        let records: Vec<String> =
+            (0..1000).map(|row| format!(r#"{{"f{}":1.25}}"#, row % names)).collect();
+        format!("[{}]", records.join(","))
+    }
+
+    #[test]
+    fn names_that_nobody_wants_cost_a_batch_no_more_than_the_forty_that_are() {
+        let delivery = delivery(vec![thousand(1000)]);
+        assert_eq!((delivery.rows.len(), delivery.unreadable), (1, 0));
+        assert_eq!(delivery.rows[0].columns.len(), 40);
+        assert_eq!(cost(&delivery), 1000 + 40 * 1004);
+    }
+
+    #[test]
+    fn a_batch_holds_no_more_than_its_cells_and_counts_what_it_left_out() {
+        let delivery = delivery(vec![thousand(40); 80]);
+        let fit = BATCH_CELLS / (1000 + 40 * 1004);
+        assert_eq!((delivery.samples, delivery.rows.len()), (80, fit));
+        assert_eq!(delivery.unreadable, 80 - fit as u64);
+        assert!(cost(&delivery) <= BATCH_CELLS);
+    }
+
+    #[test]
+    fn what_does_not_fit_leaves_room_for_what_does() {
+        let small = r#"{"f0":1,"f1":"x"}"#.to_owned();
+        let mut bodies = vec![thousand(40); 80];
+        bodies.push(small);
+        let delivery = delivery(bodies);
+        assert_eq!(delivery.rows.last().map(|table| table.rows), Some(1));
+    }
 }

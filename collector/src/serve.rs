@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
+use tidegate_contract::columns::Wanted;
 use tidegate_contract::contract::Contract;
 use tidegate_proto::intake::v1::intake_server::IntakeServer;
 use tokio::net::TcpListener;
@@ -27,7 +28,10 @@ use crate::profile::error::ProfileError;
 use crate::telemetry::{Telemetry, TelemetryError};
 use crate::xds::server::Discovery;
 
-/// Batches that wait for the mind; at 1 MiB each this bounds what a flood can hold.
+/// Batches that wait for the mind. A flood can hold, for each of them, 6 MiB of cells
+/// ([`crate::intake::BATCH_CELLS`]) and the texts in them, no longer than [`MAX_BATCH_BYTES`] but
+/// with an allocation each; and as much again for each batch that is being read just then. What
+/// the filters send takes far less: one batch of theirs is 1 MiB of bodies at most.
 const BATCHES_WAITING: usize = 64;
 /// What Envoys said and the mind has not heard yet.
 const REPORTS_WAITING: usize = 1024;
@@ -140,8 +144,11 @@ async fn collect(config: Config) -> Result<(), ServeError> {
     let (to_mind, batches) = mpsc::channel(BATCHES_WAITING);
     let (to_fleet, reports) = mpsc::channel(REPORTS_WAITING);
     let (to_answer, asks) = mpsc::channel(ASKS_WAITING);
-    let names = config.models.iter().map(|model| (model.name.as_str(), model.protocol));
-    let door = Door::new(names, to_mind, Arc::clone(&lost), metrics.clone());
+    let known = subjects.iter().map(|Subject { model, reference, .. }| {
+        let wanted = Wanted::new(reference.features.iter().map(|feature| feature.name.as_str()));
+        (model.name.as_str(), model.protocol, wanted)
+    });
+    let door = Door::new(known, to_mind, Arc::clone(&lost), metrics.clone());
     let inbox = Inbox { batches, lost: Arc::clone(&lost), reports, asks };
     let (mind, snapshots) = Mind::awake(config, subjects, lost, metrics.clone())?;
     let discovery = Discovery::new(snapshots, to_fleet);

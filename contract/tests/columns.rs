@@ -1,13 +1,18 @@
 //! What bodies look like as columns, one fact each.
 
-use tidegate_contract::columns::{Cell, Columns, read};
+use tidegate_contract::columns::{Cell, Columns, Wanted, read};
 use tidegate_contract::protocol::{Protocol, Side};
+
+/// What the tests want, but for `other` and those that nobody names.
+const WANTED: [&str; 9] = ["a", "b", "c", "x[0]", "x[1]", "y[1]", "y[10]", "t", "class"];
 
 /// A table in words: each column as its name and cells.
 fn table(protocol: Protocol, body: &str, max_cells: usize) -> Result<Vec<String>, String> {
     let side = if body.contains("outputs") { Side::Response } else { Side::Request };
-    let Columns { rows, columns } =
-        read(body.as_bytes(), protocol, side, max_cells).map_err(|error| error.why)?;
+    let table = read(body.as_bytes(), protocol, side, &Wanted::new(WANTED), max_cells)
+        .map_err(|error| error.why)?;
+    assert!(table.cost() <= max_cells.min(4 * body.len()));
+    let Columns { rows, columns } = table;
     assert!(columns.iter().all(|column| column.cells.len() == rows));
     Ok(columns
         .iter()
@@ -64,7 +69,7 @@ fn a_tensor_shorter_than_others_is_filled_with_nulls() {
     let none = r#"{"name": "c", "shape": [0, 1000000000000], "datatype": "INT8", "data": []}"#;
     assert_eq!(
         tensors(&format!("{long}, {short}, {none}")),
-        Ok(vec!["a: 1 2 3".to_owned(), "b: 9 - -".to_owned(), "c: - - -".to_owned()])
+        Ok(vec!["a: 1 2 3".to_owned(), "b: 9 - -".to_owned()])
     );
 }
 
@@ -79,7 +84,7 @@ fn a_response_is_read_from_its_outputs() {
 fn what_makes_no_table_says_why() {
     let why = |list: &str| tensors(list).expect_err("no table");
     let one = r#"{"name": "a", "shape": [1], "datatype": "INT8", "data": [1]}"#;
-    assert_eq!(why(&format!("{one}, {one}")), "tensor `a` came twice");
+    assert_eq!(why(&format!("{one}, {one}")), "column `a` came twice");
     assert_eq!(
         why(r#"{"name": "a", "shape": [2], "datatype": "INT8", "data": [1]}"#),
         "tensor `a` has 1 values, its shape asks for 2"
@@ -95,17 +100,70 @@ fn what_makes_no_table_says_why() {
 }
 
 #[test]
+fn of_columns_that_nobody_wants_only_the_rows_are_counted() {
+    let rows: Vec<String> = (0..1000).map(|row| format!(r#"{{"f{row}":1}}"#)).collect();
+    let table = read(
+        format!("[{}]", rows.join(",")).as_bytes(),
+        Protocol::Json,
+        Side::Request,
+        &Wanted::new(WANTED),
+        1000,
+    );
+    let table = table.expect("readable");
+    assert_eq!((table.rows, table.columns.len(), table.cost()), (1000, 0, 1000));
+    let other = r#"{"name": "other", "shape": [3], "datatype": "INT8", "data": [1, 2, 3]}"#;
+    let one = r#"{"name": "a", "shape": [1], "datatype": "INT8", "data": [1]}"#;
+    assert_eq!(tensors(&format!("{other}, {one}, {other}")), Ok(vec!["a: 1 - -".to_owned()]));
+    assert_eq!(
+        record(r#"[{"other": "x", "a": 1, "other": [2]}, {"b": 3, "other": 4}]"#),
+        ["a: 1 -", "b: - 3"]
+    );
+}
+
+#[test]
+fn of_a_wide_tensor_only_the_wanted_places_are_kept() {
+    let wide = |name: &str, width: usize| {
+        let row = vec!["7"; width].join(",");
+        format!(
+            r#"{{"name": "{name}", "shape": [2, {width}], "datatype": "INT8", "data": [{row},{row}]}}"#
+        )
+    };
+    assert_eq!(tensors(&wide("y", 9)), Ok(vec!["y[1]: 7 7".to_owned()]));
+    assert_eq!(tensors(&wide("y", 11)), Ok(vec!["y[1]: 7 7".to_owned(), "y[10]: 7 7".to_owned()]));
+    assert_eq!(tensors(&wide("other", 40)), Ok(vec![]));
+    let narrow = r#"{"name": "x[0]", "shape": [2], "datatype": "INT8", "data": [1, 2]}"#;
+    let twice = tensors(&format!("{narrow}, {}", wide("x", 2)));
+    assert_eq!(twice, Err("column `x[0]` came twice".to_owned()));
+}
+
+#[test]
 fn cells_are_bounded_even_those_that_nobody_sent() {
-    // Each row brings a column of its own: 20 values, 400 cells.
-    let rows: Vec<String> = (0..20).map(|row| format!(r#"{{"f{row}": 1}}"#)).collect();
-    let body = format!("[{}]", rows.join(","));
-    assert!(table(Protocol::Json, &body, 400).is_ok());
-    assert_eq!(table(Protocol::Json, &body, 399), Err("more than 399 cells".to_owned()));
+    // Three columns of 40 cells cost 4 cells more each, and the rows one each.
+    let body = format!(r#"[{}{{"a": 1, "b": 1, "c": 1}}]"#, r#"{"a": 1},"#.repeat(39));
+    assert!(table(Protocol::Json, &body, 172).is_ok());
+    assert_eq!(table(Protocol::Json, &body, 171), Err("more than 171 cells".to_owned()));
     let long = r#"{"inputs": [
-        {"name": "a", "shape": [9], "datatype": "INT8", "data": [1,2,3,4,5,6,7,8,9]},
-        {"name": "b", "shape": [1, 9], "datatype": "INT8", "data": [1,2,3,4,5,6,7,8,9]}]}"#;
-    assert!(table(Protocol::Oip, long, 90).is_ok());
-    assert_eq!(table(Protocol::Oip, long, 89), Err("more than 89 cells".to_owned()));
+        {"name": "other", "shape": [9], "datatype": "INT8", "data": [1,2,3,4,5,6,7,8,9]},
+        {"name": "x", "shape": [1, 2], "datatype": "INT8", "data": [1,2]}]}"#;
+    assert!(table(Protocol::Oip, long, 35).is_ok());
+    assert_eq!(table(Protocol::Oip, long, 34), Err("more than 34 cells".to_owned()));
+}
+
+#[test]
+fn a_body_costs_at_most_four_cells_a_byte() {
+    // The shortest rows there are, and one that brings columns for all of them.
+    let body = format!(
+        r#"[{}{{"a":1,"b":1,"c":1,"t":1,"class":1,"x[0]":1,"x[1]":1,"y[1]":1,"y[10]":1}}]"#,
+        "{},".repeat(1000)
+    );
+    let wanted: Vec<String> = (0..100).map(|name| format!("f{name}")).collect();
+    let brought: Vec<String> = wanted.iter().map(|name| format!(r#""{name}":1"#)).collect();
+    let many = format!("[{}{{{}}}]", "{},".repeat(1000), brought.join(","));
+    let wanted = Wanted::new(wanted.iter().map(String::as_str));
+    let all = usize::MAX;
+    assert!(table(Protocol::Json, &body, all).is_ok());
+    let lost = read(many.as_bytes(), Protocol::Json, Side::Request, &wanted, all);
+    assert_eq!(lost.expect_err("too many").why, format!("more than {} cells", 4 * many.len()));
 }
 
 #[test]

@@ -331,10 +331,11 @@ proptest! {
                 _ => drop(bytes.remove(at)),
             }
         }
+        let wanted = columns::Wanted::new(["age", "wage", "sex", "x", "x[0]"]);
         for protocol in [Protocol::Oip, Protocol::Json] {
             let whole = verdict(protocol, [bytes.as_slice()]);
             prop_assert_eq!(&verdict(protocol, bytes.chunks(size)), &whole);
-            let table = columns::read(&bytes, protocol, Side::Request, 1000);
+            let table = columns::read(&bytes, protocol, Side::Request, &wanted, 1000);
             if let Ok(table) = table {
                 prop_assert!(table.columns.iter().all(|column| column.cells.len() == table.rows));
                 prop_assert!(!whole.unreadable);

@@ -85,11 +85,12 @@ pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Findi
     let alpha = rules.alpha / tests as f64;
     let mut found = Vec::with_capacity(tests);
     for (was, now) in columns {
-        found.extend(match (&was.values, &now.values) {
+        let drift = match (&was.values, &now.values) {
             (Values::Number(a), Values::Number(b)) => Some(numbers(&was.name, a, b, alpha)),
             (Values::Category(a), Values::Category(b)) => Some(categories(&was.name, a, b, alpha)),
             _ => None,
-        });
+        };
+        found.extend(drift.map(|drift| seldom(drift, was, now, rules)));
         found.push(nulls(was, now, alpha));
     }
     found.push(violations(reference, window, alpha));
@@ -112,6 +113,9 @@ struct Evidence {
     effect: f64,
     p_value: f64,
     detectable: f64,
+    /// Share of the reference's observations that the test is about: no change among them moves
+    /// more than these.
+    at_stake: f64,
     rows: u64,
     reference_rows: u64,
     direction: Option<Direction>,
@@ -139,7 +143,9 @@ fn conclude(
         Verdict::Alarm
     } else if matters && beyond(rules.warning_alpha) {
         Verdict::Warning
-    } else if evidence.detectable > rules.max_detectable * min_effect {
+    } else if evidence.detectable > rules.max_detectable * min_effect
+        && evidence.at_stake >= min_effect
+    {
         Verdict::Inconclusive
     } else {
         Verdict::Healthy
@@ -189,6 +195,7 @@ fn numbers(name: &str, was: &NumberSummary, now: &NumberSummary, alpha: f64) -> 
         effect: test.statistic,
         p_value: test.p_value,
         detectable: (ks::detectable(was.count, now.count, alpha) + hidden).min(1.0),
+        at_stake: 1.0,
         rows: now.count,
         reference_rows: was.count,
         direction: test.direction,
@@ -215,6 +222,7 @@ fn categories(name: &str, was: &CategorySummary, now: &CategorySummary, alpha: f
         effect: compared.total_variation,
         p_value: compared.p_value,
         detectable: chi2::detectable(reference_rows, rows, compared.test.degrees, alpha),
+        at_stake: 1.0,
         rows,
         reference_rows,
         direction: None,
@@ -223,8 +231,43 @@ fn categories(name: &str, was: &CategorySummary, now: &CategorySummary, alpha: f
     }
 }
 
+/// The drift of a feature that seldom had a value in training, as far as there is any to judge.
+///
+/// Its values are fewer of its rows than `min_effect`, so whatever happens among them moves less
+/// than what matters. Where a window has too few of them to compare, it shows no drift, rather
+/// than never enough evidence; values that come more often than by chance are for the null rate
+/// to report. Enough values are compared like any others.
+fn seldom(drift: Evidence, was: &Feature, now: &Feature, rules: &Rules) -> Evidence {
+    let (before, after) = missing(was, now);
+    let at_stake = 1.0 - before.share();
+    // A feature that was never observed is unknown, not absent.
+    if before.of() == 0 || at_stake >= rules.min_effect.data_drift {
+        return drift;
+    }
+    if drift.rows >= rules.min_rows {
+        return Evidence { at_stake, ..drift };
+    }
+    Evidence {
+        statistic: 0.0,
+        effect: 0.0,
+        p_value: 1.0,
+        detectable: at_stake,
+        at_stake,
+        rows: now.rows,
+        reference_rows: was.rows,
+        direction: None,
+        was: counted("missing", before),
+        now: counted("missing", after),
+        ..drift
+    }
+}
+
+fn missing(was: &Feature, now: &Feature) -> (Rate, Rate) {
+    (Rate::new(was.missing(), was.rows), Rate::new(now.missing(), now.rows))
+}
+
 fn nulls(was: &Feature, now: &Feature, alpha: f64) -> Evidence {
-    let (before, after) = (Rate::new(was.missing(), was.rows), Rate::new(now.missing(), now.rows));
+    let (before, after) = missing(was, now);
     let mut evidence = rates("missing", before, after, alpha);
     evidence.feature = Some(was.name.clone());
     evidence
@@ -239,10 +282,6 @@ fn violations(reference: &Reference, window: &Window, alpha: f64) -> Evidence {
 
 fn rates(what: &str, was: Rate, now: Rate, alpha: f64) -> Evidence {
     let compared = proportion::compare(was, now);
-    let text = |rate: Rate| match rate.of() {
-        0 => format!("{what}: nothing to count"),
-        _ => format!("{what} {}", percent(rate.share())),
-    };
     Evidence {
         detector: Detector::NullRate,
         kind: Kind::Completeness,
@@ -251,6 +290,7 @@ fn rates(what: &str, was: Rate, now: Rate, alpha: f64) -> Evidence {
         effect: compared.difference.abs(),
         p_value: compared.p_value,
         detectable: proportion::detectable(was, now.of(), alpha),
+        at_stake: 1.0,
         rows: now.of(),
         reference_rows: was.of(),
         direction: match compared.difference {
@@ -258,8 +298,15 @@ fn rates(what: &str, was: Rate, now: Rate, alpha: f64) -> Evidence {
             difference if difference < 0.0 => Some(Direction::Lower),
             _ => None,
         },
-        was: text(was),
-        now: text(now),
+        was: counted(what, was),
+        now: counted(what, now),
+    }
+}
+
+fn counted(what: &str, rate: Rate) -> String {
+    match rate.of() {
+        0 => format!("{what}: nothing to count"),
+        _ => format!("{what} {}", percent(rate.share())),
     }
 }
 
@@ -464,6 +511,112 @@ mod tests {
         assert_eq!((wage.verdict, wage.direction), (Verdict::Alarm, Some(Direction::Higher)));
         assert_eq!(wage.kind, Kind::Completeness);
         assert_eq!(of(&findings, Detector::KolmogorovSmirnov, "wage").verdict, Verdict::Healthy);
+    }
+
+    /// A window over features of which little is to be seen: numbers and categories with a value
+    /// in 3 % of rows, a feature that is always missing, and constants of both types. `odd` is
+    /// the share of rows in which the first three have a value, or the constants another one.
+    fn barely(
+        seed: u64,
+        rows: u64,
+        odd: Option<f64>,
+        mut observe: impl FnMut(usize, Observation<'_>),
+    ) {
+        let mut dice = Dice(seed);
+        for _ in 0..rows {
+            let (throw, value) = (dice.throw(), dice.normal());
+            let class = if value < 0.3 { "widow" } else { "heir" };
+            let comes = |share: f64| throw < odd.unwrap_or(share);
+            let number = |comes: bool, value: f64| match comes {
+                true => Observation::Number(value),
+                false => Observation::Missing,
+            };
+            observe(0, number(comes(0.03), value));
+            observe(
+                1,
+                if comes(0.03) { Observation::Category(class) } else { Observation::Missing },
+            );
+            observe(2, number(comes(0.0), value));
+            observe(3, Observation::Number(if comes(0.0) { 9.0 } else { 7.0 }));
+            observe(4, Observation::Category(if comes(0.0) { "CA" } else { "US" }));
+        }
+    }
+
+    fn barely_judged(seed: u64, rows: u64, odd: Option<f64>) -> Vec<Finding> {
+        let features = vec![
+            Feature::number("gain"),
+            Feature::category("heir"),
+            Feature::number("never"),
+            Feature::number("year"),
+            Feature::category("country"),
+        ];
+        let mut reference = Reference { rows: 20_000, features };
+        barely(1, 20_000, None, |i, value| reference.features[i].observe(value));
+        let mut pane = Pane::new(&reference);
+        barely(seed, rows, odd, |i, value| pane.observe(i, value));
+        pane.exchanges(rows, 0, 0, rows);
+        judge(&reference, &Window::of(&reference, [&pane]), &Rules::default())
+    }
+
+    #[test]
+    fn mostly_missing_and_constant_features_stay_healthy_without_drift() {
+        for (look, rows) in [200, 500, 3_000, 10_000].into_iter().cycle().take(80).enumerate() {
+            let findings = barely_judged(100 + look as u64, rows, None);
+            assert_eq!(worst(&findings), Verdict::Healthy, "{rows} rows: {findings:?}");
+        }
+        let findings = barely_judged(9, 500, None);
+        let gain = of(&findings, Detector::KolmogorovSmirnov, "gain");
+        assert_eq!((gain.effect, gain.rows), (0.0, 500), "{gain:?}");
+        assert!(gain.was.starts_with("missing 97"), "{gain:?}");
+    }
+
+    #[test]
+    fn values_where_there_were_hardly_any_alarm_by_the_null_rate() {
+        for rows in [200, 500, 3_000] {
+            let findings = barely_judged(10, rows, Some(0.3));
+            for feature in ["gain", "heir", "never"] {
+                let nulls = of(&findings, Detector::NullRate, feature);
+                let told = (nulls.verdict, nulls.direction);
+                assert_eq!(told, (Verdict::Alarm, Some(Direction::Lower)), "{nulls:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_constant_that_changes_in_some_rows_alarms() {
+        let findings = barely_judged(11, 500, Some(0.3));
+        let year = of(&findings, Detector::KolmogorovSmirnov, "year");
+        assert_eq!((year.verdict, year.direction), (Verdict::Alarm, Some(Direction::Higher)));
+        assert_eq!(of(&findings, Detector::ChiSquared, "country").verdict, Verdict::Alarm);
+    }
+
+    #[test]
+    fn the_few_values_of_a_feature_are_judged_once_there_are_enough() {
+        let mut reference = Reference { rows: 20_000, features: vec![Feature::number("gain")] };
+        barely(1, 20_000, None, |i, value| {
+            if i == 0 {
+                reference.features[0].observe(value)
+            }
+        });
+        let mut pane = Pane::new(&reference);
+        for row in 0..20_000 {
+            pane.observe(
+                0,
+                match row % 33 {
+                    0 => Observation::Number(50.0),
+                    _ => Observation::Missing,
+                },
+            );
+        }
+        let findings = judge(&reference, &Window::of(&reference, [&pane]), &Rules::default());
+        let gain = of(&findings, Detector::KolmogorovSmirnov, "gain");
+        assert_eq!(gain.verdict, Verdict::Alarm, "{gain:?}");
+    }
+
+    #[test]
+    fn a_window_without_rows_says_nothing_of_a_missing_feature_either() {
+        let findings = barely_judged(12, 0, None);
+        assert!(findings.iter().all(|f| f.verdict == Verdict::Inconclusive), "{findings:?}");
     }
 
     #[test]

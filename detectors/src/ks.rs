@@ -32,19 +32,6 @@ pub struct Ks {
     pub direction: Option<Direction>,
 }
 
-/// Compares two samples exactly; values that are not finite are left out.
-#[must_use]
-pub fn samples(reference: &[f64], window: &[f64]) -> Ks {
-    let exact = |values: &[f64]| {
-        let mut sketch = QuantileSketch::with_capacity(values.len());
-        for &value in values {
-            sketch.insert(value);
-        }
-        sketch
-    };
-    sketches(&exact(reference), &exact(window))
-}
-
 /// Compares two sketches. Without values on either side nothing is found: D is 0, p is 1.
 #[must_use]
 pub fn sketches(reference: &QuantileSketch, window: &QuantileSketch) -> Ks {
@@ -207,6 +194,18 @@ fn one_sided(n: f64, d: f64) -> f64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Compares two samples exactly; values that are not finite are left out.
+    fn samples(reference: &[f64], window: &[f64]) -> Ks {
+        let exact = |values: &[f64]| {
+            let mut sketch = QuantileSketch::with_capacity(values.len());
+            for &value in values {
+                sketch.insert(value);
+            }
+            sketch
+        };
+        sketches(&exact(reference), &exact(window))
+    }
 
     fn check_p(distance: f64, m: u64, n: u64, expected: f64, tolerance: f64) {
         for (m, n) in [(m, n), (n, m)] {

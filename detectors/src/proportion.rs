@@ -62,10 +62,25 @@ pub fn compare(reference: Rate, window: Rate) -> Comparison {
     Comparison { difference: window.share() - reference.share(), p_value }
 }
 
-/// The smallest rise over the reference's rate that a window of `trials` could have shown at
-/// level `alpha`, 0 to 1; 1 where it could have shown none.
+/// The smallest change of the reference's rate, away from its nearer end, that a window of `trials`
+/// could have shown at level `alpha`: a rise up to a rate of one half, else a fall; 0 to 1, and
+/// 1 where it could have shown none.
+///
+/// That way there is the most room, and a change is the hardest to tell from chance: the other way
+/// the rate itself is the most that could change. Near an end that is less than the smallest
+/// change a small window can show, though nothing that matters is hidden there.
 #[must_use]
 pub fn detectable(reference: Rate, trials: u64, alpha: f64) -> f64 {
+    if reference.share() > 0.5 {
+        // The misses rise as the hits fall.
+        rise(Rate { hits: reference.of - reference.hits, of: reference.of }, trials, alpha)
+    } else {
+        rise(reference, trials, alpha)
+    }
+}
+
+/// The smallest rise that a window could have shown; 1 where it could have shown none.
+fn rise(reference: Rate, trials: u64, alpha: f64) -> f64 {
     let significant = |hits: u64| compare(reference, Rate::new(hits, trials)).p_value <= alpha;
     let (mut low, mut high) = ((reference.share() * trials as f64).ceil() as u64, trials);
     if trials == 0 || !significant(high) {
@@ -230,15 +245,29 @@ mod tests {
         }
 
         #[test]
-        fn the_detectable_rise_is_significant_and_one_hit_less_is_not(
-            b in 0u64..500, n in 20u64..400
+        fn the_detectable_change_is_significant_and_one_hit_less_is_not(
+            b in 0u64..=1_000, n in 20u64..400
         ) {
             let reference = Rate::new(b, 1_000);
-            let rise = detectable(reference, n, 1e-6);
-            let hits = ((reference.share() + rise) * n as f64).round() as u64;
-            if rise < 1.0 {
+            let change = detectable(reference, n, 1e-6);
+            let away = if b > 500 { -1.0 } else { 1.0 };
+            let hits = |change: f64| ((reference.share() + away * change) * n as f64).round() as u64;
+            if change < 1.0 {
+                let less = change - 1.0 / n as f64;
+                prop_assert!(compare(reference, Rate::new(hits(change), n)).p_value <= 1e-6);
+                prop_assert!(compare(reference, Rate::new(hits(less), n)).p_value > 1e-6);
+            }
+        }
+
+        #[test]
+        fn a_change_the_other_way_is_seen_as_well_where_there_is_room(
+            b in 0u64..=500, n in 100u64..400
+        ) {
+            let reference = Rate::new(b, 1_000);
+            let change = detectable(reference, n, 1e-6) + 1.0 / n as f64;
+            if change < reference.share() {
+                let hits = ((reference.share() - change) * n as f64).floor() as u64;
                 prop_assert!(compare(reference, Rate::new(hits, n)).p_value <= 1e-6);
-                prop_assert!(compare(reference, Rate::new(hits - 1, n)).p_value > 1e-6);
             }
         }
     }
