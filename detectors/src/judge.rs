@@ -595,7 +595,7 @@ mod tests {
         let mut reference = Reference { rows: 20_000, features: vec![Feature::number("gain")] };
         barely(1, 20_000, None, |i, value| {
             if i == 0 {
-                reference.features[0].observe(value)
+                reference.features[0].observe(value);
             }
         });
         let mut pane = Pane::new(&reference);
