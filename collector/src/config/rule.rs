@@ -59,7 +59,7 @@ pub enum Action {
     Canary {
         /// The version; its role is candidate.
         to: String,
-        /// Percent of the traffic, 1 to 100.
+        /// Percent of the traffic, 1 to 99.
         share: u8,
     },
     /// All of the traffic is served by a fallback.

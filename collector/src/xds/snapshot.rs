@@ -26,8 +26,8 @@ use crate::routing::Routing;
 /// The name of the runtime layer and of the filter, as `envoy/bootstrap.yaml` asks for them.
 pub const RESOURCE: &str = "tidegate";
 
-/// The kinds of resource that are served, in the order in which they are pushed: a route never
-/// leads to a version before the filter knows that version.
+/// The kinds of resource that are served, in the order in which they are pushed: the filter's
+/// table goes out before the weights, though nothing waits for its acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resource {
     /// The filter's configuration.
