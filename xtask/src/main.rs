@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use xtask::stage::process::{all_end, end_all};
 use xtask::terminal::Terminal;
 use xtask::tools::Tools;
@@ -39,6 +39,34 @@ enum Recipe {
     },
     /// Build the filter and print its path and size
     Filter,
+    /// Measure speeds beside those of peers
+    Bench {
+        /// What to measure
+        what: Bench,
+        /// A line of JSON for each figure
+        #[arg(long)]
+        json: bool,
+    },
+    /// Measure what the statistics are held to; exits with 1 where one is not good enough
+    Quality {
+        /// A line of JSON for each figure
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Bench {
+    /// The detectors and sketches, on one thread
+    Detectors,
+}
+
+impl Bench {
+    fn program(self) -> &'static str {
+        match self {
+            Self::Detectors => "detectors",
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -49,6 +77,12 @@ fn main() -> ExitCode {
         Recipe::Filter => recipes::filter(terminal).map(|()| 0).map_err(|error| error.to_string()),
         Recipe::Test { arguments } => {
             recipes::test(terminal, &arguments).map_err(|error| error.to_string())
+        }
+        Recipe::Bench { what, json } => {
+            recipes::measure(terminal, what.program(), json).map_err(|error| error.to_string())
+        }
+        Recipe::Quality { json } => {
+            recipes::measure(terminal, "quality", json).map_err(|error| error.to_string())
         }
         Recipe::Demo { headless, report, otlp } => {
             if headless {

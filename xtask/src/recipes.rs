@@ -1,4 +1,5 @@
-//! `cargo xtask filter` and `cargo xtask test`. They do not know what the tests show.
+//! `cargo xtask filter`, `test`, `bench` and `quality`. They do not know what the tests show or the
+//! benchmarks measure.
 
 use std::process::{Command, Stdio};
 
@@ -43,5 +44,18 @@ pub fn test(terminal: Terminal, arguments: &[String]) -> Result<u8, Error> {
     command.args(arguments).current_dir(tools.root()).envs(given);
     command.stdin(Stdio::null());
     let status = attached("cargo test", command)?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+/// Builds a program of `bench/` for speed, runs it, and gives its exit code.
+///
+/// # Errors
+/// Cargo cannot be started.
+pub fn measure(terminal: Terminal, program: &str, json: bool) -> Result<u8, Error> {
+    let tools = Tools::find(terminal)?;
+    let mut command = Command::new(crates::cargo());
+    command.args(["run", "--quiet", "--release", "-p", "tidegate-bench", "--bin", program, "--"]);
+    command.args(json.then_some("--json")).current_dir(tools.root()).stdin(Stdio::null());
+    let status = attached(program, command)?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
