@@ -1,14 +1,65 @@
-//! One body being read: its lexer and the reader of its protocol, in step. It does not know who
+//! One body being read: its bytes and the reader of its format, in step. It does not know who
 //! listens.
 
+use crate::format::{Format, Layout};
 use crate::json::{Event, Lexer};
-use crate::protocol::{Protocol, Side};
+use crate::protocol::Side;
 use crate::rows::{Broken, Rows};
-use crate::{oip, record};
+use crate::{oip, record, transcript};
 
 /// A body on its way.
 #[derive(Debug, Clone)]
-pub(crate) struct Body {
+pub(crate) enum Body {
+    Json(Json),
+    Transcript(transcript::Reader),
+}
+
+impl Body {
+    pub(crate) fn new(format: Format, side: Side) -> Self {
+        let reader = match format.layout {
+            Layout::Transcript => return Self::Transcript(transcript::Reader::default()),
+            Layout::Oip | Layout::OipBinary { .. } => Reader::Oip(oip::Reader::new(side)),
+            _ => Reader::Record(record::Reader::default()),
+        };
+        Self::Json(Json { lexer: Lexer::default(), reader })
+    }
+
+    /// Holds at most so many bytes of values that came before their description.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        match self {
+            Self::Json(json) => json.reader.hold(bytes),
+            Self::Transcript(_) => {}
+        }
+    }
+
+    /// Whether all that the format asks for has come.
+    pub(crate) fn is_whole(&self) -> bool {
+        match self {
+            Self::Json(json) => json.lexer.is_whole(),
+            Self::Transcript(reader) => reader.is_whole(),
+        }
+    }
+
+    /// Takes the next bytes. After an error the body is lost; feed it no more.
+    pub(crate) fn feed(&mut self, chunk: &[u8], rows: &mut impl Rows) -> Result<(), Broken> {
+        match self {
+            Self::Json(json) => json.feed(chunk, rows),
+            Self::Transcript(reader) => reader.feed(chunk, rows),
+        }
+    }
+
+    /// Says that no more comes.
+    pub(crate) fn finish(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {
+        match self {
+            Self::Json(json) => json.finish(rows),
+            Self::Transcript(reader) => reader.finish(rows),
+        }
+    }
+}
+
+/// A body of JSON.
+#[derive(Debug, Clone)]
+pub(crate) struct Json {
     lexer: Lexer,
     reader: Reader,
 }
@@ -26,47 +77,46 @@ impl Reader {
             Self::Record(reader) => reader.event(event, rows),
         }
     }
-}
 
-impl Body {
-    pub(crate) fn new(protocol: Protocol, side: Side) -> Self {
-        let reader = match protocol {
-            Protocol::Oip => Reader::Oip(oip::Reader::new(side)),
-            Protocol::Json => Reader::Record(record::Reader::default()),
-        };
-        Self { lexer: Lexer::default(), reader }
-    }
-
-    /// Holds at most so many bytes of values that came before their description.
-    pub(crate) fn hold(&mut self, bytes: usize) {
-        if let Reader::Oip(reader) = &mut self.reader {
-            reader.hold(bytes);
+    /// Whether numbers that come next are values that go straight to the listener.
+    fn takes_numbers(&self) -> bool {
+        match self {
+            Self::Oip(reader) => reader.streams(),
+            Self::Record(reader) => reader.in_list(),
         }
     }
 
-    pub(crate) fn is_whole(&self) -> bool {
-        self.lexer.is_whole()
+    fn hold(&mut self, bytes: usize) {
+        match self {
+            Self::Oip(reader) => reader.hold(bytes),
+            Self::Record(_) => {}
+        }
+    }
+}
+
+impl Json {
+    fn feed(&mut self, chunk: &[u8], rows: &mut impl Rows) -> Result<(), Broken> {
+        let mut at = 0;
+        loop {
+            if self.reader.takes_numbers()
+                && let Some(plain) = rows.plain()
+            {
+                let count = self.lexer.numbers(chunk, &mut at, &plain)?;
+                if count > 0 {
+                    rows.numbers(count);
+                }
+            }
+            match self.lexer.next(chunk, &mut at)? {
+                Some(event) => self.reader.event(event, rows)?,
+                None => return Ok(()),
+            }
+        }
     }
 
-    /// Takes the next bytes. After an error the body is lost; feed it no more.
-    pub(crate) fn feed(&mut self, chunk: &[u8], rows: &mut impl Rows) -> Result<(), Broken> {
-        let mut told = Ok(());
-        let read = self.lexer.feed(chunk, &mut |event| {
-            if told.is_ok() {
-                told = self.reader.event(event, rows);
-            }
-        });
-        told.and(read.map_err(Broken::Json))
-    }
-
-    /// Says that no more comes.
-    pub(crate) fn finish(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {
-        let mut told = Ok(());
-        let read = self.lexer.finish(&mut |event| {
-            if told.is_ok() {
-                told = self.reader.event(event, rows);
-            }
-        });
-        told.and(read.map_err(Broken::Json))
+    fn finish(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {
+        match self.lexer.finish_()? {
+            Some(event) => self.reader.event(event, rows),
+            None => Ok(()),
+        }
     }
 }

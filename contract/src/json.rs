@@ -338,3 +338,22 @@ impl Lexer {
         self.cut = kept.len() < piece.len();
     }
 }
+/// stub
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plain { 
+/// a
+pub whole: bool, 
+/// a
+pub max_digits: u32, 
+/// a
+pub negative: bool, 
+/// a
+pub range: Option<(f64, f64)> }
+impl Lexer {
+    /// stub
+    pub fn next<'a>(&'a mut self, _chunk: &'a [u8], _at: &mut usize) -> Result<Option<Event<'a>>, Error> { unimplemented!() }
+    /// stub
+    pub fn numbers(&mut self, _chunk: &[u8], _at: &mut usize, _plain: &Plain) -> Result<u64, Error> { unimplemented!() }
+    /// stub
+    pub fn finish_(&mut self) -> Result<Option<Event<'_>>, Error> { unimplemented!() }
+}

@@ -7,7 +7,7 @@
 use crate::held::Held;
 use crate::json::{Event, Form, Scalar, Text};
 use crate::protocol::Side;
-use crate::rows::{Broken, MAX_RANK, Rows, Shape, Tensor, Values};
+use crate::rows::{Broken, Content, MAX_RANK, Rows, Shape, Tensor, Values};
 
 /// Reads the events of one body.
 #[derive(Debug, Clone)]
@@ -136,6 +136,11 @@ impl Reader {
         }
     }
 
+    /// Whether numbers that come next are values that go straight to the listener.
+    pub(crate) fn streams(&self) -> bool {
+        self.streams && self.at == At::Data
+    }
+
     /// Holds at most so many bytes of values.
     pub(crate) fn hold(&mut self, bytes: usize) {
         self.held.bound(bytes);
@@ -213,7 +218,7 @@ impl Reader {
                 return Err(Broken::Missing(self.tensors));
             }
             self.at = At::End;
-            rows.whole();
+            rows.whole(Content::Tensors);
             return Ok(());
         };
         let tensors = key.text == self.tensors;
@@ -306,11 +311,14 @@ impl Reader {
             }
         };
         if !self.streams {
-            return if self.held.keep(scalar) { Ok(()) } else { Err(Broken::DataTooEarly) };
+            return if self.held.keep(scalar) { Ok(()) } else { Err(Broken::TooEarly("data")) };
         }
         match scalar {
             Some(scalar) => rows.scalar(scalar),
-            None => rows.nested(),
+            None => {
+                // What stands in it is passed over here, whoever wants it.
+                rows.object();
+            }
         }
         Ok(())
     }

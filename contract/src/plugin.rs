@@ -7,7 +7,7 @@ use std::fmt::Display;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::contract::{Contract, join};
+use crate::contract::{Mode, Contract, join};
 use crate::mistake::{Fault, Mistake};
 use crate::protocol::Protocol;
 
@@ -216,18 +216,6 @@ pub struct Version {
     pub version: String,
     /// Envoy's cluster.
     pub cluster: String,
-}
-
-/// What the filter does when a request breaks the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Nothing but counting it.
-    Observe,
-    /// It goes through with a header that names the breach.
-    Tag,
-    /// It is answered with 400 and never reaches the model whole.
-    Enforce,
 }
 
 /// A block decision, as the filter carries it out.

@@ -39,6 +39,10 @@ pub enum Kind {
     FloatTypeNotFloat,
     /// A text came where a number was expected.
     FloatTypeStringNotFloat,
+    /// A floating-point value that is no number.
+    FloatTypeHasNan,
+    /// An infinite floating-point value.
+    FloatTypeHasInf,
     /// A whole number came where a category was expected.
     EnumTypeIntNotString,
     /// A fractional number came where a category was expected.
