@@ -2,6 +2,7 @@
 //! listens.
 
 use crate::format::{Format, Layout};
+use crate::inflate::Coding;
 use crate::json::{Event, Lexer};
 use crate::protocol::Side;
 use crate::rows::{Broken, Rows};
@@ -29,6 +30,13 @@ impl Body {
         match self {
             Self::Json(json) => json.reader.hold(bytes),
             Self::Transcript(_) => {}
+        }
+    }
+
+    /// Says what the frames of a gRPC message are compressed by.
+    pub(crate) fn packed_by(&mut self, _coding: Option<Coding>) {
+        match self {
+            Self::Json(_) | Self::Transcript(_) => {}
         }
     }
 
@@ -114,7 +122,7 @@ impl Json {
     }
 
     fn finish(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {
-        match self.lexer.finish_()? {
+        match self.lexer.finish()? {
             Some(event) => self.reader.event(event, rows),
             None => Ok(()),
         }

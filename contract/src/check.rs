@@ -4,10 +4,13 @@
 use std::sync::Arc;
 
 use crate::body::Body;
+use crate::confidence::Confidence;
 use crate::contract::Mode;
 use crate::format::Format;
+use crate::inflate::Coding;
 use crate::json::{Plain, Scalar, Text};
 use crate::judge::Judge;
+use crate::plugin::LowConfidence;
 use crate::protocol::Side;
 use crate::rows::{Content, Raw, Rows, Tensor, Values};
 use crate::rules::Rules;
@@ -32,6 +35,8 @@ struct Ears {
     judge: Judge,
     /// Writes down what may leave the proxy, where that is less than the body.
     writer: Option<Writer>,
+    /// Listens whether the model was not sure.
+    confidence: Option<Confidence>,
 }
 
 /// How far a body has come.
@@ -70,6 +75,7 @@ impl Check {
             ears: Ears {
                 judge: Judge::new(rules, Mode::Observe, format.expected(side), side),
                 writer: None,
+                confidence: None,
             },
             finished: false,
         }
@@ -87,6 +93,20 @@ impl Check {
     #[must_use]
     pub fn transcribing(mut self, rules: Arc<Rules>, side: Side, key: Key, bytes: usize) -> Self {
         self.ears.writer = Some(Writer::new(rules, side, key, bytes));
+        self
+    }
+
+    /// Says what the frames of a gRPC message are compressed by, where they say that they are.
+    #[must_use]
+    pub fn packed_by(mut self, grpc_encoding: &str) -> Self {
+        self.body.packed_by(Coding::named(grpc_encoding));
+        self
+    }
+
+    /// A check that also looks out for a model that was not sure.
+    #[must_use]
+    pub fn minding(mut self, rule: &LowConfidence) -> Self {
+        self.ears.confidence = Some(Confidence::new(rule));
         self
     }
 
@@ -119,9 +139,19 @@ impl Check {
         self.verdict()
     }
 
+    /// Whether all that the format asks for has come.
+    pub fn is_whole(&self) -> bool {
+        self.body.is_whole()
+    }
+
     /// What was found so far.
     pub fn verdict(&self) -> &Verdict {
         self.ears.judge.verdict()
+    }
+
+    /// Whether the model was not sure in some row.
+    pub fn is_low_confidence(&self) -> bool {
+        self.ears.confidence.as_ref().is_some_and(Confidence::is_low)
     }
 
     /// The transcript, if one was asked for and the whole body is in it.
@@ -134,46 +164,55 @@ impl Rows for Ears {
     fn record(&mut self) {
         self.judge.record();
         self.writer.iter_mut().for_each(Rows::record);
+        self.confidence.iter_mut().for_each(Rows::record);
     }
 
     fn field(&mut self, name: Text<'_>) {
         self.judge.field(name);
         self.writer.iter_mut().for_each(|writer| writer.field(name));
+        self.confidence.iter_mut().for_each(|it| it.field(name));
     }
 
     fn record_end(&mut self) {
         self.judge.record_end();
         self.writer.iter_mut().for_each(Rows::record_end);
+        self.confidence.iter_mut().for_each(Rows::record_end);
     }
 
     fn tensor(&mut self, tensor: Tensor<'_>) {
         self.judge.tensor(tensor);
         self.writer.iter_mut().for_each(|writer| writer.tensor(tensor));
+        self.confidence.iter_mut().for_each(|it| it.tensor(tensor));
     }
 
     fn tensor_end(&mut self, values: Values) {
         self.judge.tensor_end(values);
         self.writer.iter_mut().for_each(|writer| writer.tensor_end(values));
+        self.confidence.iter_mut().for_each(|it| it.tensor_end(values));
     }
 
     fn scalar(&mut self, value: Scalar<'_>) {
         self.judge.scalar(value);
         self.writer.iter_mut().for_each(|writer| writer.scalar(value));
+        self.confidence.iter_mut().for_each(|it| it.scalar(value));
     }
 
     fn bytes(&mut self, bytes: &[u8], cut: bool) {
         self.judge.bytes(bytes, cut);
         self.writer.iter_mut().for_each(|writer| writer.bytes(bytes, cut));
+        self.confidence.iter_mut().for_each(|it| it.bytes(bytes, cut));
     }
 
     fn list(&mut self) {
         self.judge.list();
         self.writer.iter_mut().for_each(Rows::list);
+        self.confidence.iter_mut().for_each(Rows::list);
     }
 
     fn list_end(&mut self) {
         self.judge.list_end();
         self.writer.iter_mut().for_each(Rows::list_end);
+        self.confidence.iter_mut().for_each(Rows::list_end);
     }
 
     fn object(&mut self) -> bool {
@@ -187,10 +226,13 @@ impl Rows for Ears {
     fn raw(&mut self, raw: Raw<'_>) {
         self.judge.raw(raw);
         self.writer.iter_mut().for_each(|writer| writer.raw(raw));
+        self.confidence.iter_mut().for_each(|it| it.raw(raw));
     }
 
     fn plain(&self) -> Option<Plain> {
-        if self.writer.as_ref().is_some_and(Writer::is_writing) { None } else { self.judge.plain() }
+        let each = self.writer.as_ref().is_some_and(Writer::is_writing)
+            || self.confidence.as_ref().is_some_and(Confidence::listens);
+        if each { None } else { self.judge.plain() }
     }
 
     fn numbers(&mut self, count: u64) {
@@ -200,5 +242,6 @@ impl Rows for Ears {
     fn whole(&mut self, content: Content) {
         self.judge.whole(content);
         self.writer.iter_mut().for_each(|writer| writer.whole(content));
+        self.confidence.iter_mut().for_each(|it| it.whole(content));
     }
 }

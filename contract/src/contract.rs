@@ -216,7 +216,10 @@ impl Field {
         {
             add("min", Fault::Crossed { min, max });
         }
-        let rates = [("max_unseen_rate", Some(self.max_unseen_rate)), ("max_null_rate", self.max_null_rate)];
+        let rates = [
+            ("max_unseen_rate", Some(self.max_unseen_rate)),
+            ("max_null_rate", self.max_null_rate),
+        ];
         for (key, rate) in rates {
             if let Some(value) = rate.filter(|rate| !(0.0..=1.0).contains(rate)) {
                 add(key, Fault::OutOfRange { value, least: 0.0, most: 1.0 });

@@ -90,8 +90,8 @@ impl Inflate {
                 return Ok(());
             };
             // RFC 1950, 2.2: method 8, and a multiple of 31 as a big-endian number.
-            let envelope = first & 0xf == 8
-                && (u16::from(first) << 8 | u16::from(*second)).is_multiple_of(31);
+            let envelope =
+                first & 0xf == 8 && (u16::from(first) << 8 | u16::from(*second)).is_multiple_of(31);
             self.decoder = if envelope {
                 Decoder::Zlib(Box::new(ZlibDecoder::new(Vec::new())))
             } else {

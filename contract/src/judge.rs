@@ -141,7 +141,14 @@ impl Judge {
     }
 
     /// Notes a breach of no field that the rules know.
-    fn note(&mut self, kind: Kind, name: &str, row: Option<u64>, expected: &dyn Display, got: &dyn Display) {
+    fn note(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        row: Option<u64>,
+        expected: &dyn Display,
+        got: &dyn Display,
+    ) {
         note(&mut self.verdict, self.mode, None, kind, name, row, expected, got);
     }
 
@@ -376,7 +383,8 @@ impl Rows for Judge {
         self.at_its_depth();
         let row = self.step(1);
         if !self.parent.is_empty() && value != Scalar::Null {
-            let (name, expected) = (std::mem::take(&mut self.parent), "an object or a list of objects");
+            let (name, expected) =
+                (std::mem::take(&mut self.parent), "an object or a list of objects");
             self.note(Kind::InvalidFeatureShape, &name, Some(row), &expected, &Got(value));
         }
         if !self.judges_value() {
@@ -465,7 +473,8 @@ impl Rows for Judge {
             return true;
         }
         if self.judges_value() {
-            let any = self.fields().zip(self.field).is_some_and(|(all, at)| all.fields[at].is_any());
+            let any =
+                self.fields().zip(self.field).is_some_and(|(all, at)| all.fields[at].is_any());
             if !any {
                 let kind = self.fields().zip(self.field).map(|(all, at)| all.fields[at].other());
                 let kind = kind.unwrap_or(Kind::BodyUnreadable);

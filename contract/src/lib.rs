@@ -6,6 +6,7 @@
 mod body;
 pub mod check;
 pub mod columns;
+mod confidence;
 pub mod contract;
 pub mod dates;
 pub mod format;

@@ -362,7 +362,12 @@ mod tests {
         let call = Protocol::Openai.call(&head).expect("asks");
         let stream = Format::plain(Layout::OpenaiStream);
         assert_eq!(call.response("text/event-stream; charset=utf-8", None), stream);
-        let head = Head { method: "POST", path: "/x", content_type: "Application/CloudEvents+JSON", ..Head::default() };
+        let head = Head {
+            method: "POST",
+            path: "/x",
+            content_type: "Application/CloudEvents+JSON",
+            ..Head::default()
+        };
         let call = Protocol::Auto.call(&head).expect("asks");
         assert!(call.request.cloud_event && !call.response("application/json", None).cloud_event);
     }

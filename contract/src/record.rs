@@ -87,7 +87,10 @@ pub(crate) struct Fields {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Open {
     /// How long the path is around the object, and with its own name.
-    Object { around: usize, own: usize },
+    Object {
+        around: usize,
+        own: usize,
+    },
     List,
 }
 

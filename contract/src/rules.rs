@@ -59,10 +59,15 @@ impl Rules {
         }
     }
 
-    /// The strictest mode of a field of a request, where it is stricter than the model's.
-    pub fn strictest(&self, model: Mode) -> Mode {
+    /// The name of the field at this place of a side.
+    pub fn field_name(&self, side: Side, place: usize) -> &str {
+        self.of_side(side).fields.get(place).map_or("", |field| &field.name)
+    }
+
+    /// What may be done about breaches of a request, where this is what the model's mode says.
+    pub fn modes(&self, model: Mode) -> impl Iterator<Item = Mode> {
         let fields = self.requests.fields.iter();
-        fields.filter_map(|field| field.mode).fold(model, Mode::max)
+        fields.filter_map(|field| field.mode).chain([model])
     }
 
     /// Whether any field of either side is sensitive.
@@ -116,9 +121,9 @@ impl Fields {
 
 /// What a name stands in, the outermost first: `a` and `a[]` for `a[].b`.
 pub(crate) fn parents(name: &str) -> impl Iterator<Item = &str> {
-    let ends = name.char_indices().filter(|(at, letter)| {
-        *letter == '.' || *letter == '[' && name[*at..].starts_with("[]")
-    });
+    let ends = name
+        .char_indices()
+        .filter(|(at, letter)| *letter == '.' || *letter == '[' && name[*at..].starts_with("[]"));
     ends.map(|(at, _)| &name[..at])
 }
 

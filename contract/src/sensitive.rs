@@ -22,6 +22,17 @@ impl Key {
         Self(hasher.finish128().as_bytes())
     }
 
+    /// A key that nobody else has.
+    pub fn random() -> Self {
+        use std::hash::{BuildHasher as _, RandomState};
+        let half = |seed: u64| RandomState::new().hash_one(seed).to_le_bytes();
+        let (low, high) = (half(1), half(2));
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&low);
+        key[8..].copy_from_slice(&high);
+        Self(key)
+    }
+
     /// The hash of a value as 32 hexadecimal letters: SipHash-2-4 with 128 bits of key and hash
     /// (Aumasson, Bernstein, "SipHash: a fast short-input PRF", INDOCRYPT 2012), which nobody
     /// without the key can tell from chance.

@@ -363,7 +363,8 @@ impl<'a> Telling<'a> {
     }
 
     fn byte(&mut self) -> Result<u8, Broken> {
-        let (first, rest) = self.rest.split_first().ok_or(self.broken("the transcript ends early"))?;
+        let (first, rest) =
+            self.rest.split_first().ok_or(self.broken("the transcript ends early"))?;
         self.rest = rest;
         Ok(*first)
     }

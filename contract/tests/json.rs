@@ -11,10 +11,19 @@ fn events<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Resul
     let mut told = Vec::new();
     let mut read = Ok(());
     for chunk in chunks {
-        read = lexer.feed(chunk, &mut |event| told.push(format!("{event:?}")));
+        read = feed(&mut lexer, chunk, |event| told.push(format!("{event:?}")));
     }
-    let read = read.and(lexer.finish(&mut |event| told.push(format!("{event:?}"))));
-    (told, read)
+    let last = lexer.finish().map(|event| told.extend(event.map(|event| format!("{event:?}"))));
+    (told, read.and(last))
+}
+
+/// Pulls all events of a chunk.
+fn feed(lexer: &mut Lexer, chunk: &[u8], mut out: impl FnMut(Event<'_>)) -> Result<(), Error> {
+    let mut at = 0;
+    while let Some(event) = lexer.next(chunk, &mut at)? {
+        out(event);
+    }
+    Ok(())
 }
 
 fn read(text: &[u8]) -> Result<(), Error> {
@@ -68,8 +77,10 @@ impl Tree {
 fn tree(text: &[u8]) -> Option<Value> {
     let mut lexer = Lexer::default();
     let mut tree = Tree::default();
-    lexer.feed(text, &mut |event| tree.event(event)).ok()?;
-    lexer.finish(&mut |event| tree.event(event)).ok()?;
+    feed(&mut lexer, text, |event| tree.event(event)).ok()?;
+    if let Some(event) = lexer.finish().ok()? {
+        tree.event(event);
+    }
     tree.root
 }
 
@@ -247,7 +258,7 @@ fn a_long_text_keeps_its_start_and_says_that_it_was_cut() {
     let text = format!("\"{}é\"", "a".repeat(MAX_TOKEN_BYTES - 1));
     let mut lexer = Lexer::default();
     let mut lengths = Vec::new();
-    let read = lexer.feed(text.as_bytes(), &mut |event| {
+    let read = feed(&mut lexer, text.as_bytes(), |event| {
         if let Event::Scalar(Scalar::Text(text)) = event {
             lengths.push((text.text.len(), text.cut));
         }
