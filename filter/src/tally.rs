@@ -177,6 +177,10 @@ mod tests {
         blocked: 0,
         unreadable: 0,
         failed: 0,
+        tagged: 0,
+        diverted: 0,
+        would_refuse: 0,
+        response_violating: 0,
     };
 
     #[test]
