@@ -192,6 +192,28 @@ pub(crate) fn join(place: &str, key: &str) -> String {
 }
 
 impl Field {
+    /// A required field of which only the type is known.
+    pub fn of(name: &str, kind: FieldType) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            datatype: None,
+            shape: None,
+            required: true,
+            nullable: false,
+            min: None,
+            max: None,
+            categories: Vec::new(),
+            format: None,
+            unit: None,
+            columns: Vec::new(),
+            max_unseen_rate: 0.0,
+            max_null_rate: None,
+            sensitive: None,
+            mode: None,
+        }
+    }
+
     /// Adds what is wrong with the field at `place`, next to the fields of these names.
     fn mistakes(&self, place: &str, names: &mut HashSet<String>, mistakes: &mut Vec<Mistake>) {
         let mut add = |key: &str, fault| mistakes.push(Mistake::new(join(place, key), fault));

@@ -624,7 +624,9 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_passes_even_in_enforce_and_is_counted() {
-        for (encoding, body) in [("gzip", b"\x1f\x8b\x08\xff"), ("br", b"brot"), ("zstd", b"\x28\xb5\x2f\xfd")] {
+        for (encoding, body) in
+            [("gzip", b"\x1f\x8b\x08\xff"), ("br", b"brot"), ("zstd", b"\x28\xb5\x2f\xfd")]
+        {
             let head = RequestHead { content_encoding: encoding.into(), ..RequestHead::default() };
             let mut exchange = begin("enforce", head);
             assert_eq!(chunks(&mut exchange, body, 2), [Effect::Pass, Effect::Pass]);

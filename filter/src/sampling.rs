@@ -4,9 +4,10 @@
 /// What an exchange is sampled by: its trace, so that all calls of one trace are kept together, or
 /// where there is none its request id. The trace id is the second part of a W3C `traceparent`.
 pub fn of<'a>(traceparent: &'a str, request_id: &'a str) -> &'a [u8] {
-    let trace = traceparent.split('-').nth(1).filter(|trace| {
-        trace.len() == 32 && trace.bytes().all(|byte| byte.is_ascii_hexdigit())
-    });
+    let trace = traceparent
+        .split('-')
+        .nth(1)
+        .filter(|trace| trace.len() == 32 && trace.bytes().all(|byte| byte.is_ascii_hexdigit()));
     trace.unwrap_or(request_id).as_bytes()
 }
 
