@@ -5,9 +5,11 @@
 
 mod body;
 pub mod check;
+mod cloudevent;
 pub mod columns;
 mod confidence;
 pub mod contract;
+mod csv;
 pub mod dates;
 pub mod format;
 pub mod held;
@@ -22,5 +24,8 @@ mod record;
 pub mod rows;
 pub mod rules;
 pub mod sensitive;
+mod serving;
+mod split;
+mod sse;
 mod transcript;
 pub mod violation;

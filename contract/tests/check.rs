@@ -138,8 +138,16 @@ fn missing_unknown_and_repeated_fields_are_told_with_their_row() {
 }
 
 #[test]
+fn a_row_without_names_lacks_the_fields_that_it_is_too_short_for() {
+    assert_eq!(record("[[]]").len(), 2);
+    assert_eq!(record("[1]"), one(SchemaMissingColumn, "wage", 0));
+    assert_eq!(record("3"), one(SchemaMissingColumn, "wage", 0));
+    assert_eq!(record("[[30, 1.5]]"), []);
+}
+
+#[test]
 fn a_body_that_is_no_record_is_unreadable() {
-    for body in ["", "3", "[[]]", "[1]", "\"x\"", "{\"age\": 1", "{} {}", "nul"] {
+    for body in ["", "{\"age\": 1", "{} {}", "nul", "[1"] {
         let verdict = check(RECORD, Side::Request, body);
         assert!(verdict.unreadable, "{body}");
         assert_eq!(verdict.violations.last().map(|it| it.kind), Some(BodyUnreadable), "{body}");

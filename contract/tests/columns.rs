@@ -98,8 +98,8 @@ fn what_makes_no_table_says_why() {
         "tensor `a` has a shape whose values cannot be counted"
     );
     assert_eq!(
-        table(RECORD, "3", 9).expect_err("no table"),
-        "the body is not one object of named fields, or an array of such objects"
+        table(RECORD, "[3", 9).expect_err("no table"),
+        "byte 2: the body ends before it is whole"
     );
 }
 
