@@ -7,12 +7,14 @@ use crate::json::{Event, Lexer};
 use crate::protocol::Side;
 use crate::rows::{Broken, Rows};
 use crate::serving::{self, Keys};
-use crate::{cloudevent, csv, oip, record, sse, transcript};
+use crate::{cloudevent, csv, infer, oip, record, sse, transcript};
 
 /// A body on its way.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Body {
     Json(Json),
+    Binary(Binary),
+    Grpc(Box<infer::Reader>),
     Csv(csv::Reader),
     EventStream(sse::Reader),
     Transcript(transcript::Reader),
@@ -24,7 +26,15 @@ impl Body {
             Layout::Transcript => return Self::Transcript(transcript::Reader::default()),
             Layout::Csv => return Self::Csv(csv::Reader::default()),
             Layout::OpenaiStream => return Self::EventStream(sse::Reader::default()),
-            Layout::Oip | Layout::OipBinary { .. } => Reader::Oip(oip::Reader::new(side)),
+            Layout::OipGrpc => return Self::Grpc(Box::new(infer::Reader::new(side, false))),
+            Layout::OipGrpcStream => return Self::Grpc(Box::new(infer::Reader::new(side, true))),
+            // A length of 0 says that there is no JSON; a server that does not look reads JSON.
+            Layout::OipBinary { json_bytes: 0 } => Reader::Oip(oip::Reader::new(side)),
+            Layout::OipBinary { json_bytes } => {
+                let reader = oip::Reader::new(side).with_raw_bytes();
+                return Self::Binary(Binary { lexer: Lexer::default(), reader, left: json_bytes });
+            }
+            Layout::Oip => Reader::Oip(oip::Reader::new(side)),
             Layout::V1 => Reader::Serving(serving::Reader::new(Keys::V1(side))),
             Layout::Mlflow => Reader::Serving(serving::Reader::new(Keys::Mlflow(side))),
             _ => Reader::Record(record::Reader::default()),
@@ -37,14 +47,15 @@ impl Body {
     pub(crate) fn hold(&mut self, bytes: usize) {
         match self {
             Self::Json(json) => json.reader.hold(bytes),
-            Self::Csv(_) | Self::EventStream(_) | Self::Transcript(_) => {}
+            Self::Binary(binary) => binary.reader.hold(bytes),
+            Self::Grpc(_) | Self::Csv(_) | Self::EventStream(_) | Self::Transcript(_) => {}
         }
     }
 
     /// Says what the frames of a gRPC message are compressed by.
-    pub(crate) fn packed_by(&mut self, _coding: Option<Coding>) {
-        match self {
-            Self::Json(_) | Self::Csv(_) | Self::EventStream(_) | Self::Transcript(_) => {}
+    pub(crate) fn packed_by(&mut self, coding: Option<Coding>) {
+        if let Self::Grpc(reader) = self {
+            reader.packed_by(coding);
         }
     }
 
@@ -52,6 +63,8 @@ impl Body {
     pub(crate) fn is_whole(&self) -> bool {
         match self {
             Self::Json(json) => json.lexer.is_whole(),
+            Self::Binary(binary) => binary.is_whole(),
+            Self::Grpc(reader) => reader.is_whole(),
             Self::Csv(_) => false,
             Self::EventStream(reader) => reader.is_whole(),
             Self::Transcript(reader) => reader.is_whole(),
@@ -62,6 +75,8 @@ impl Body {
     pub(crate) fn feed(&mut self, chunk: &[u8], rows: &mut impl Rows) -> Result<(), Broken> {
         match self {
             Self::Json(json) => json.feed(chunk, rows),
+            Self::Binary(binary) => binary.feed(chunk, rows),
+            Self::Grpc(reader) => reader.feed(chunk, rows),
             Self::Csv(reader) => reader.feed(chunk, rows),
             Self::EventStream(reader) => reader.feed(chunk),
             Self::Transcript(reader) => reader.feed(chunk, rows),
@@ -72,6 +87,8 @@ impl Body {
     pub(crate) fn finish(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {
         match self {
             Self::Json(json) => json.finish(rows),
+            Self::Binary(binary) => binary.finish(rows),
+            Self::Grpc(reader) => reader.finish(),
             Self::Csv(reader) => reader.finish(rows),
             Self::EventStream(reader) => reader.finish(rows),
             Self::Transcript(reader) => reader.finish(rows),
@@ -79,8 +96,46 @@ impl Body {
     }
 }
 
+/// JSON of a length that the head says, and raw tensors behind it.
+#[derive(Debug)]
+pub(crate) struct Binary {
+    lexer: Lexer,
+    reader: oip::Reader,
+    /// Bytes of JSON that are still to come.
+    left: u64,
+}
+
+impl Binary {
+    fn is_whole(&self) -> bool {
+        self.left == 0 && self.lexer.is_whole() && self.reader.is_done()
+    }
+
+    fn feed(&mut self, chunk: &[u8], rows: &mut impl Rows) -> Result<(), Broken> {
+        let json = chunk.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let (json, raw) = chunk.split_at(json);
+        self.left -= json.len() as u64;
+        let mut at = 0;
+        while let Some(event) = self.lexer.next(json, &mut at)? {
+            self.reader.event(event, rows)?;
+        }
+        if self.left > 0 || raw.is_empty() {
+            return Ok(());
+        }
+        if !self.lexer.is_whole() {
+            let place = "the JSON before the raw bytes";
+            return Err(Broken::Envelope { place, expected: "whole where the head says" });
+        }
+        self.reader.raw(raw, rows)
+    }
+
+    fn finish(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {
+        self.lexer.finish()?;
+        self.reader.raw_end(rows)
+    }
+}
+
 /// A body of JSON.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Json {
     lexer: Lexer,
     /// The CloudEvent around it, where there is one.
@@ -88,7 +143,7 @@ pub(crate) struct Json {
     reader: Reader,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Reader {
     Oip(oip::Reader),
     Record(record::Reader),

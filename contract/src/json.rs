@@ -129,6 +129,7 @@ enum Step<'a> {
 }
 
 /// What the characters that were kept are.
+#[derive(Clone, Copy)]
 enum Kept {
     Key,
     Text,

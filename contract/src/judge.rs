@@ -284,7 +284,7 @@ impl Judge {
         if self.judging && !self.nest.misshapen {
             self.nest.misshapen = true;
             let row = Some(self.row);
-            self.note_field(Kind::InvalidFeatureShape, row, |rule| rule.shapes(), got);
+            self.note_field(Kind::InvalidFeatureShape, row, Rule::shapes, got);
         }
     }
 
@@ -351,11 +351,11 @@ impl Rows for Judge {
             // Its values are of another kind altogether; each would only say so again.
             self.judging = false;
             let got = tensor.datatype.unwrap_or("none");
-            self.note_field(Kind::UnexpectedDataType, None, |rule| rule.datatypes(), &got);
+            self.note_field(Kind::UnexpectedDataType, None, Rule::datatypes, &got);
         }
         if !rule.fits(tensor.shape) {
             let got = Extents(tensor.shape);
-            self.note_field(Kind::InvalidFeatureShape, None, |rule| rule.shapes(), &got);
+            self.note_field(Kind::InvalidFeatureShape, None, Rule::shapes, &got);
         }
         if self.judging {
             self.plain = rule.plain(datatype);

@@ -172,7 +172,7 @@ fn a_good_tensor_passes_flat_or_nested_in_any_order_of_keys() {
         r#"{"shape": [0], "name": "gender", "data": [], "parameters": {"a": {"b": [1]}}, "z": [[]],
             "datatype": "BYTES"}"#,
         r#"{"name": "gender", "shape": [9], "datatype": "BYTES",
-            "parameters": {"binary_data_size": 40}}"#,
+            "parameters": {"shared_memory_region": "r"}}"#,
     ] {
         assert_eq!(tensor(good), [], "{good}");
     }
