@@ -73,25 +73,32 @@ impl Keeping {
     pub const NO: Self = Self { by_rate: false, rate: 0.0, copies: false };
 }
 
-/// What an exchange begins with.
+/// What is known of a request when its head came.
 #[derive(Debug)]
-pub struct Start<'a> {
-    /// The model.
-    pub served: &'a Arc<Served>,
-    /// What the request asks.
+pub struct Asked {
+    /// What it asks.
     pub call: Call,
-    /// The request's head.
+    /// Its head.
     pub head: RequestHead,
     /// Whether no body follows.
     pub ended: bool,
     /// Whether the host can keep a head back while its body comes.
     pub may_hold: bool,
+    /// Nanoseconds since the epoch.
+    pub now_nanos: u64,
+}
+
+/// What an exchange begins with.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// The model.
+    pub served: &'a Arc<Served>,
+    /// The request.
+    pub asked: Asked,
     /// Whether it may become a sample.
     pub keeping: Keeping,
     /// What the check may hold of values that come before their description.
     pub held_bytes: usize,
-    /// Nanoseconds since the epoch.
-    pub now_nanos: u64,
 }
 
 /// One request to a model and its response.
@@ -140,7 +147,8 @@ pub struct Remains {
 impl Exchange {
     /// Begins with the request's head.
     pub fn begin(start: Start<'_>) -> (Self, Effect) {
-        let Start { served, call, head, ended, may_hold, keeping, held_bytes, now_nanos } = start;
+        let Start { served, asked, keeping, held_bytes } = start;
+        let Asked { call, head, ended, may_hold, now_nanos } = asked;
         let bound = if keeping.copies { served.max_capture_bytes } else { 0 };
         let mut request = Half::unasked(bound);
         request.content_type = head.content_type;
@@ -484,16 +492,15 @@ mod tests {
     /// A request that begins now, with a body to come.
     fn start(served: &Arc<Served>, head: RequestHead) -> Start<'_> {
         let call = served.call(&RequestHead { method: "POST".into(), ..head.clone() }).unwrap();
-        Start {
-            served,
-            call,
-            head,
-            ended: false,
-            may_hold: false,
-            keeping: KEPT,
-            held_bytes: 1 << 20,
-            now_nanos: 0,
-        }
+        let asked = Asked { call, head, ended: false, may_hold: false, now_nanos: 0 };
+        Start { served, asked, keeping: KEPT, held_bytes: 1 << 20 }
+    }
+
+    /// The same for a host that can hold heads.
+    fn held_start(served: &Arc<Served>, head: RequestHead) -> Start<'_> {
+        let mut start = start(served, head);
+        start.asked.may_hold = true;
+        start
     }
 
     fn begin(mode: &str, head: RequestHead) -> Exchange {
@@ -591,12 +598,7 @@ mod tests {
 
     #[test]
     fn tag_holds_a_small_body_and_releases_it_whole_with_the_tag() {
-        let begin = |body| {
-            Exchange::begin(Start {
-                may_hold: true,
-                ..start(&served("tag", ""), with_length(body))
-            })
-        };
+        let begin = |body| Exchange::begin(held_start(&served("tag", ""), with_length(body)));
         let (mut exchange, effect) = begin(BAD);
         assert_eq!(effect, Effect::Hold);
         let effects = chunks(&mut exchange, BAD, 20);
@@ -616,8 +618,7 @@ mod tests {
         let head = |content_length| RequestHead { content_length, ..RequestHead::default() };
         for length in [None, Some(0), Some(MAX_HELD_BYTES + 1)] {
             let served = served("tag", "");
-            let start = Start { may_hold: true, ..start(&served, head(length)) };
-            let begun = Exchange::begin(start);
+            let begun = Exchange::begin(held_start(&served, head(length)));
             assert_eq!(begun.1, Effect::Pass);
         }
     }
@@ -678,8 +679,7 @@ mod tests {
                 {"name":"note","type":"text","required":false,"mode":"divert"}]}}]}"#;
         let served = Arc::clone(Table::parse(json.as_bytes()).unwrap().find("/", None).unwrap());
         let play = |body: &[u8]| {
-            let start = Start { may_hold: true, ..start(&served, with_length(body)) };
-            let (mut exchange, begun) = Exchange::begin(start);
+            let (mut exchange, begun) = Exchange::begin(held_start(&served, with_length(body)));
             assert_eq!(begun, Effect::Hold);
             let effect = chunks(&mut exchange, body, 1000).remove(0);
             (effect, exchange.end(&served_end()))
@@ -754,7 +754,9 @@ mod tests {
             let nanos = seconds * 1_000_000_000;
             let head = RequestHead::default();
             let served = served("observe", block);
-            Exchange::begin(Start { now_nanos: nanos, ..start(&served, head) })
+            let mut start = start(&served, head);
+            start.asked.now_nanos = nanos;
+            Exchange::begin(start)
         };
         let (exchange, effect) = begin(99);
         assert_eq!(status(Some(&effect)), 503);

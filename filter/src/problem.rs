@@ -185,7 +185,7 @@ pub fn refused(model: &str, verdict: &Verdict, shape: Shape) -> Answer {
                 reason: violation.kind.name().to_owned(),
             });
             let details = BadRequest { field_violations: violations.collect() }.encode_to_vec();
-            grpc(Grpc::InvalidArgument, detail, "google.rpc.BadRequest", details)
+            grpc(Grpc::InvalidArgument, &detail, "google.rpc.BadRequest", details)
         }
     }
 }
@@ -215,7 +215,7 @@ pub fn blocked(model: &str, block: &Block, now_seconds: u64, shape: Shape) -> An
             let seconds = i64::try_from(wait).unwrap_or(i64::MAX);
             let delay = RetryInfo { retry_delay: Some(Duration { seconds }) }.encode_to_vec();
             let message = format!("{} ({})", block.reason, block.decision);
-            grpc(Grpc::Unavailable, message, "google.rpc.RetryInfo", delay)
+            grpc(Grpc::Unavailable, &message, "google.rpc.RetryInfo", delay)
         }
     }
 }
@@ -252,7 +252,7 @@ fn json(
 }
 
 /// A status whose message the host puts into `grpc-message`, and whose details go beside it.
-fn grpc(code: Grpc, message: String, detail: &str, value: Vec<u8>) -> Answer {
+fn grpc(code: Grpc, message: &str, detail: &str, value: Vec<u8>) -> Answer {
     let message: String = message.chars().take(MAX_MESSAGE_CHARS).collect();
     let detail = Any { type_url: format!("type.googleapis.com/{detail}"), value };
     let status = Status { code: code as i32, message: message.clone(), details: vec![detail] };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use prost::Message as _;
 use tidegate_proto::intake::v1::ShipResponse;
 
-use crate::exchange::{Effect, End};
+use crate::exchange::{Asked, Effect, End};
 use crate::head::{RequestHead, ResponseHead};
 use crate::holding::Holding;
 use crate::host::{self, Action, Body, Level, Map};
@@ -196,10 +196,9 @@ impl Shell {
             let _ = host::remove_header(Map::RequestHeaders, name);
         }
         let call = served.call(&head)?;
-        let now = host::now_nanos();
-        let may_hold = self.holding.may_hold();
-        let (held, effect) =
-            self.worker.begin(&stream.table, served, call, head, ended, may_hold, now);
+        let (may_hold, now_nanos) = (self.holding.may_hold(), host::now_nanos());
+        let asked = Asked { call, head, ended, may_hold, now_nanos };
+        let (held, effect) = self.worker.begin(&stream.table, served, asked);
         stream.held = Some(held);
         Some(effect)
     }

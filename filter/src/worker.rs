@@ -8,10 +8,9 @@ use tidegate_contract::plugin::Collector;
 
 use crate::batch::Batch;
 use crate::buffer::{Buffer, Waiting};
-use tidegate_contract::protocol::Call;
 use tidegate_proto::intake::v1::Reason;
 
-use crate::exchange::{Effect, End, Exchange, Keeping, Start};
+use crate::exchange::{Asked, Effect, End, Exchange, Keeping, Start};
 use crate::head::RequestHead;
 use crate::pace::Pace;
 use crate::sampling;
@@ -115,34 +114,21 @@ impl Worker {
         MAX_HELD_BYTES.checked_div(self.open.max(FULLY_HELD)).unwrap_or(0)
     }
 
-    /// Begins an exchange with a model; `ended` and `may_hold` as in [`Start`].
+    /// Begins an exchange with a model.
     pub fn begin(
         &mut self,
         table: &Table,
         served: &Arc<Served>,
-        call: Call,
-        mut head: RequestHead,
-        ended: bool,
-        may_hold: bool,
-        now_nanos: u64,
+        mut asked: Asked,
     ) -> (Held, Effect) {
         self.begun = self.begun.wrapping_add(1);
-        if head.request_id.is_empty() {
-            head.request_id = format!("{:016x}-{}", self.id, self.begun);
+        if asked.head.request_id.is_empty() {
+            asked.head.request_id = format!("{:016x}-{}", self.id, self.begun);
         }
-        let (keeping, reserved_bytes) = self.keeping(table, served, &head);
+        let (keeping, reserved_bytes) = self.keeping(table, served, &asked.head);
         let held_bytes = self.held_bytes();
         self.open = self.open.saturating_add(1);
-        let (exchange, effect) = Exchange::begin(Start {
-            served,
-            call,
-            head,
-            ended,
-            may_hold,
-            keeping,
-            held_bytes,
-            now_nanos,
-        });
+        let (exchange, effect) = Exchange::begin(Start { served, asked, keeping, held_bytes });
         (Held { exchange, reserved_bytes }, effect)
     }
 
@@ -320,7 +306,8 @@ mod tests {
         let served = table.find("/", None).unwrap();
         let head = RequestHead { method: "POST".into(), ..RequestHead::default() };
         let call = served.call(&head).unwrap();
-        worker.begin(table, served, call, head, false, false, SECOND).0
+        let asked = Asked { call, head, ended: false, may_hold: false, now_nanos: SECOND };
+        worker.begin(table, served, asked).0
     }
 
     fn exchange(worker: &mut Worker, table: &Table) {
