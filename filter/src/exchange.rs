@@ -570,8 +570,12 @@ mod tests {
     #[test]
     fn a_request_without_a_body_is_refused_in_enforce_and_passes_in_observe() {
         let head = RequestHead::default;
-        let ended =
-            |mode| Exchange::begin(Start { ended: true, ..start(&served(mode, ""), head()) }).1;
+        let ended = |mode| {
+            let served = served(mode, "");
+            let mut start = start(&served, head());
+            start.asked.ended = true;
+            Exchange::begin(start).1
+        };
         assert_eq!(status(Some(&ended("enforce"))), 400);
         assert_eq!(ended("observe"), Effect::Pass);
     }
