@@ -6,7 +6,9 @@
 //!
 //! The grammar is RFC 8259's. A number's size is not part of it, so `1e999` is a number here.
 
+mod block;
 mod number;
+mod numbers;
 mod text;
 
 pub use number::{Form, Number, Plain};

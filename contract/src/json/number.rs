@@ -46,7 +46,7 @@ impl Number<'_> {
 pub struct Plain {
     /// Only those that are digits and nothing else, but for a sign.
     pub whole: bool,
-    /// Only those of at most so many digits.
+    /// Only those with at most so many digits in a row; `u32::MAX` for any.
     pub max_digits: u32,
     /// Also those below zero.
     pub negative: bool,
@@ -145,17 +145,5 @@ impl Lexer {
         }
         self.keep(characters(&chunk[begin..end]));
         Ok(Step::Kept(Kept::Number(form)))
-    }
-
-    /// Passes over numbers of the innermost open array that need no look, with the commas and
-    /// blanks around them, and says how many they were. It stops, ready for [`Lexer::next`], before
-    /// anything else: a value that is no number, a number that is not `plain`, a bracket, and what
-    /// the chunk cuts in two.
-    ///
-    /// # Errors
-    /// At the first byte that cannot continue a JSON text, and the same at every later call.
-    pub fn numbers(&mut self, chunk: &[u8], at: &mut usize, plain: &Plain) -> Result<u64, Error> {
-        let _ = (chunk, at, plain);
-        Ok(0)
     }
 }
