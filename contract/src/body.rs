@@ -116,7 +116,7 @@ impl Binary {
         self.left -= json.len() as u64;
         let mut at = 0;
         while let Some(event) = self.lexer.next(json, &mut at)? {
-            self.reader.event(event, rows)?;
+            self.reader.event(&event, rows)?;
         }
         if self.left > 0 || raw.is_empty() {
             return Ok(());
@@ -151,7 +151,7 @@ enum Reader {
 }
 
 impl Reader {
-    fn event(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+    fn event(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
         match self {
             Self::Oip(reader) => reader.event(event, rows),
             Self::Record(reader) => reader.event(event, rows),
@@ -190,11 +190,11 @@ impl Json {
             }
             let Some(event) = self.lexer.next(chunk, &mut at)? else { return Ok(()) };
             if let Some(envelope) = &mut self.envelope
-                && !envelope.event(event)?
+                && !envelope.event(&event)?
             {
                 continue;
             }
-            self.reader.event(event, rows)?;
+            self.reader.event(&event, rows)?;
         }
     }
 
@@ -202,8 +202,8 @@ impl Json {
         let Some(event) = self.lexer.finish()? else { return Ok(()) };
         if let Some(envelope) = &mut self.envelope {
             // A number that only the end completes is no event.
-            return envelope.event(event).map(|_| ());
+            return envelope.event(&event).map(|_| ());
         }
-        self.reader.event(event, rows)
+        self.reader.event(&event, rows)
     }
 }

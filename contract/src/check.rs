@@ -173,6 +173,10 @@ impl Rows for Ears {
         self.confidence.iter_mut().for_each(|it| it.field(name));
     }
 
+    fn name(&self) -> &str {
+        self.judge.name()
+    }
+
     fn record_end(&mut self) {
         self.judge.record_end();
         self.writer.iter_mut().for_each(Rows::record_end);
@@ -191,7 +195,7 @@ impl Rows for Ears {
         self.confidence.iter_mut().for_each(|it| it.tensor_end(values));
     }
 
-    fn scalar(&mut self, value: Scalar<'_>) {
+    fn scalar(&mut self, value: &Scalar<'_>) {
         self.judge.scalar(value);
         self.writer.iter_mut().for_each(|writer| writer.scalar(value));
         self.confidence.iter_mut().for_each(|it| it.scalar(value));

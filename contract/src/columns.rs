@@ -342,12 +342,13 @@ impl<'a> Table<'a> {
             None if name.is_empty() => &wanted.order,
             None => &[][..],
         };
+        let parent = wanted.parents.contains(name);
         self.open = Open {
-            name: if self.in_tensor { name.into() } else { Box::default() },
+            name: if self.in_tensor || parent { name.into() } else { Box::default() },
             width,
             whole: wanted.whole.get(name).copied(),
             places,
-            parent: wanted.parents.contains(name),
+            parent,
             ..Open::default()
         };
     }
@@ -382,6 +383,10 @@ impl Rows for Table<'_> {
         }
     }
 
+    fn name(&self) -> &str {
+        &self.open.name
+    }
+
     fn record_end(&mut self) {}
 
     fn tensor(&mut self, tensor: Tensor<'_>) {
@@ -408,8 +413,8 @@ impl Rows for Table<'_> {
         }
     }
 
-    fn scalar(&mut self, value: Scalar<'_>) {
-        self.put(|| match value {
+    fn scalar(&mut self, value: &Scalar<'_>) {
+        self.put(|| match *value {
             Scalar::Null => Cell::Null,
             Scalar::Bool(value) => Cell::Bool(value),
             Scalar::Number(number) => number.value().map_or(Cell::Null, Cell::Number),

@@ -74,10 +74,10 @@ impl Held {
                 Kind::Nested => {
                     rows.object();
                 }
-                Kind::Null => rows.scalar(Scalar::Null),
-                Kind::Bool(value) => rows.scalar(Scalar::Bool(value)),
-                Kind::Number(form) => rows.scalar(Scalar::Number(Number { text, form, cut })),
-                Kind::Text => rows.scalar(Scalar::Text(Text { text, cut })),
+                Kind::Null => rows.scalar(&Scalar::Null),
+                Kind::Bool(value) => rows.scalar(&Scalar::Bool(value)),
+                Kind::Number(form) => rows.scalar(&Scalar::Number(Number { text, form, cut })),
+                Kind::Text => rows.scalar(&Scalar::Text(Text { text, cut })),
             }
         }
         self.characters.clear();

@@ -203,7 +203,7 @@ impl Message {
         }
         self.flush(rows);
         let text = number.to_string();
-        rows.scalar(Scalar::Number(Number { text: &text, form: Form::Whole, cut: false }));
+        rows.scalar(&Scalar::Number(Number { text: &text, form: Form::Whole, cut: false }));
         Ok(())
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct Judge {
     field: Option<usize>,
     /// Whether its values are judged.
     judging: bool,
+    /// Whether it is a record's, and one value: most are.
+    simple: bool,
     /// Which of its numbers need no look.
     plain: Option<Plain>,
     /// The name that came last, if fields stand in it.
@@ -104,6 +106,7 @@ impl Judge {
             hint: 0,
             field: None,
             judging: false,
+            simple: false,
             plain: Some(ANY_NUMBER),
             parent: String::new(),
             place: None,
@@ -314,15 +317,17 @@ impl Rows for Judge {
         self.tensor = None;
     }
 
+    #[inline]
     fn field(&mut self, name: Text<'_>) {
         self.judging = self.turn_to(name, Some(self.row));
-        self.nest = Nest::default();
+        self.nest.depth = 0;
+        self.nest.misshapen = false;
         let rule = self.field.and_then(|place| Some(&self.fields()?.fields[place]));
-        self.plain = match (self.place, rule) {
-            (Some(_), _) => None,
-            (None, Some(rule)) if self.judging => rule.plain(None),
-            _ => Some(ANY_NUMBER),
-        };
+        self.simple = self.judging && rule.is_some_and(|rule| rule.rank() == Some(0));
+    }
+
+    fn name(&self) -> &str {
+        &self.parent
     }
 
     fn record_end(&mut self) {
@@ -332,7 +337,9 @@ impl Rows for Judge {
 
     fn tensor(&mut self, tensor: Tensor<'_>) {
         self.row = 0;
-        self.nest = Nest::default();
+        self.simple = false;
+        self.nest.depth = 0;
+        self.nest.misshapen = false;
         let datatype = tensor.datatype.and_then(Datatype::parse);
         let nested = tensor.shape == Shape::Nested;
         self.tensor = Some(Progress {
@@ -379,13 +386,24 @@ impl Rows for Judge {
         self.note_field(kind, None, expected, &format_args!("{count} values"));
     }
 
-    fn scalar(&mut self, value: Scalar<'_>) {
+    #[inline]
+    fn scalar(&mut self, value: &Scalar<'_>) {
+        if self.simple {
+            // The one value of a record's field.
+            if let (Some(rules), Some(place)) = (&self.rules, self.field)
+                && let Some(kind) = rules.of_side(self.side).fields[place].breach(value)
+            {
+                let row = Some(self.row);
+                self.note_field(kind, row, |rule| rule.expected.to_string(), &Got(*value));
+            }
+            return;
+        }
         self.at_its_depth();
         let row = self.step(1);
-        if !self.parent.is_empty() && value != Scalar::Null {
+        if !self.parent.is_empty() && *value != Scalar::Null {
             let (name, expected) =
                 (std::mem::take(&mut self.parent), "an object or a list of objects");
-            self.note(Kind::InvalidFeatureShape, &name, Some(row), &expected, &Got(value));
+            self.note(Kind::InvalidFeatureShape, &name, Some(row), &expected, &Got(*value));
         }
         if !self.judges_value() {
             return;
@@ -393,12 +411,12 @@ impl Rows for Judge {
         let (Some(rules), Some(place)) = (&self.rules, self.field) else { return };
         let rule = &rules.of_side(self.side).fields[place];
         if let Some(kind) = rule.breach(value) {
-            self.note_field(kind, Some(row), |rule| rule.expected.to_string(), &Got(value));
+            self.note_field(kind, Some(row), |rule| rule.expected.to_string(), &Got(*value));
         } else if let Some(datatype) = self.tensor.as_ref().and_then(|tensor| tensor.datatype)
-            && let Scalar::Number(number) = value
+            && let Scalar::Number(number) = *value
             && let Some(kind) = rules::misfit(datatype, number)
         {
-            self.note_field(kind, Some(row), |_| span(datatype), &Got(value));
+            self.note_field(kind, Some(row), |_| span(datatype), &Got(*value));
         }
     }
 
@@ -416,6 +434,15 @@ impl Rows for Judge {
     }
 
     fn list(&mut self) {
+        if self.nest.depth == 0 && self.tensor.is_none() {
+            let rule = self.field.and_then(|place| Some(&self.fields()?.fields[place]));
+            self.plain = match (self.place, rule) {
+                (Some(_), _) => None,
+                (None, Some(rule)) if self.judging => rule.plain(None),
+                _ => Some(ANY_NUMBER),
+            };
+            self.simple = false;
+        }
         self.nest.add(1);
         self.nest.depth += 1;
         if let Some(outermost) = self.nest.counts.get_mut(self.nest.depth - 1) {

@@ -17,6 +17,8 @@ pub trait Rows {
     /// outermost on: `a.b`, and `a[].b` where they stand in the objects of a list. An empty name
     /// stands for a row that is a value without a name, such as `[5.1, 3.5]`.
     fn field(&mut self, name: Text<'_>);
+    /// The name of the field that came last, where fields stand in its objects.
+    fn name(&self) -> &str;
     /// The record is whole.
     fn record_end(&mut self);
     /// A tensor begins; its values follow, row by row.
@@ -24,7 +26,7 @@ pub trait Rows {
     /// The tensor is whole.
     fn tensor_end(&mut self, values: Values);
     /// A value, or the next one.
-    fn scalar(&mut self, value: Scalar<'_>);
+    fn scalar(&mut self, value: &Scalar<'_>);
     /// A value that is bytes, or a text that is not UTF-8; `cut` says that it was longer.
     fn bytes(&mut self, bytes: &[u8], cut: bool);
     /// The elements of a list follow, up to its [`Rows::list_end`]. Told of the value of a field, and

@@ -7,6 +7,7 @@ use crate::json::{Form, Number, Plain, Scalar, Text};
 use crate::protocol::Side;
 use crate::rows::{self, Raw, Shape};
 use crate::violation::Kind;
+use crate::words::{Lookup, same};
 
 /// A contract, resolved. Build it once, share it in an `Arc`.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,8 +42,8 @@ pub(crate) struct Rule {
     nullable: bool,
     min: Option<f64>,
     max: Option<f64>,
-    /// In order; empty where any text will do, or a single unseen one is no breach.
-    categories: Box<[Box<str>]>,
+    /// Empty where any text will do, or a single unseen one is no breach.
+    categories: Lookup,
     format: Option<TextFormat>,
     /// What becomes of its values in the copy that leaves the proxy; these may not be told either.
     pub(crate) sensitive: Option<Sensitive>,
@@ -110,7 +111,7 @@ impl Fields {
         if name.cut {
             return None;
         }
-        if self.fields.get(hint).is_some_and(|field| *field.name == *name.text) {
+        if self.fields.get(hint).is_some_and(|field| same(field.name.as_bytes(), name.text.as_bytes())) {
             return Some(hint);
         }
         let place =
@@ -134,9 +135,6 @@ pub(crate) const ANY_NUMBER: Plain =
 impl Rule {
     fn of(field: &Field) -> Self {
         let listed = if field.max_unseen_rate > 0.0 { &[] } else { field.categories.as_slice() };
-        let mut categories: Vec<Box<str>> =
-            listed.iter().map(|category| category.as_str().into()).collect();
-        categories.sort_unstable();
         Self {
             name: field.name.as_str().into(),
             required: field.required,
@@ -147,7 +145,7 @@ impl Rule {
             nullable: field.nullable,
             min: field.min,
             max: field.max,
-            categories: categories.into(),
+            categories: Lookup::new(listed.iter().map(String::as_str)),
             format: field.format,
             sensitive: field.sensitive,
             mode: field.mode,
@@ -254,7 +252,7 @@ impl Rule {
     }
 
     /// How a value breaks the rule, if it does.
-    pub(crate) fn breach(&self, value: Scalar<'_>) -> Option<Kind> {
+    pub(crate) fn breach(&self, value: &Scalar<'_>) -> Option<Kind> {
         match (value, self.kind) {
             (_, FieldType::Any) => None,
             (Scalar::Null, _) if self.nullable => None,
@@ -301,7 +299,7 @@ impl Rule {
         self.kind == FieldType::Any
     }
 
-    fn number(&self, number: Number<'_>) -> Option<Kind> {
+    fn number(&self, number: &Number<'_>) -> Option<Kind> {
         let integer = self.kind == FieldType::Integer;
         if number.cut {
             return Some(self.other());
@@ -326,9 +324,8 @@ impl Rule {
         (integer && value.fract() != 0.0).then_some(Kind::IntTypeIntExpected)
     }
 
-    fn text(&self, text: Text<'_>) -> Option<Kind> {
-        let listed = || self.categories.binary_search_by(|known| (**known).cmp(text.text)).is_ok();
-        if !self.categories.is_empty() && (text.cut || !listed()) {
+    fn text(&self, text: &Text<'_>) -> Option<Kind> {
+        if !self.categories.is_empty() && (text.cut || !self.categories.contains(text.text)) {
             return Some(Kind::EnumTypeUnexpectedStringValues);
         }
         let formed = match self.format {
@@ -406,7 +403,7 @@ pub(crate) fn misfit(datatype: Datatype, number: Number<'_>) -> Option<Kind> {
     }
 }
 
-fn is_number(text: Text<'_>) -> bool {
+fn is_number(text: &Text<'_>) -> bool {
     // Rust also reads "inf" and "nan", which are not finite.
     !text.cut && text.text.trim().parse::<f64>().is_ok_and(f64::is_finite)
 }

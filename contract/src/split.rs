@@ -42,7 +42,7 @@ enum Key {
 }
 
 impl Split {
-    pub(crate) fn event(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<Step, Broken> {
+    pub(crate) fn event(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<Step, Broken> {
         if self.skipped > 0 {
             match event {
                 Event::ObjectStart | Event::ArrayStart => self.skipped += 1,
@@ -67,7 +67,7 @@ impl Split {
                 return Ok(Step::End);
             }
             (At::Member(key), event) => self.member(key, event)?,
-            (At::Columns, Event::Scalar(name)) => self.column(name)?,
+            (At::Columns, Event::Scalar(name)) => self.column(*name)?,
             (At::Columns, Event::ArrayEnd) => self.at = At::Members,
             (At::Columns, _) => {
                 return Err(Broken::Envelope { place: "a column", expected: "a name" });
@@ -100,13 +100,13 @@ impl Split {
         Ok(Step::More)
     }
 
-    fn value(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+    fn value(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
         self.fields.event(event, rows)?;
         self.at = if self.fields.is_between() { At::Row } else { At::Value };
         Ok(())
     }
 
-    fn member(&mut self, key: Key, event: Event<'_>) -> Result<(), Broken> {
+    fn member(&mut self, key: Key, event: &Event<'_>) -> Result<(), Broken> {
         self.at = match (key, event) {
             (Key::Columns, Event::ArrayStart) if self.columns.is_none() => {
                 self.columns = Some(Vec::new());

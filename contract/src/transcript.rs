@@ -194,6 +194,11 @@ impl Rows for Writer {
         }
     }
 
+    fn name(&self) -> &str {
+        // Objects are told only where another listener wants them.
+        ""
+    }
+
     fn record_end(&mut self) {
         self.write(mark::RECORD_END, &[]);
     }
@@ -232,8 +237,8 @@ impl Rows for Writer {
         }
     }
 
-    fn scalar(&mut self, value: Scalar<'_>) {
-        match (self.next_fate(), value) {
+    fn scalar(&mut self, value: &Scalar<'_>) {
+        match (self.next_fate(), *value) {
             (Fate::Dropped, _) => self.dropped(),
             (_, Scalar::Null) => self.write(mark::NULL, &[]),
             (Fate::Hashed, Scalar::Bool(value)) => self.hashed(&[u8::from(value)]),
@@ -443,9 +448,9 @@ impl<'a> Telling<'a> {
                 mark::TENSOR => self.tensor(rows)?,
                 mark::TENSOR_END => rows.tensor_end(Values::Here),
                 mark::ELSEWHERE => rows.tensor_end(Values::Elsewhere),
-                mark::NULL => rows.scalar(Scalar::Null),
-                mark::FALSE => rows.scalar(Scalar::Bool(false)),
-                mark::TRUE => rows.scalar(Scalar::Bool(true)),
+                mark::NULL => rows.scalar(&Scalar::Null),
+                mark::FALSE => rows.scalar(&Scalar::Bool(false)),
+                mark::TRUE => rows.scalar(&Scalar::Bool(true)),
                 mark::NUMBER => {
                     let bytes = self.take(8)?;
                     let value = f64::from_le_bytes(bytes.try_into().unwrap_or_default());
@@ -455,11 +460,11 @@ impl<'a> Telling<'a> {
                         (true, true) => Form::Fraction,
                         (true, false) => Form::Whole,
                     };
-                    rows.scalar(Scalar::Number(Number { text: &text, form, cut: false }));
+                    rows.scalar(&Scalar::Number(Number { text: &text, form, cut: false }));
                 }
                 mark @ (mark::TEXT | mark::CUT_TEXT) => {
                     let text = self.text()?;
-                    rows.scalar(Scalar::Text(Text { text, cut: mark == mark::CUT_TEXT }));
+                    rows.scalar(&Scalar::Text(Text { text, cut: mark == mark::CUT_TEXT }));
                 }
                 mark @ (mark::BYTES | mark::CUT_BYTES) => {
                     rows.bytes(self.piece()?, mark == mark::CUT_BYTES);
