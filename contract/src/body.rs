@@ -40,7 +40,7 @@ impl Body {
             _ => Reader::Record(record::Reader::default()),
         };
         let envelope = format.cloud_event.then(cloudevent::Envelope::default);
-        Self::Json(Json { lexer: Lexer::default(), envelope, reader })
+        Self::Json(Json { lexer: Lexer::default(), envelope, reader, flat: false })
     }
 
     /// Holds at most so many bytes of values that came before their description.
@@ -141,6 +141,8 @@ pub(crate) struct Json {
     /// The CloudEvent around it, where there is one.
     envelope: Option<cloudevent::Envelope>,
     reader: Reader,
+    /// Whether keys and scalars go straight to the listener: most of a record is such.
+    flat: bool,
 }
 
 #[derive(Debug)]
@@ -168,6 +170,13 @@ impl Reader {
         }
     }
 
+    fn is_flat(&self) -> bool {
+        match self {
+            Self::Record(reader) => reader.is_flat(),
+            Self::Oip(_) | Self::Serving(_) => false,
+        }
+    }
+
     fn hold(&mut self, bytes: usize) {
         match self {
             Self::Oip(reader) => reader.hold(bytes),
@@ -180,6 +189,23 @@ impl Json {
     fn feed(&mut self, chunk: &[u8], rows: &mut impl Rows) -> Result<(), Broken> {
         let mut at = 0;
         loop {
+            if self.flat {
+                if let Some(key) = rows.expected()
+                    && self.lexer.key(chunk, &mut at, key)
+                {
+                    rows.came();
+                }
+                match self.lexer.next(chunk, &mut at)? {
+                    Some(Event::Key(name)) => rows.field(name),
+                    Some(Event::Scalar(ref value)) => rows.scalar(value),
+                    Some(event) => {
+                        self.reader.event(&event, rows)?;
+                        self.flat = self.reader.is_flat();
+                    }
+                    None => return Ok(()),
+                }
+                continue;
+            }
             if self.reader.takes_numbers()
                 && let Some(plain) = rows.plain()
             {
@@ -195,6 +221,8 @@ impl Json {
                 continue;
             }
             self.reader.event(&event, rows)?;
+            // A CloudEvent has keys of its own.
+            self.flat = self.envelope.is_none() && self.reader.is_flat();
         }
     }
 

@@ -210,6 +210,18 @@ impl Judge {
         !repeated
     }
 
+    /// The values that come are of this field of a record.
+    #[inline]
+    fn turned_to(&mut self, place: usize) {
+        self.field = Some(place);
+        self.judging = true;
+        self.place = None;
+        self.parent.clear();
+        self.nest.depth = 0;
+        self.nest.misshapen = false;
+        self.simple = self.fields().is_some_and(|fields| fields.fields[place].simple);
+    }
+
     /// Judges the value at this place of a row without names. False past the last field.
     fn turn_to_place(&mut self, place: usize) -> bool {
         self.place = Some(place + 1);
@@ -312,6 +324,22 @@ impl Judge {
 }
 
 impl Rows for Judge {
+    #[inline]
+    fn expected(&self) -> Option<&[u8]> {
+        let place = self.hint;
+        let rule = self.fields()?.fields.get(place)?;
+        let seen = self.seen[place / 64] & 1 << (place % 64) != 0;
+        rule.key.as_deref().filter(|_| !seen)
+    }
+
+    #[inline]
+    fn came(&mut self) {
+        let place = self.hint;
+        self.seen[place / 64] |= 1 << (place % 64);
+        self.hint = place + 1;
+        self.turned_to(place);
+    }
+
     fn record(&mut self) {
         self.verdict.rows += 1;
         self.tensor = None;
@@ -320,10 +348,14 @@ impl Rows for Judge {
     #[inline]
     fn field(&mut self, name: Text<'_>) {
         self.judging = self.turn_to(name, Some(self.row));
-        self.nest.depth = 0;
-        self.nest.misshapen = false;
-        let rule = self.field.and_then(|place| Some(&self.fields()?.fields[place]));
-        self.simple = self.judging && rule.is_some_and(|rule| rule.rank() == Some(0));
+        match self.field {
+            Some(place) if self.judging => self.turned_to(place),
+            _ => {
+                self.nest.depth = 0;
+                self.nest.misshapen = false;
+                self.simple = false;
+            }
+        }
     }
 
     fn name(&self) -> &str {

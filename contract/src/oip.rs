@@ -350,7 +350,11 @@ impl Reader {
             }
         };
         if !self.streams {
-            return if self.held.keep(scalar.copied()) { Ok(()) } else { Err(Broken::TooEarly("data")) };
+            return if self.held.keep(scalar.copied()) {
+                Ok(())
+            } else {
+                Err(Broken::TooEarly("data"))
+            };
         }
         match scalar {
             Some(scalar) => rows.scalar(scalar),

@@ -58,6 +58,12 @@ impl Reader {
     pub(crate) fn in_list(&self) -> bool {
         self.at == At::Row && self.row.in_list()
     }
+
+    /// Whether we stand between the fields of a record, so that keys and scalars go straight to the
+    /// listener.
+    pub(crate) fn is_flat(&self) -> bool {
+        self.at == At::Row && self.row.named && self.row.fields.is_between()
+    }
 }
 
 /// One row: an object of named fields, or a value without a name.
@@ -74,7 +80,11 @@ impl Row {
     }
 
     /// Begins with the event that the row begins with.
-    pub(crate) fn start(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<Step, Broken> {
+    pub(crate) fn start(
+        &mut self,
+        event: &Event<'_>,
+        rows: &mut impl Rows,
+    ) -> Result<Step, Broken> {
         rows.record();
         self.named = *event == Event::ObjectStart;
         if self.named {
@@ -85,7 +95,11 @@ impl Row {
     }
 
     /// Goes on with the next one.
-    pub(crate) fn event(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<Step, Broken> {
+    pub(crate) fn event(
+        &mut self,
+        event: &Event<'_>,
+        rows: &mut impl Rows,
+    ) -> Result<Step, Broken> {
         let step = self.fields.event(event, rows)?;
         if self.named {
             return Ok(step);
@@ -158,7 +172,11 @@ impl Fields {
         self.open.is_empty() && self.skipped == 0 && self.coded == Coded::No
     }
 
-    pub(crate) fn event(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<Step, Broken> {
+    pub(crate) fn event(
+        &mut self,
+        event: &Event<'_>,
+        rows: &mut impl Rows,
+    ) -> Result<Step, Broken> {
         if self.coded != Coded::No && self.coded(event, rows) {
             return Ok(Step::More);
         }

@@ -11,6 +11,13 @@ use crate::json::{self, Plain, Scalar, Text};
 
 /// Listens to a reader.
 pub trait Rows {
+    /// The key of the field that likely comes next, as JSON has it with its colon. `None` where the
+    /// listener wants to be told each by [`Rows::field`].
+    fn expected(&self) -> Option<&[u8]> {
+        None
+    }
+    /// The field that was expected came; its value is next.
+    fn came(&mut self) {}
     /// A record begins: the next row.
     fn record(&mut self);
     /// The name of the field whose value comes next. Fields within objects are named from the

@@ -33,6 +33,10 @@ pub(crate) struct Fields {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rule {
     pub(crate) name: Box<str>,
+    /// The name as a key of JSON with its colon, where nothing in it must be escaped.
+    pub(crate) key: Option<Box<[u8]>>,
+    /// Whether a record has one value of it, and no list.
+    pub(crate) simple: bool,
     pub(crate) required: bool,
     pub(crate) datatype: Option<Datatype>,
     /// What is asked of a value, in words.
@@ -111,7 +115,11 @@ impl Fields {
         if name.cut {
             return None;
         }
-        if self.fields.get(hint).is_some_and(|field| same(field.name.as_bytes(), name.text.as_bytes())) {
+        if self
+            .fields
+            .get(hint)
+            .is_some_and(|field| same(field.name.as_bytes(), name.text.as_bytes()))
+        {
             return Some(hint);
         }
         let place =
@@ -135,8 +143,12 @@ pub(crate) const ANY_NUMBER: Plain =
 impl Rule {
     fn of(field: &Field) -> Self {
         let listed = if field.max_unseen_rate > 0.0 { &[] } else { field.categories.as_slice() };
-        Self {
+        let escaped = |byte: u8| byte < 0x20 || matches!(byte, b'"' | b'\\');
+        let key = format!("\"{}\":", field.name).into_bytes();
+        let rule = Self {
             name: field.name.as_str().into(),
+            key: (!field.name.bytes().any(escaped)).then(|| key.into()),
+            simple: false,
             required: field.required,
             datatype: field.datatype,
             expected: phrase(field).into(),
@@ -149,7 +161,8 @@ impl Rule {
             format: field.format,
             sensitive: field.sensitive,
             mode: field.mode,
-        }
+        };
+        Self { simple: rule.rank() == Some(0), ..rule }
     }
 
     /// Which numbers cannot break the rule, in a tensor of this datatype or in a record.

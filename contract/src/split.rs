@@ -42,7 +42,11 @@ enum Key {
 }
 
 impl Split {
-    pub(crate) fn event(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<Step, Broken> {
+    pub(crate) fn event(
+        &mut self,
+        event: &Event<'_>,
+        rows: &mut impl Rows,
+    ) -> Result<Step, Broken> {
         if self.skipped > 0 {
             match event {
                 Event::ObjectStart | Event::ArrayStart => self.skipped += 1,

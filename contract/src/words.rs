@@ -60,7 +60,8 @@ mod tests {
 
     #[test]
     fn words_order_as_their_bytes_do() {
-        let texts = ["", "a", "b", "ab", "12345678", "123456789", "12345678a", "é2345678", "12345679"];
+        let texts =
+            ["", "a", "b", "ab", "12345678", "123456789", "12345678a", "é2345678", "12345679"];
         for a in texts {
             for b in texts {
                 assert_eq!(same(a.as_bytes(), b.as_bytes()), a == b, "{a} {b}");

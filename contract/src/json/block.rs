@@ -105,8 +105,8 @@ fn one_by_one(bytes: &[u8; BYTES]) -> Classes {
 #[cfg(target_arch = "x86_64")]
 mod simd {
     use core::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_set1_epi8,
-        _mm_sub_epi8,
+        __m128i, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8,
+        _mm_set1_epi8, _mm_sub_epi8,
     };
 
     #[derive(Clone, Copy)]
@@ -132,8 +132,7 @@ mod simd {
         #[inline(always)]
         pub(super) fn low_or_high(self) -> u64 {
             // SAFETY: SSE2 is part of x86-64. As signed numbers both are below a blank.
-            let places =
-                unsafe { _mm_movemask_epi8(_mm_cmplt_epi8(self.0, _mm_set1_epi8(0x20))) };
+            let places = unsafe { _mm_movemask_epi8(_mm_cmplt_epi8(self.0, _mm_set1_epi8(0x20))) };
             u64::from(places as u16)
         }
 
@@ -155,7 +154,8 @@ mod simd {
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd {
     use core::arch::wasm32::{
-        i8x16_bitmask, i8x16_eq, i8x16_lt, i8x16_splat, i8x16_sub, u8x16_le, u8x16_splat, v128, v128_load,
+        i8x16_bitmask, i8x16_eq, i8x16_lt, i8x16_splat, i8x16_sub, u8x16_le, u8x16_splat, v128,
+        v128_load,
     };
 
     #[derive(Clone, Copy)]

@@ -62,7 +62,8 @@ impl Lexer {
         let begin = *at;
         let rest = &chunk[begin..];
         let ascii = block::plain_ascii(rest);
-        let run = if rest.get(ascii) == Some(&b'"') { ascii } else { ascii + plain(&rest[ascii..]) };
+        let run =
+            if rest.get(ascii) == Some(&b'"') { ascii } else { ascii + plain(&rest[ascii..]) };
         if rest.get(run) != Some(&b'"') {
             self.kept.clear();
             self.cut = false;
