@@ -180,7 +180,8 @@ impl Reader {
     fn hold(&mut self, bytes: usize) {
         match self {
             Self::Oip(reader) => reader.hold(bytes),
-            Self::Record(_) | Self::Serving(_) => {}
+            Self::Serving(reader) => reader.hold(bytes),
+            Self::Record(_) => {}
         }
     }
 }

@@ -188,6 +188,14 @@ impl Rows for Ears {
         self.judge.name()
     }
 
+    fn wraps(&mut self) -> bool {
+        let wraps = self.judge.wraps();
+        if wraps {
+            self.writer.iter_mut().for_each(Writer::no_record);
+        }
+        wraps
+    }
+
     fn record_end(&mut self) {
         self.judge.record_end();
         self.writer.iter_mut().for_each(Rows::record_end);

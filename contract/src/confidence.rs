@@ -101,6 +101,7 @@ impl Rows for Confidence {
     fn scalar(&mut self, value: &Scalar<'_>) {
         match value {
             Scalar::Number(number) => self.value(number.value()),
+            Scalar::NotFinite(value) => self.value(Some(*value)),
             Scalar::Null | Scalar::Bool(_) | Scalar::Text(_) => self.value(None),
         }
     }

@@ -4,7 +4,8 @@
 //! Events are pulled, so that whoever reads them can pass over numbers that need no look
 //! ([`Lexer::numbers`]).
 //!
-//! The grammar is RFC 8259's. A number's size is not part of it, so `1e999` is a number here.
+//! The grammar is RFC 8259's, and beyond it the three words that Python's `json` writes for numbers that are
+//! not finite: model servers mean them. A number's size is not part of it, so `1e999` is a number here.
 
 mod block;
 mod number;
@@ -50,6 +51,8 @@ pub enum Scalar<'a> {
     Bool(bool),
     /// A number, not yet converted.
     Number(Number<'a>),
+    /// `NaN`, `Infinity` or `-Infinity`.
+    NotFinite(f64),
     /// A text, its escapes resolved.
     Text(Text<'a>),
 }
@@ -100,6 +103,9 @@ fn printable(byte: u8) -> String {
     }
 }
 
+/// The word that begins as a number does.
+const MINUS_INFINITY: &str = "-Infinity";
+
 /// What may come next between tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expect {
@@ -135,6 +141,15 @@ enum Token {
     Number(Form),
     Bool(bool),
     Null,
+    NotFinite(Word),
+}
+
+/// A number that is not finite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    NaN,
+    Infinity,
+    MinusInfinity,
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -295,6 +310,11 @@ impl Lexer {
             Token::Text => Event::Scalar(Scalar::Text(Text { text, cut })),
             Token::Number(form) => Event::Scalar(Scalar::Number(Number { text, form, cut })),
             Token::Bool(value) => Event::Scalar(Scalar::Bool(value)),
+            Token::NotFinite(word) => Event::Scalar(Scalar::NotFinite(match word {
+                Word::NaN => f64::NAN,
+                Word::Infinity => f64::INFINITY,
+                Word::MinusInfinity => f64::NEG_INFINITY,
+            })),
             Token::Null | Token::More => Event::Scalar(Scalar::Null),
         }
     }
@@ -375,7 +395,7 @@ impl Lexer {
                 self.open(*at, true)?;
                 Token::ObjectStart
             }
-            (Expect::Value | Expect::FirstElement, b't' | b'f' | b'n') => {
+            (Expect::Value | Expect::FirstElement, b't' | b'f' | b'n' | b'N' | b'I') => {
                 return self.word_start(chunk, at);
             }
             _ => return Err(self.unexpected(*at, byte, self.expected())),
@@ -422,6 +442,8 @@ impl Lexer {
         let word = match chunk[*at] {
             b't' => "true",
             b'f' => "false",
+            b'N' => "NaN",
+            b'I' => "Infinity",
             _ => "null",
         };
         if chunk[*at..].starts_with(word.as_bytes()) {
@@ -455,6 +477,9 @@ impl Lexer {
         self.value_done();
         match word {
             "null" => Token::Null,
+            "NaN" => Token::NotFinite(Word::NaN),
+            "Infinity" => Token::NotFinite(Word::Infinity),
+            MINUS_INFINITY => Token::NotFinite(Word::MinusInfinity),
             word => Token::Bool(word == "true"),
         }
     }

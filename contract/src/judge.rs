@@ -14,6 +14,7 @@ use crate::violation::{Kind, Violation};
 
 /// How many characters of what came are told.
 const MAX_GOT_CHARS: usize = 64;
+const NO_FIELD: &str = "no field of this name";
 /// How many pairs of field and kind are told of one body.
 const MAX_BREACHES: usize = 32;
 
@@ -43,6 +44,8 @@ pub(crate) struct Judge {
     plain: Option<Plain>,
     /// The name that came last, if fields stand in it.
     parent: String,
+    /// The name that came last, if it is no field's.
+    unknown: String,
     /// In a row without names: the place of the next value.
     place: Option<usize>,
     row: u64,
@@ -109,6 +112,7 @@ impl Judge {
             simple: false,
             plain: Some(ANY_NUMBER),
             parent: String::new(),
+            unknown: String::new(),
             place: None,
             row: 0,
             nest: Nest::default(),
@@ -176,6 +180,7 @@ impl Judge {
     fn turn_to(&mut self, name: Text<'_>, row: Option<u64>) -> bool {
         self.field = None;
         self.parent.clear();
+        self.unknown.clear();
         self.place = None;
         let Some(rules) = &self.rules else { return false };
         let fields = rules.of_side(self.side);
@@ -193,9 +198,11 @@ impl Judge {
         let Some(place) = found else {
             if !name.cut && fields.is_parent(name.text) {
                 self.parent.push_str(name.text);
+            } else if !fields.allow_unknown && row.is_some() && !name.cut {
+                // What kind of value it has may still say that it is no field.
+                self.unknown.push_str(name.text);
             } else if !fields.allow_unknown {
-                let expected = "no field of this name";
-                self.note(Kind::SchemaNewColumn, name.text, row, &expected, &"one");
+                self.note(Kind::SchemaNewColumn, name.text, row, &NO_FIELD, &"one");
             }
             return false;
         };
@@ -217,9 +224,18 @@ impl Judge {
         self.judging = true;
         self.place = None;
         self.parent.clear();
+        self.unknown.clear();
         self.nest.depth = 0;
         self.nest.misshapen = false;
         self.simple = self.fields().is_some_and(|fields| fields.fields[place].simple);
+    }
+
+    /// Notes the field that nobody knows, now that it has a value.
+    fn note_unknown(&mut self) {
+        if !self.unknown.is_empty() {
+            let (name, row) = (std::mem::take(&mut self.unknown), Some(self.row));
+            self.note(Kind::SchemaNewColumn, &name, row, &NO_FIELD, &"one");
+        }
     }
 
     /// Judges the value at this place of a row without names. False past the last field.
@@ -430,6 +446,7 @@ impl Rows for Judge {
             }
             return;
         }
+        self.note_unknown();
         self.at_its_depth();
         let row = self.step(1);
         if !self.parent.is_empty() && *value != Scalar::Null {
@@ -453,6 +470,7 @@ impl Rows for Judge {
     }
 
     fn bytes(&mut self, _bytes: &[u8], _cut: bool) {
+        self.note_unknown();
         self.at_its_depth();
         let row = self.step(1);
         if !self.judges_value() {
@@ -465,7 +483,22 @@ impl Rows for Judge {
         }
     }
 
+    fn wraps(&mut self) -> bool {
+        // The only thing that came, and no field of ours: so the rows must be in it.
+        let wraps = self.rules.is_some()
+            && self.field.is_none()
+            && self.place.is_none()
+            && self.parent.is_empty()
+            && self.seen.iter().all(|seen| *seen == 0);
+        if wraps {
+            self.unknown.clear();
+            self.verdict.rows -= 1;
+        }
+        wraps
+    }
+
     fn list(&mut self) {
+        self.note_unknown();
         if self.nest.depth == 0 && self.tensor.is_none() {
             let rule = self.field.and_then(|place| Some(&self.fields()?.fields[place]));
             self.plain = match (self.place, rule) {
@@ -527,6 +560,7 @@ impl Rows for Judge {
     }
 
     fn object(&mut self) -> bool {
+        self.note_unknown();
         let row = self.step(1);
         if !self.parent.is_empty() {
             return true;
@@ -633,6 +667,7 @@ impl Display for Got<'_> {
             Scalar::Null => f.write_str("null"),
             Scalar::Bool(value) => value.fmt(f),
             Scalar::Number(number) => start(number.text, number.cut, f),
+            Scalar::NotFinite(value) => value.fmt(f),
             Scalar::Text(text) => {
                 f.write_str("\"")?;
                 start(text.text, text.cut, f)?;

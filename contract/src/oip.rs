@@ -322,6 +322,16 @@ impl Reader {
                     rows.tensor(self.described.tensor());
                 }
             }
+            // A tensor of one value may be that value.
+            (Part::Data, Event::Scalar(value)) => {
+                self.streams = self.came.is_complete();
+                if self.streams {
+                    rows.tensor(self.described.tensor());
+                    rows.scalar(value);
+                } else if !self.held.keep(Some(*value)) {
+                    return Err(Broken::TooEarly("data"));
+                }
+            }
             (Part::Data, _) => {
                 return Err(Broken::Envelope { place: "`data`", expected: "an array" });
             }

@@ -15,6 +15,10 @@ pub(crate) struct Reader {
     at: At,
     /// Whether the root is an array of rows.
     many: bool,
+    /// Whether the rows stand in a list below the root.
+    wrapped: bool,
+    /// How deep in a value beside that list.
+    skipped: u32,
     row: Row,
 }
 
@@ -24,11 +28,39 @@ enum At {
     Root,
     Rows,
     Row,
+    /// Between the keys of the object around the rows.
+    Wrapper,
 }
 
 impl Reader {
     pub(crate) fn event(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+        if self.skipped > 0 {
+            match event {
+                Event::ObjectStart | Event::ArrayStart => self.skipped += 1,
+                Event::ObjectEnd | Event::ArrayEnd => self.skipped -= 1,
+                Event::Key(_) | Event::Scalar(_) => {}
+            }
+            return Ok(());
+        }
         let step = match (self.at, event) {
+            (At::Wrapper, Event::ObjectEnd) => {
+                rows.whole(Content::Records);
+                return Ok(());
+            }
+            (At::Wrapper, event) => {
+                self.skipped = u32::from(matches!(event, Event::ObjectStart | Event::ArrayStart));
+                return Ok(());
+            }
+            (At::Rows, Event::ArrayEnd) if self.wrapped => {
+                self.at = At::Wrapper;
+                return Ok(());
+            }
+            (At::Row, Event::ArrayStart) if !self.many && self.is_flat() && rows.wraps() => {
+                self.at = At::Rows;
+                self.many = true;
+                self.wrapped = true;
+                return Ok(());
+            }
             (At::Root, Event::ArrayStart) => {
                 self.at = At::Rows;
                 self.many = true;

@@ -26,6 +26,11 @@ pub trait Rows {
     fn field(&mut self, name: Text<'_>);
     /// The name of the field that came last, where fields stand in its objects.
     fn name(&self) -> &str;
+    /// A list comes as the value of the field, right below the root. Where the answer is true, the
+    /// list holds the rows and there was no record: its elements are told as records of their own.
+    fn wraps(&mut self) -> bool {
+        false
+    }
     /// The record is whole.
     fn record_end(&mut self);
     /// A tensor begins; its values follow, row by row.

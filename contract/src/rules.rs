@@ -268,6 +268,9 @@ impl Rule {
     pub(crate) fn breach(&self, value: &Scalar<'_>) -> Option<Kind> {
         match (value, self.kind) {
             (_, FieldType::Any) => None,
+            (Scalar::NotFinite(value), FieldType::Integer | FieldType::Number) => {
+                self.breach_raw(rows::Number::Float(*value))
+            }
             (Scalar::Null, _) if self.nullable => None,
             (Scalar::Null, _) => Some(Kind::FeatureTypeNotPresent),
             (Scalar::Number(number), FieldType::Integer | FieldType::Number) => self.number(number),
@@ -283,7 +286,9 @@ impl Rule {
                 Some(Kind::EnumTypeIntNotString)
             }
             (Scalar::Number(_), FieldType::Text) => Some(Kind::EnumTypeFloatNotString),
-            (Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_), _) => Some(self.other()),
+            (Scalar::Bool(_) | Scalar::Number(_) | Scalar::NotFinite(_) | Scalar::Text(_), _) => {
+                Some(self.other())
+            }
         }
     }
 

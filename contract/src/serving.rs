@@ -97,6 +97,11 @@ impl Reader {
         }
     }
 
+    /// Holds at most so many bytes of rows.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        self.split.hold(bytes);
+    }
+
     /// Whether numbers that come next are values that go straight to the listener.
     pub(crate) fn takes_numbers(&self) -> bool {
         match self.at {

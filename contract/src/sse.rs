@@ -203,7 +203,7 @@ impl Rows for Answer {
         let name = self.name.replace("[].delta.", "[].message.");
         let joined = name.ends_with(".content") || name.ends_with("[].text");
         let kept = match *value {
-            Scalar::Null => return,
+            Scalar::Null | Scalar::NotFinite(_) => return,
             Scalar::Bool(value) => Kept::Bool(value),
             Scalar::Number(number) => Kept::Number(number.text.to_owned(), number.form, number.cut),
             Scalar::Text(text) => Kept::Text(text.text.to_owned(), text.cut),

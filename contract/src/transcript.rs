@@ -108,6 +108,13 @@ impl Writer {
         !self.full
     }
 
+    /// Takes back the record that began last, in which nothing was told.
+    pub(crate) fn no_record(&mut self) {
+        if self.bytes.last() == Some(&mark::RECORD) {
+            self.bytes.pop();
+        }
+    }
+
     fn write(&mut self, mark: u8, rest: &[&[u8]]) {
         let length: usize = rest.iter().map(|piece| piece.len()).sum();
         if self.full || self.bytes.len() + length >= self.most {
@@ -243,6 +250,7 @@ impl Rows for Writer {
             (_, Scalar::Null) => self.write(mark::NULL, &[]),
             (Fate::Hashed, Scalar::Bool(value)) => self.hashed(&[u8::from(value)]),
             (Fate::Hashed, Scalar::Number(number)) => self.hashed(number.text.as_bytes()),
+            (Fate::Hashed, Scalar::NotFinite(value)) => self.hashed(&value.to_le_bytes()),
             (Fate::Hashed, Scalar::Text(text)) => self.hashed(text.text.as_bytes()),
             (Fate::Kept, Scalar::Bool(false)) => self.write(mark::FALSE, &[]),
             (Fate::Kept, Scalar::Bool(true)) => self.write(mark::TRUE, &[]),
@@ -250,6 +258,9 @@ impl Rows for Writer {
                 Some(value) => self.write(mark::NUMBER, &[&value.to_le_bytes()]),
                 None => self.write(mark::NULL, &[]),
             },
+            (Fate::Kept, Scalar::NotFinite(value)) => {
+                self.write(mark::NUMBER, &[&value.to_le_bytes()]);
+            }
             (Fate::Kept, Scalar::Text(text)) => {
                 let mark = if text.cut { mark::CUT_TEXT } else { mark::TEXT };
                 self.piece(mark, text.text.as_bytes());
@@ -454,12 +465,12 @@ impl<'a> Telling<'a> {
                 mark::NUMBER => {
                     let bytes = self.take(8)?;
                     let value = f64::from_le_bytes(bytes.try_into().unwrap_or_default());
+                    if !value.is_finite() {
+                        rows.scalar(&Scalar::NotFinite(value));
+                        continue;
+                    }
                     let text = value.to_string();
-                    let form = match (value.is_finite(), text.contains('.')) {
-                        (false, _) => Form::Exponent,
-                        (true, true) => Form::Fraction,
-                        (true, false) => Form::Whole,
-                    };
+                    let form = if text.contains('.') { Form::Fraction } else { Form::Whole };
                     rows.scalar(&Scalar::Number(Number { text: &text, form, cut: false }));
                 }
                 mark @ (mark::TEXT | mark::CUT_TEXT) => {

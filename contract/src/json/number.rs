@@ -1,7 +1,7 @@
 //! Numbers: their grammar as a machine over slices, and their value when someone asks for it. It
 //! does not know what a number is allowed to be.
 
-use super::{Error, Inside, Lexer, Token};
+use super::{Error, Inside, Lexer, MINUS_INFINITY, Token};
 
 /// A number as it was written.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -150,6 +150,11 @@ impl Lexer {
             return Ok(Token::Number(form));
         }
         let end = begin + part.take(&chunk[begin..]);
+        if part == Part::Minus && chunk.get(end) == Some(&b'I') {
+            self.inside = Inside::Word { word: MINUS_INFINITY, matched: 1 };
+            *at = end;
+            return Ok(Token::More);
+        }
         if first {
             self.kept.clear();
             self.cut = false;
