@@ -18,6 +18,7 @@ pub mod mind;
 pub mod policy;
 pub mod profile;
 pub mod routing;
+pub mod sensitive_key;
 pub mod serve;
 pub mod table;
 pub mod telemetry;

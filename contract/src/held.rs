@@ -71,7 +71,9 @@ impl Held {
             let (text, after) = rest.split_at(usize::from(length));
             rest = after;
             match kind {
-                Kind::Nested => rows.nested(),
+                Kind::Nested => {
+                    rows.object();
+                }
                 Kind::Null => rows.scalar(Scalar::Null),
                 Kind::Bool(value) => rows.scalar(Scalar::Bool(value)),
                 Kind::Number(form) => rows.scalar(Scalar::Number(Number { text, form, cut })),

@@ -1,12 +1,17 @@
 //! JSON as it streams past: bytes in, events out, in memory that does not grow with the body. It
-//! does not know what the events mean, and never looks ahead or back.
+//! does not know what the events mean, and never looks ahead of a chunk or back.
+//!
+//! Events are pulled, so that whoever reads them can pass over numbers that need no look
+//! ([`Lexer::numbers`]).
 //!
 //! The grammar is RFC 8259's. A number's size is not part of it, so `1e999` is a number here.
 
+mod block;
 mod number;
+mod numbers;
 mod text;
 
-pub use number::{Form, Number};
+pub use number::{Form, Number, Plain};
 pub use text::Text;
 
 use number::Part;
@@ -115,6 +120,28 @@ enum Inside {
     Word { word: &'static str, matched: usize },
 }
 
+/// What one step found.
+enum Step<'a> {
+    /// Nothing yet.
+    More,
+    /// An event that lies whole in the chunk.
+    Event(Event<'a>),
+    /// An event whose characters were kept.
+    Kept(Kept),
+}
+
+/// What the characters that were kept are.
+#[derive(Clone, Copy)]
+enum Kept {
+    Key,
+    Text,
+    Number(Form),
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+}
+
 /// Reads one body. Any cutting into chunks gives the same events and the same error.
 #[derive(Debug, Clone)]
 pub struct Lexer {
@@ -155,53 +182,76 @@ impl Lexer {
         self.expect == Expect::Nothing && self.error.is_none()
     }
 
-    /// Takes the next bytes.
+    /// The next event that begins or ends in `chunk` at or after `at`, which moves behind it. `None`
+    /// when the chunk is used up; ask with the next chunk then.
     ///
     /// # Errors
     /// At the first byte that cannot continue a JSON text, and the same at every later call.
-    pub fn feed(&mut self, chunk: &[u8], out: &mut impl FnMut(Event<'_>)) -> Result<(), Error> {
-        if let Some(error) = self.error {
-            return Err(error);
-        }
-        let mut at = 0;
-        while at < chunk.len() {
+    pub fn next<'a>(
+        &'a mut self,
+        chunk: &'a [u8],
+        at: &mut usize,
+    ) -> Result<Option<Event<'a>>, Error> {
+        let kept = loop {
+            if *at >= chunk.len() || self.error.is_some() {
+                return self.error.map_or_else(
+                    || {
+                        self.offset += chunk.len() as u64;
+                        Ok(None)
+                    },
+                    Err,
+                );
+            }
             let step = match self.inside {
-                Inside::Nothing => self.between(chunk, at, out),
-                Inside::Text => self.text(chunk, at, out),
-                Inside::Number(part) => self.number(part, chunk, at, out),
-                Inside::Word { word, matched } => self.word(word, matched, chunk[at], at, out),
+                Inside::Nothing => self.between(chunk, at),
+                Inside::Text => self.text(chunk, at),
+                Inside::Number(part) => self.number(part, chunk, at),
+                Inside::Word { word, matched } => self.word(word, matched, chunk[*at], at),
             };
             match step {
-                Ok(next) => at = next,
+                Ok(Step::More) => {}
+                Ok(Step::Event(event)) => return Ok(Some(event)),
+                Ok(Step::Kept(kept)) => break kept,
                 Err(error) => {
                     self.error = Some(error);
                     return Err(error);
                 }
             }
-        }
-        self.offset += chunk.len() as u64;
-        Ok(())
+        };
+        Ok(Some(self.event(kept)))
     }
 
-    /// Says that no more comes.
+    /// Says that no more comes. Gives the number that the end completes, where there is one.
     ///
     /// # Errors
     /// When the text is not whole.
-    pub fn finish(&mut self, out: &mut impl FnMut(Event<'_>)) -> Result<(), Error> {
+    pub fn finish(&mut self) -> Result<Option<Event<'_>>, Error> {
         if let Some(error) = self.error {
             return Err(error);
         }
-        if let Inside::Number(part) = self.inside
-            && let Some(form) = part.form()
-        {
-            self.number_done(form, out);
+        let last = match self.inside {
+            Inside::Number(part) => part.form(),
+            Inside::Nothing | Inside::Text | Inside::Word { .. } => None,
+        };
+        if last.is_some() {
+            self.value_done();
         }
-        if self.expect == Expect::Nothing {
-            return Ok(());
+        if self.expect != Expect::Nothing {
+            let error = Error::CutShort { at: self.offset };
+            self.error = Some(error);
+            return Err(error);
         }
-        let error = Error::CutShort { at: self.offset };
-        self.error = Some(error);
-        Err(error)
+        Ok(last.map(|form| self.event(Kept::Number(form))))
+    }
+
+    /// The event of a token that was kept.
+    fn event(&self, kept: Kept) -> Event<'_> {
+        let (text, cut) = (self.kept.as_str(), self.cut);
+        match kept {
+            Kept::Key => Event::Key(Text { text, cut }),
+            Kept::Text => Event::Scalar(Scalar::Text(Text { text, cut })),
+            Kept::Number(form) => Event::Scalar(Scalar::Number(Number { text, form, cut })),
+        }
     }
 
     fn place(&self, at: usize) -> u64 {
@@ -212,59 +262,64 @@ impl Lexer {
         Error::Unexpected { at: self.place(at), byte, expected }
     }
 
-    fn between(
-        &mut self,
-        chunk: &[u8],
-        at: usize,
-        out: &mut impl FnMut(Event<'_>),
-    ) -> Result<usize, Error> {
-        let blank = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-        let Some(blanks) = chunk[at..].iter().position(|byte| !blank(byte)) else {
-            return Ok(chunk.len());
-        };
-        let at = at + blanks;
-        let byte = chunk[at];
-        match (self.expect, byte) {
+    fn between<'a>(&mut self, chunk: &'a [u8], at: &mut usize) -> Result<Step<'a>, Error> {
+        // Most tokens stand close together.
+        let mut byte = chunk[*at];
+        if is_blank(byte) {
+            let Some(blanks) = chunk[*at..].iter().position(|byte| !is_blank(*byte)) else {
+                *at = chunk.len();
+                return Ok(Step::More);
+            };
+            *at += blanks;
+            byte = chunk[*at];
+        }
+        let event = match (self.expect, byte) {
             (Expect::CommaOrEnd, b',') => {
                 self.expect = if self.objects & 1 == 1 { Expect::Key } else { Expect::Value };
+                None
+            }
+            (Expect::Colon, b':') => {
+                self.expect = Expect::Value;
+                None
+            }
+            (Expect::Key | Expect::FirstKey | Expect::Value | Expect::FirstElement, b'"') => {
+                *at += 1;
+                return self.text_start(chunk, at);
+            }
+            (Expect::Value | Expect::FirstElement, b'-' | b'0'..=b'9') => {
+                return self.number(Part::Start, chunk, at);
             }
             (Expect::CommaOrEnd, b']') if self.objects & 1 == 0 => {
                 self.close();
-                out(Event::ArrayEnd);
+                Some(Event::ArrayEnd)
             }
             (Expect::FirstElement, b']') => {
                 self.close();
-                out(Event::ArrayEnd);
+                Some(Event::ArrayEnd)
             }
             (Expect::CommaOrEnd, b'}') if self.objects & 1 == 1 => {
                 self.close();
-                out(Event::ObjectEnd);
+                Some(Event::ObjectEnd)
             }
             (Expect::FirstKey, b'}') => {
                 self.close();
-                out(Event::ObjectEnd);
-            }
-            (Expect::Colon, b':') => self.expect = Expect::Value,
-            (Expect::Key | Expect::FirstKey | Expect::Value | Expect::FirstElement, b'"') => {
-                return self.text_start(chunk, at + 1, out);
-            }
-            (Expect::Value | Expect::FirstElement, b'-' | b'0'..=b'9') => {
-                return self.number(Part::Start, chunk, at, out);
+                Some(Event::ObjectEnd)
             }
             (Expect::Value | Expect::FirstElement, b'[') => {
-                self.open(at, false)?;
-                out(Event::ArrayStart);
+                self.open(*at, false)?;
+                Some(Event::ArrayStart)
             }
             (Expect::Value | Expect::FirstElement, b'{') => {
-                self.open(at, true)?;
-                out(Event::ObjectStart);
+                self.open(*at, true)?;
+                Some(Event::ObjectStart)
             }
-            (Expect::Value | Expect::FirstElement, b't') => self.word_start("true"),
-            (Expect::Value | Expect::FirstElement, b'f') => self.word_start("false"),
-            (Expect::Value | Expect::FirstElement, b'n') => self.word_start("null"),
-            _ => return Err(self.unexpected(at, byte, self.expected())),
-        }
-        Ok(at + 1)
+            (Expect::Value | Expect::FirstElement, b't' | b'f' | b'n') => {
+                return self.word_start(chunk, at);
+            }
+            _ => return Err(self.unexpected(*at, byte, self.expected())),
+        };
+        *at += 1;
+        Ok(event.map_or(Step::More, Step::Event))
     }
 
     fn expected(&self) -> &'static str {
@@ -301,31 +356,45 @@ impl Lexer {
         self.expect = if self.depth == 0 { Expect::Nothing } else { Expect::CommaOrEnd };
     }
 
-    fn word_start(&mut self, word: &'static str) {
+    fn word_start<'a>(&mut self, chunk: &[u8], at: &mut usize) -> Result<Step<'a>, Error> {
+        let word = match chunk[*at] {
+            b't' => "true",
+            b'f' => "false",
+            _ => "null",
+        };
+        if chunk[*at..].starts_with(word.as_bytes()) {
+            *at += word.len();
+            return Ok(self.word_done(word));
+        }
         self.inside = Inside::Word { word, matched: 1 };
+        *at += 1;
+        Ok(Step::More)
     }
 
-    fn word(
+    fn word<'a>(
         &mut self,
         word: &'static str,
         matched: usize,
         byte: u8,
-        at: usize,
-        out: &mut impl FnMut(Event<'_>),
-    ) -> Result<usize, Error> {
+        at: &mut usize,
+    ) -> Result<Step<'a>, Error> {
         if word.as_bytes()[matched] != byte {
-            return Err(self.unexpected(at, byte, word));
+            return Err(self.unexpected(*at, byte, word));
         }
+        *at += 1;
         if matched + 1 < word.len() {
             self.inside = Inside::Word { word, matched: matched + 1 };
-            return Ok(at + 1);
+            return Ok(Step::More);
         }
+        Ok(self.word_done(word))
+    }
+
+    fn word_done<'a>(&mut self, word: &str) -> Step<'a> {
         self.value_done();
-        out(Event::Scalar(match word {
+        Step::Event(Event::Scalar(match word {
             "null" => Scalar::Null,
             word => Scalar::Bool(word == "true"),
-        }));
-        Ok(at + 1)
+        }))
     }
 
     /// Keeps a piece of the current token, up to the bound.

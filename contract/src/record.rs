@@ -1,73 +1,257 @@
-//! Plain JSON: one object of named fields, or an array of such objects. It does not know which
-//! fields there should be.
+//! Plain JSON: one object of named fields, or an array of such objects. Objects and lists within a
+//! record are told as the listener wants them. It does not know which fields there should be.
 
-use crate::json::Event;
-use crate::rows::{Broken, Rows};
+use crate::json::{Event, Text};
+use crate::rows::{Broken, Content, Rows};
 
-const RECORD: &str = "one object of named fields, or an array of such objects";
+/// How long a name may become that is made of the names around it, in bytes.
+const MAX_PATH_BYTES: usize = 4 << 10;
+/// The name of a row that is a value without a name.
+const UNNAMED: Text<'static> = Text { text: "", cut: false };
 
 /// Reads the events of one body.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reader {
     at: At,
-    /// Whether the root is an array of records.
+    /// Whether the root is an array of rows.
     many: bool,
-    /// How deep in a value that nobody looks into.
-    skipped: u32,
+    row: Row,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum At {
     #[default]
     Root,
-    Records,
-    Record,
+    Rows,
+    Row,
 }
 
 impl Reader {
     pub(crate) fn event(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+        let step = match (self.at, event) {
+            (At::Root, Event::ArrayStart) => {
+                self.at = At::Rows;
+                self.many = true;
+                return Ok(());
+            }
+            (At::Rows, Event::ArrayEnd) => {
+                rows.whole(Content::Records);
+                return Ok(());
+            }
+            (At::Root | At::Rows, event) => {
+                self.at = At::Row;
+                self.row.start(event, rows)?
+            }
+            (At::Row, event) => self.row.event(event, rows)?,
+        };
+        if step == Step::End {
+            if self.many {
+                self.at = At::Rows;
+            } else {
+                rows.whole(Content::Records);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the next value is an element of a list that is told.
+    pub(crate) fn in_list(&self) -> bool {
+        self.at == At::Row && self.row.in_list()
+    }
+}
+
+/// One row: an object of named fields, or a value without a name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Row {
+    named: bool,
+    fields: Fields,
+}
+
+impl Row {
+    /// A row whose values may be `{"b64": "..."}`, which stands for bytes.
+    pub(crate) fn with_bytes() -> Self {
+        Self { named: false, fields: Fields { bytes: true, ..Fields::default() } }
+    }
+
+    /// Begins with the event that the row begins with.
+    pub(crate) fn start(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<Step, Broken> {
+        rows.record();
+        self.named = event == Event::ObjectStart;
+        if self.named {
+            return Ok(Step::More);
+        }
+        rows.field(UNNAMED);
+        self.event(event, rows)
+    }
+
+    /// Goes on with the next one.
+    pub(crate) fn event(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<Step, Broken> {
+        let step = self.fields.event(event, rows)?;
+        if self.named {
+            return Ok(step);
+        }
+        if self.fields.is_between() {
+            rows.record_end();
+            return Ok(Step::End);
+        }
+        Ok(Step::More)
+    }
+
+    /// Whether the next value is an element of a list that is told.
+    pub(crate) fn in_list(&self) -> bool {
+        self.fields.in_list()
+    }
+}
+
+/// Whether a record goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    More,
+    End,
+}
+
+/// The fields of one record, told from after its opening brace up to its closing one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fields {
+    /// The names around the next key, joined.
+    path: String,
+    /// The objects and lists that are open within the record, the outermost first.
+    open: Vec<Open>,
+    /// How deep in a value that nobody looks into.
+    skipped: u32,
+    /// Whether `{"b64": "..."}` stands for bytes.
+    bytes: bool,
+    /// How far such an object was read.
+    coded: Coded,
+}
+
+/// How far an object was read that may be `{"b64": "..."}`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Coded {
+    #[default]
+    No,
+    /// After the brace.
+    Open,
+    /// After the key.
+    Value,
+    /// After the value.
+    Close,
+}
+
+/// An object or list within a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Open {
+    /// How long the path is around the object, and with its own name.
+    Object {
+        around: usize,
+        own: usize,
+    },
+    List,
+}
+
+impl Fields {
+    /// Whether the next value is an element of a list that is told.
+    pub(crate) fn in_list(&self) -> bool {
+        self.skipped == 0 && self.open.last() == Some(&Open::List)
+    }
+
+    /// Whether no value is open.
+    pub(crate) fn is_between(&self) -> bool {
+        self.open.is_empty() && self.skipped == 0 && self.coded == Coded::No
+    }
+
+    pub(crate) fn event(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<Step, Broken> {
+        if self.coded != Coded::No && self.coded(event, rows) {
+            return Ok(Step::More);
+        }
         if self.skipped > 0 {
             match event {
                 Event::ObjectStart | Event::ArrayStart => self.skipped += 1,
                 Event::ObjectEnd | Event::ArrayEnd => self.skipped -= 1,
                 Event::Key(_) | Event::Scalar(_) => {}
             }
-            return Ok(());
+            return Ok(Step::More);
         }
-        match (self.at, event) {
-            (At::Root | At::Records, Event::ObjectStart) => {
-                self.at = At::Record;
-                rows.record();
+        match event {
+            Event::Key(name) if self.open.is_empty() => {
+                self.path.clear();
+                // Only an object or a list needs the name again.
+                self.path.push_str(name.text);
+                rows.field(name);
             }
-            (At::Root, Event::ArrayStart) => {
-                self.at = At::Records;
-                self.many = true;
+            Event::Key(name) => self.key(name, rows)?,
+            Event::Scalar(value) => rows.scalar(value),
+            Event::ArrayStart => {
+                self.open.push(Open::List);
+                rows.list();
             }
-            (At::Records, Event::ArrayEnd) => rows.whole(),
-            (At::Record, Event::Key(name)) => rows.field(name),
-            (At::Record, Event::Scalar(value)) => rows.scalar(value),
-            (At::Record, Event::ObjectStart | Event::ArrayStart) => {
-                self.skipped = 1;
-                rows.nested();
+            Event::ObjectStart if self.bytes => self.coded = Coded::Open,
+            Event::ObjectStart => self.object(rows),
+            Event::ArrayEnd => {
+                self.open.pop();
+                rows.list_end();
             }
-            (At::Record, Event::ObjectEnd) => {
-                rows.record_end();
-                if self.many {
-                    self.at = At::Records;
-                } else {
-                    rows.whole();
+            Event::ObjectEnd => match self.open.pop() {
+                Some(Open::Object { around, .. }) => self.path.truncate(around),
+                Some(Open::List) | None => {
+                    rows.record_end();
+                    return Ok(Step::End);
                 }
-            }
-            (At::Records, Event::ArrayStart | Event::Scalar(_)) => {
-                return Err(Broken::Envelope { place: "a row", expected: "an object" });
-            }
-            (At::Root, Event::Scalar(_)) => {
-                return Err(Broken::Envelope { place: "the body", expected: RECORD });
-            }
-            // The lexer pairs brackets and names, so nothing else can come.
-            (At::Root | At::Records, Event::Key(_) | Event::ObjectEnd)
-            | (At::Root | At::Record, Event::ArrayEnd) => {}
+            },
         }
+        Ok(Step::More)
+    }
+
+    /// Reads an object that may stand for bytes; false when it turns out to be another, and the
+    /// event is still to be read.
+    fn coded(&mut self, event: Event<'_>, rows: &mut impl Rows) -> bool {
+        match (self.coded, event) {
+            (Coded::Open, Event::Key(Text { text: "b64", .. })) => self.coded = Coded::Value,
+            (Coded::Value, Event::Scalar(value)) => {
+                rows.scalar(value);
+                self.coded = Coded::Close;
+            }
+            (Coded::Close, Event::ObjectEnd) => self.coded = Coded::No,
+            (Coded::Open, _) => {
+                self.coded = Coded::No;
+                self.object(rows);
+                return false;
+            }
+            // Neither one thing nor the other: it is passed over.
+            (Coded::Value | Coded::Close | Coded::No, _) => {
+                self.coded = Coded::No;
+                self.skipped = 1;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Opens an object, or passes over it. Where its fields are told, their names follow on `a.` or,
+    /// within a list, `a[].`
+    fn object(&mut self, rows: &mut impl Rows) {
+        if !rows.object() {
+            self.skipped = 1;
+            return;
+        }
+        let around = self.path.len();
+        for _ in self.open.iter().rev().take_while(|open| **open == Open::List) {
+            self.path.push_str("[]");
+        }
+        self.open.push(Open::Object { around, own: self.path.len() });
+    }
+
+    fn key(&mut self, name: Text<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+        if let Some(Open::Object { own, .. }) = self.open.last() {
+            self.path.truncate(*own);
+        }
+        if self.path.len() + 1 + name.text.len() > MAX_PATH_BYTES {
+            let what = "bytes in the name of a field";
+            return Err(Broken::TooMany { what, most: MAX_PATH_BYTES });
+        }
+        self.path.push('.');
+        self.path.push_str(name.text);
+        rows.field(Text { text: &self.path, cut: name.cut });
         Ok(())
     }
 }

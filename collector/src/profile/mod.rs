@@ -52,7 +52,8 @@ pub struct ProfileArgs {
     /// A column that the model answers with (repeatable)
     #[arg(long, value_name = "COL")]
     pub outputs: Vec<String>,
-    /// How the model is asked: oip (Open Inference Protocol, a tensor a column) or json
+    /// How the model is asked: oip (Open Inference Protocol, a tensor a column), v1, mlflow, json, or
+    /// auto for any of them
     #[arg(long, value_name = "PROTOCOL", default_value = "oip", value_parser = protocol)]
     pub protocol: Protocol,
     /// A text that means null in CSV, in place of those pandas knows (repeatable); an empty cell
@@ -74,11 +75,8 @@ pub struct ProfileArgs {
 }
 
 fn protocol(text: &str) -> Result<Protocol, &'static str> {
-    match text {
-        "oip" => Ok(Protocol::Oip),
-        "json" => Ok(Protocol::Json),
-        _ => Err("oip or json"),
-    }
+    let known = Protocol::NAMES.iter().find(|(name, _)| *name == text);
+    known.map(|(_, protocol)| *protocol).ok_or("one of auto, oip, v1, mlflow, openai and json")
 }
 
 /// What a model's training data looked like.

@@ -1,7 +1,7 @@
 //! Numbers: their grammar as a machine over slices, and their value when someone asks for it. It
 //! does not know what a number is allowed to be.
 
-use super::{Error, Event, Inside, Lexer, MAX_TOKEN_BYTES, Scalar, text};
+use super::{Error, Event, Inside, Kept, Lexer, MAX_TOKEN_BYTES, Scalar, Step, text};
 
 /// A number as it was written.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,6 +38,20 @@ impl Number<'_> {
         }
         self.text.parse().ok()
     }
+}
+
+/// Which numbers need no look. One with an exponent, and one so long that it could pass the range of
+/// a double, always needs one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plain {
+    /// Only those that are digits and nothing else, but for a sign.
+    pub whole: bool,
+    /// Only those with at most so many digits in a row; `u32::MAX` for any.
+    pub max_digits: u32,
+    /// Also those below zero.
+    pub negative: bool,
+    /// Only those from the first to the second. Only where this is asked are numbers converted.
+    pub range: Option<(f64, f64)>,
 }
 
 /// The part of a number that was read last.
@@ -99,41 +113,37 @@ fn characters(bytes: &[u8]) -> &str {
 }
 
 impl Lexer {
-    pub(super) fn number(
+    pub(super) fn number<'a>(
         &mut self,
         mut part: Part,
-        chunk: &[u8],
-        at: usize,
-        out: &mut impl FnMut(Event<'_>),
-    ) -> Result<usize, Error> {
+        chunk: &'a [u8],
+        at: &mut usize,
+    ) -> Result<Step<'a>, Error> {
         let first = part == Part::Start;
-        let end = at + part.take(&chunk[at..]);
+        let begin = *at;
+        let end = begin + part.take(&chunk[begin..]);
         if first {
             self.kept.clear();
             self.cut = false;
         }
         if end == chunk.len() {
-            self.keep(characters(&chunk[at..end]));
+            self.keep(characters(&chunk[begin..end]));
             self.inside = Inside::Number(part);
-            return Ok(end);
+            *at = end;
+            return Ok(Step::More);
         }
         let Some(form) = part.form() else {
             return Err(self.unexpected(end, chunk[end], "a digit"));
         };
-        if first {
-            let whole = characters(&chunk[at..end]);
-            let text = text::head(whole, MAX_TOKEN_BYTES);
-            self.value_done();
-            out(Event::Scalar(Scalar::Number(Number { text, form, cut: text.len() < end - at })));
-        } else {
-            self.keep(characters(&chunk[at..end]));
-            self.number_done(form, out);
-        }
-        Ok(end)
-    }
-
-    pub(super) fn number_done(&mut self, form: Form, out: &mut impl FnMut(Event<'_>)) {
+        *at = end;
         self.value_done();
-        out(Event::Scalar(Scalar::Number(Number { text: &self.kept, form, cut: self.cut })));
+        if first {
+            let whole = characters(&chunk[begin..end]);
+            let text = text::head(whole, MAX_TOKEN_BYTES);
+            let number = Number { text, form, cut: text.len() < end - begin };
+            return Ok(Step::Event(Event::Scalar(Scalar::Number(number))));
+        }
+        self.keep(characters(&chunk[begin..end]));
+        Ok(Step::Kept(Kept::Number(form)))
     }
 }

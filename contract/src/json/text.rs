@@ -1,7 +1,7 @@
 //! Texts: runs of plain bytes, escapes, surrogate pairs and UTF-8 that chunks cut in two. It does
 //! not know what a text is for.
 
-use super::{Error, Event, Expect, Inside, Lexer, MAX_TOKEN_BYTES, Scalar};
+use super::{Error, Event, Expect, Inside, Kept, Lexer, MAX_TOKEN_BYTES, Scalar, Step};
 
 /// A text, its escapes resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,61 +66,61 @@ fn plain(bytes: &[u8]) -> usize {
 }
 
 impl Lexer {
-    /// Begins the text after its opening quote at `at - 1`.
-    pub(super) fn text_start(
+    /// Begins the text after its opening quote.
+    pub(super) fn text_start<'a>(
         &mut self,
-        chunk: &[u8],
-        at: usize,
-        out: &mut impl FnMut(Event<'_>),
-    ) -> Result<usize, Error> {
-        let rest = &chunk[at..];
+        chunk: &'a [u8],
+        at: &mut usize,
+    ) -> Result<Step<'a>, Error> {
+        let rest = &chunk[*at..];
         let run = plain(rest);
         if rest.get(run) == Some(&b'"') {
-            let whole = str::from_utf8(&rest[..run])
-                .map_err(|error| Error::InvalidUtf8 { at: self.place(at + error.valid_up_to()) })?;
-            let text = head(whole, MAX_TOKEN_BYTES);
-            let event = self.text_done(Text { text, cut: text.len() < run });
-            out(event);
-            return Ok(at + run + 1);
+            let whole = str::from_utf8(&rest[..run]).map_err(|error| Error::InvalidUtf8 {
+                at: self.place(*at + error.valid_up_to()),
+            })?;
+            *at += run + 1;
+            let text = Text { text: head(whole, MAX_TOKEN_BYTES), cut: run > MAX_TOKEN_BYTES };
+            return Ok(Step::Event(match self.text_done() {
+                Kept::Key => Event::Key(text),
+                Kept::Text | Kept::Number(_) => Event::Scalar(Scalar::Text(text)),
+            }));
         }
         self.kept.clear();
         self.cut = false;
         self.inside = Inside::Text;
-        Ok(at)
+        Ok(Step::More)
     }
 
-    fn text_done<'a>(&mut self, text: Text<'a>) -> Event<'a> {
+    /// Ends a text and says whether it is a key.
+    fn text_done(&mut self) -> Kept {
         if matches!(self.expect, Expect::Key | Expect::FirstKey) {
             self.inside = Inside::Nothing;
             self.expect = Expect::Colon;
-            return Event::Key(text);
+            return Kept::Key;
         }
         self.value_done();
-        Event::Scalar(Scalar::Text(text))
+        Kept::Text
     }
 
-    pub(super) fn text(
-        &mut self,
-        chunk: &[u8],
-        at: usize,
-        out: &mut impl FnMut(Event<'_>),
-    ) -> Result<usize, Error> {
+    pub(super) fn text<'a>(&mut self, chunk: &[u8], at: &mut usize) -> Result<Step<'a>, Error> {
         if self.escape != Escape::None {
-            self.escape(chunk[at], at)?;
-            return Ok(at + 1);
+            self.escape(chunk[*at], *at)?;
+            *at += 1;
+            return Ok(Step::More);
         }
         if self.partial.length > 0 {
-            self.complete(chunk[at], at)?;
-            return Ok(at + 1);
+            self.complete(chunk[*at], *at)?;
+            *at += 1;
+            return Ok(Step::More);
         }
-        let rest = &chunk[at..];
+        let rest = &chunk[*at..];
         let run = plain(rest);
         match str::from_utf8(&rest[..run]) {
             Ok(piece) => self.keep(piece),
             Err(error) => {
                 let good = error.valid_up_to();
                 if error.error_len().is_some() || run < rest.len() {
-                    return Err(Error::InvalidUtf8 { at: self.place(at + good) });
+                    return Err(Error::InvalidUtf8 { at: self.place(*at + good) });
                 }
                 self.keep(str::from_utf8(&rest[..good]).unwrap_or_default());
                 let tail = &rest[good..run];
@@ -129,19 +129,20 @@ impl Lexer {
             }
         }
         let Some(&byte) = rest.get(run) else {
-            return Ok(chunk.len());
+            *at = chunk.len();
+            return Ok(Step::More);
         };
+        let end = *at + run;
         match byte {
             b'"' => {
-                let kept = std::mem::take(&mut self.kept);
-                let event = self.text_done(Text { text: &kept, cut: self.cut });
-                out(event);
-                self.kept = kept;
+                *at = end + 1;
+                return Ok(Step::Kept(self.text_done()));
             }
             b'\\' => self.escape = Escape::Start,
-            _ => return Err(self.unexpected(at + run, byte, "no bare control character")),
+            _ => return Err(self.unexpected(end, byte, "no bare control character")),
         }
-        Ok(at + run + 1)
+        *at = end + 1;
+        Ok(Step::More)
     }
 
     fn complete(&mut self, byte: u8, at: usize) -> Result<(), Error> {
