@@ -11,9 +11,11 @@
 pub mod chi2;
 pub mod correction;
 pub mod finding;
+pub mod forest;
 mod gamma;
 pub mod judge;
 pub mod ks;
+pub mod outlier;
 pub mod proportion;
 pub mod quantile;
 pub mod reference;
