@@ -10,6 +10,7 @@
 
 pub mod chi2;
 pub mod correction;
+pub mod ecod;
 pub mod finding;
 pub mod forest;
 mod gamma;

@@ -7,14 +7,14 @@
 //! score is the expected inverse depth at which a point would be cut off, as in AWS's library.
 //!
 //! Nodes, leaves and boxes lie in flat arrays with 16-bit links, so that a walk touches few cache
-//! lines. Boxes are padded to whole lanes: eight numbers at once.
+//! lines. Boxes are padded to whole lanes: four numbers at once, which every x86-64 and ARM can do.
 
 use serde::{Deserialize, Serialize};
 
 use super::random::Random;
 
 /// Numbers that are worked on together; boxes and points are padded to a multiple.
-const LANES: usize = 8;
+const LANES: usize = 4;
 /// A link that leads nowhere.
 const NONE: u16 = u16::MAX;
 /// The bit that tells a link to a leaf from one to an inner node.
@@ -27,8 +27,7 @@ pub(super) const MOST_POINTS: usize = 1 << 14;
 struct Node {
     cut: f32,
     feature: u16,
-    left: u16,
-    right: u16,
+    below: [u16; 2],
     parent: u16,
     mass: u16,
 }
@@ -110,7 +109,7 @@ fn spread(corners: &[f32]) -> f32 {
 }
 
 fn sum(l: [f32; LANES]) -> f32 {
-    ((l[0] + l[4]) + (l[2] + l[6])) + ((l[1] + l[5]) + (l[3] + l[7]))
+    (l[0] + l[2]) + (l[1] + l[3])
 }
 
 /// The score of a point that is cut off at this depth.
@@ -123,7 +122,7 @@ impl Tree {
     pub(super) fn new(features: usize, capacity: usize) -> Self {
         let stride = padded(features);
         let inner = capacity.saturating_sub(1);
-        let node = Node { cut: 0.0, feature: 0, left: NONE, right: NONE, parent: NONE, mass: 0 };
+        let node = Node { cut: 0.0, feature: 0, below: [NONE; 2], parent: NONE, mass: 0 };
         Tree {
             features,
             stride,
@@ -171,16 +170,13 @@ impl Tree {
 
     fn child(&self, node: &Node, point: &[f32]) -> u16 {
         let value = point[usize::from(node.feature)];
-        if value <= node.cut {
-            node.left
-        } else if value > node.cut {
-            node.right
-        } else if self.mass_of(node.left) > self.mass_of(node.right) {
+        if value.is_nan() {
             // A missing value goes where most points are.
-            node.left
-        } else {
-            node.right
+            let heavier = self.mass_of(node.below[1]) > self.mass_of(node.below[0]);
+            return node.below[usize::from(heavier)];
         }
+        // An index, not a branch: nobody can predict which way it would go.
+        node.below[usize::from(value > node.cut)]
     }
 
     /// Puts a point in, and says which leaf holds it. There must be room for it, and every value
@@ -256,11 +252,10 @@ impl Tree {
         let parent = self.parent_of(link);
         let node = self.free_nodes.pop().expect("one node fewer than points");
         let leaf = self.new_leaf(point, node);
-        let (left, right) =
-            if point[feature] <= cut { (LEAF | leaf, link) } else { (link, LEAF | leaf) };
+        let below = if point[feature] <= cut { [LEAF | leaf, link] } else { [link, LEAF | leaf] };
         let mass = self.mass_of(link) + 1;
         let feature = feature as u16;
-        self.nodes[usize::from(node)] = Node { cut, feature, left, right, parent, mass };
+        self.nodes[usize::from(node)] = Node { cut, feature, below, parent, mass };
         self.join(node);
         self.set_parent(link, node);
         self.replace_child(parent, link, node);
@@ -280,7 +275,7 @@ impl Tree {
             }
             let node = &self.nodes[usize::from(above)];
             let (gone, parent) = (above, node.parent);
-            let sibling = if node.left == LEAF | leaf { node.right } else { node.left };
+            let sibling = node.below[usize::from(node.below[0] == LEAF | leaf)];
             self.set_parent(sibling, parent);
             self.replace_child(parent, gone, sibling);
             self.free_nodes.push(gone);
@@ -306,7 +301,7 @@ impl Tree {
     /// Makes the box of a node from those of its children; says whether it changed.
     fn join(&mut self, link: u16) -> bool {
         let node = &self.nodes[usize::from(link)];
-        let (left, right) = (node.left, node.right);
+        let [left, right] = node.below;
         let mut changed = false;
         let start = usize::from(link) * 2 * self.stride;
         let mut own = std::mem::take(&mut self.boxes);
@@ -371,11 +366,7 @@ impl Tree {
             return;
         }
         let node = &mut self.nodes[usize::from(parent)];
-        if node.left == was {
-            node.left = now;
-        } else {
-            node.right = now;
-        }
+        node.below[usize::from(node.below[0] != was)] = now;
     }
 
     /// The leaf that the cuts lead to, and its depth. The tree must not be empty.
@@ -442,7 +433,7 @@ impl Tree {
             // Held already: what sets it apart are its nearest relatives.
             if above != NONE {
                 let node = &self.nodes[usize::from(above)];
-                let sibling = if node.left == LEAF | leaf { node.right } else { node.left };
+                let sibling = node.below[usize::from(node.below[0] == LEAF | leaf)];
                 let score = self.seen(leaf, depth);
                 self.share(sibling, point, score, &mut own);
             }
@@ -570,7 +561,7 @@ impl Tree {
                 if usize::from(node.feature) >= self.features {
                     return Err(Broken::Links);
                 }
-                waiting.extend([(node.left, link), (node.right, link)]);
+                waiting.extend(node.below.map(|below| (below, link)));
                 order.push(link);
             }
         }
@@ -590,8 +581,8 @@ impl Tree {
         for &link in order.iter().rev() {
             self.join(link);
             let node = &self.nodes[usize::from(link)];
-            let below = u32::from(self.mass_of(node.left)) + u32::from(self.mass_of(node.right));
-            if below != u32::from(node.mass) {
+            let mass = node.below.iter().map(|&link| u32::from(self.mass_of(link))).sum::<u32>();
+            if mass != u32::from(node.mass) {
                 return Err(Broken::Links);
             }
         }
@@ -720,7 +711,7 @@ mod tests {
         let (tree, _) = grown(&points, &mut random);
         let mut written = Written::from(tree);
         let root = written.root;
-        written.nodes[usize::from(root)].left = root;
+        written.nodes[usize::from(root)].below[0] = root;
         assert_eq!(Tree::try_from(written).unwrap_err(), Broken::Links);
     }
 }
