@@ -126,7 +126,7 @@ fn records() -> Body {
                     let known = ["Private", "Self-employed", "Never worked", "State"];
                     format!("\"{}\"", known[(random.next() % 4) as usize])
                 }
-                _ if field == 19 => (random.next() % 2 == 0).to_string(),
+                _ if field == 19 => random.next().is_multiple_of(2).to_string(),
                 _ => format!("\"{:x} and some words\"", random.next() % 0xffff),
             };
             let _ = write!(json, r#"{separator}"feature_{field}":{value}"#);
