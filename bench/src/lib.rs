@@ -8,5 +8,5 @@ pub mod clock;
 pub mod labelled;
 pub mod quality;
 pub mod report;
-pub mod traffic;
 pub mod speed;
+pub mod traffic;
