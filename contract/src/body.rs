@@ -40,7 +40,7 @@ impl Body {
             _ => Reader::Record(record::Reader::default()),
         };
         let envelope = format.cloud_event.then(cloudevent::Envelope::default);
-        Self::Json(Json { lexer: Lexer::default(), envelope, reader })
+        Self::Json(Json { lexer: Lexer::default(), envelope, reader, flat: false })
     }
 
     /// Holds at most so many bytes of values that came before their description.
@@ -116,7 +116,7 @@ impl Binary {
         self.left -= json.len() as u64;
         let mut at = 0;
         while let Some(event) = self.lexer.next(json, &mut at)? {
-            self.reader.event(event, rows)?;
+            self.reader.event(&event, rows)?;
         }
         if self.left > 0 || raw.is_empty() {
             return Ok(());
@@ -141,6 +141,8 @@ pub(crate) struct Json {
     /// The CloudEvent around it, where there is one.
     envelope: Option<cloudevent::Envelope>,
     reader: Reader,
+    /// Whether keys and scalars go straight to the listener: most of a record is such.
+    flat: bool,
 }
 
 #[derive(Debug)]
@@ -151,7 +153,7 @@ enum Reader {
 }
 
 impl Reader {
-    fn event(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+    fn event(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
         match self {
             Self::Oip(reader) => reader.event(event, rows),
             Self::Record(reader) => reader.event(event, rows),
@@ -168,10 +170,18 @@ impl Reader {
         }
     }
 
+    fn is_flat(&self) -> bool {
+        match self {
+            Self::Record(reader) => reader.is_flat(),
+            Self::Oip(_) | Self::Serving(_) => false,
+        }
+    }
+
     fn hold(&mut self, bytes: usize) {
         match self {
             Self::Oip(reader) => reader.hold(bytes),
-            Self::Record(_) | Self::Serving(_) => {}
+            Self::Serving(reader) => reader.hold(bytes),
+            Self::Record(_) => {}
         }
     }
 }
@@ -180,6 +190,23 @@ impl Json {
     fn feed(&mut self, chunk: &[u8], rows: &mut impl Rows) -> Result<(), Broken> {
         let mut at = 0;
         loop {
+            if self.flat {
+                if let Some(key) = rows.expected()
+                    && self.lexer.key(chunk, &mut at, key)
+                {
+                    rows.came();
+                }
+                match self.lexer.next(chunk, &mut at)? {
+                    Some(Event::Key(name)) => rows.field(name),
+                    Some(Event::Scalar(ref value)) => rows.scalar(value),
+                    Some(event) => {
+                        self.reader.event(&event, rows)?;
+                        self.flat = self.reader.is_flat();
+                    }
+                    None => return Ok(()),
+                }
+                continue;
+            }
             if self.reader.takes_numbers()
                 && let Some(plain) = rows.plain()
             {
@@ -190,11 +217,13 @@ impl Json {
             }
             let Some(event) = self.lexer.next(chunk, &mut at)? else { return Ok(()) };
             if let Some(envelope) = &mut self.envelope
-                && !envelope.event(event)?
+                && !envelope.event(&event)?
             {
                 continue;
             }
-            self.reader.event(event, rows)?;
+            self.reader.event(&event, rows)?;
+            // A CloudEvent has keys of its own.
+            self.flat = self.envelope.is_none() && self.reader.is_flat();
         }
     }
 
@@ -202,8 +231,8 @@ impl Json {
         let Some(event) = self.lexer.finish()? else { return Ok(()) };
         if let Some(envelope) = &mut self.envelope {
             // A number that only the end completes is no event.
-            return envelope.event(event).map(|_| ());
+            return envelope.event(&event).map(|_| ());
         }
-        self.reader.event(event, rows)
+        self.reader.event(&event, rows)
     }
 }

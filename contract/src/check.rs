@@ -161,6 +161,17 @@ impl Check {
 }
 
 impl Rows for Ears {
+    #[inline]
+    fn expected(&self) -> Option<&[u8]> {
+        let alone = self.writer.is_none() && self.confidence.is_none();
+        if alone { self.judge.expected() } else { None }
+    }
+
+    #[inline]
+    fn came(&mut self) {
+        self.judge.came();
+    }
+
     fn record(&mut self) {
         self.judge.record();
         self.writer.iter_mut().for_each(Rows::record);
@@ -171,6 +182,18 @@ impl Rows for Ears {
         self.judge.field(name);
         self.writer.iter_mut().for_each(|writer| writer.field(name));
         self.confidence.iter_mut().for_each(|it| it.field(name));
+    }
+
+    fn name(&self) -> &str {
+        self.judge.name()
+    }
+
+    fn wraps(&mut self) -> bool {
+        let wraps = self.judge.wraps();
+        if wraps {
+            self.writer.iter_mut().for_each(Writer::no_record);
+        }
+        wraps
     }
 
     fn record_end(&mut self) {
@@ -191,7 +214,8 @@ impl Rows for Ears {
         self.confidence.iter_mut().for_each(|it| it.tensor_end(values));
     }
 
-    fn scalar(&mut self, value: Scalar<'_>) {
+    #[inline]
+    fn scalar(&mut self, value: &Scalar<'_>) {
         self.judge.scalar(value);
         self.writer.iter_mut().for_each(|writer| writer.scalar(value));
         self.confidence.iter_mut().for_each(|it| it.scalar(value));

@@ -24,7 +24,7 @@ enum At {
 
 impl Envelope {
     /// Whether this event is for the reader of `data`.
-    pub(crate) fn event(&mut self, event: Event<'_>) -> Result<bool, Broken> {
+    pub(crate) fn event(&mut self, event: &Event<'_>) -> Result<bool, Broken> {
         match (self.at, event) {
             (At::Root, Event::ObjectStart) => self.at = At::Members,
             (At::Root, _) => {

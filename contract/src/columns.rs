@@ -79,6 +79,8 @@ pub struct Wanted {
     places: HashMap<String, Vec<(u64, usize)>>,
     /// Names of objects and lists that wanted fields stand in.
     parents: HashSet<String>,
+    /// All names of the contract's fields, wanted or not.
+    known: HashSet<String>,
     /// The name of a row that has none, where there is but one field.
     only: Option<String>,
     /// Of a row without names: by place, the index of the name, in order.
@@ -109,6 +111,8 @@ impl Wanted {
     #[must_use]
     pub fn in_fields(mut self, fields: &[Field]) -> Self {
         for field in fields {
+            self.known.insert(field.name.clone());
+            self.known.extend(rules::parents(&field.name).map(str::to_owned));
             let places: Vec<(u64, usize)> = self.places_of(&field.columns);
             if !places.is_empty() {
                 self.places.insert(field.name.clone(), places);
@@ -163,6 +167,7 @@ pub fn read(
         done: vec![false; wanted.names.len()],
         open: Open::default(),
         in_tensor: false,
+        found: false,
         lost: None,
     };
     let mut reading = Body::new(format, side);
@@ -197,6 +202,8 @@ struct Table<'a> {
     done: Vec<bool>,
     open: Open<'a>,
     in_tensor: bool,
+    /// Whether a field of ours came in this record.
+    found: bool,
     lost: Option<Lost>,
 }
 
@@ -222,6 +229,8 @@ struct Open<'a> {
     passed: usize,
     /// Whether fields stand in its objects.
     parent: bool,
+    /// Whether it is a field at all.
+    known: bool,
 }
 
 /// Where a value belongs.
@@ -342,12 +351,17 @@ impl<'a> Table<'a> {
             None if name.is_empty() => &wanted.order,
             None => &[][..],
         };
+        let parent = wanted.parents.contains(name);
         self.open = Open {
-            name: if self.in_tensor { name.into() } else { Box::default() },
+            name: if self.in_tensor || parent { name.into() } else { Box::default() },
             width,
+            known: parent
+                || !places.is_empty()
+                || wanted.whole.contains_key(name)
+                || wanted.known.contains(name),
             whole: wanted.whole.get(name).copied(),
             places,
-            parent: wanted.parents.contains(name),
+            parent,
             ..Open::default()
         };
     }
@@ -371,6 +385,7 @@ impl Rows for Table<'_> {
         self.columns.rows += 1;
         self.in_tensor = false;
         self.open = Open::default();
+        self.found = false;
         self.weigh();
     }
 
@@ -379,7 +394,20 @@ impl Rows for Table<'_> {
             self.open = Open::default();
         } else {
             self.open(name.text, None);
+            self.found |= self.open.known;
         }
+    }
+
+    fn wraps(&mut self) -> bool {
+        let wraps = !self.found && !self.wanted.names.is_empty();
+        if wraps {
+            self.columns.rows -= 1;
+        }
+        wraps
+    }
+
+    fn name(&self) -> &str {
+        &self.open.name
     }
 
     fn record_end(&mut self) {}
@@ -408,11 +436,12 @@ impl Rows for Table<'_> {
         }
     }
 
-    fn scalar(&mut self, value: Scalar<'_>) {
-        self.put(|| match value {
+    fn scalar(&mut self, value: &Scalar<'_>) {
+        self.put(|| match *value {
             Scalar::Null => Cell::Null,
             Scalar::Bool(value) => Cell::Bool(value),
             Scalar::Number(number) => number.value().map_or(Cell::Null, Cell::Number),
+            Scalar::NotFinite(value) => Cell::Number(value),
             Scalar::Text(text) => Cell::Text(text.text.into()),
         });
     }

@@ -79,6 +79,11 @@ impl Rows for Confidence {
         self.turn_to(name);
     }
 
+    fn name(&self) -> &str {
+        // Objects are told only where another listener wants them.
+        ""
+    }
+
     fn record_end(&mut self) {
         self.row_end();
     }
@@ -93,9 +98,10 @@ impl Rows for Confidence {
         self.listening = false;
     }
 
-    fn scalar(&mut self, value: Scalar<'_>) {
+    fn scalar(&mut self, value: &Scalar<'_>) {
         match value {
             Scalar::Number(number) => self.value(number.value()),
+            Scalar::NotFinite(value) => self.value(Some(*value)),
             Scalar::Null | Scalar::Bool(_) | Scalar::Text(_) => self.value(None),
         }
     }

@@ -144,7 +144,7 @@ impl Reader {
         };
         self.place += 1;
         rows.field(Text { text: name, cut: false });
-        rows.scalar(cell(text, cut, quoted));
+        rows.scalar(&cell(text, cut, quoted));
         self.cell = bytes;
         self.cell.clear();
         Ok(())

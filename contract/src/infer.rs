@@ -203,7 +203,7 @@ impl Message {
         }
         self.flush(rows);
         let text = number.to_string();
-        rows.scalar(Scalar::Number(Number { text: &text, form: Form::Whole, cut: false }));
+        rows.scalar(&Scalar::Number(Number { text: &text, form: Form::Whole, cut: false }));
         Ok(())
     }
 
@@ -230,6 +230,10 @@ impl<R: Rows> Visitor for Telling<'_, R> {
         match (message.at.last(), field, value) {
             (Some(At::Tensor), 3, protobuf::Scalar::Varint(extent)) => {
                 message.tensor.shape.add(i64::try_from(extent).ok().map(|it| it as u64));
+            }
+            (Some(At::Contents), _, _) if message.datatype().is_none() => {
+                message.tell(*rows);
+                message.elsewhere = true;
             }
             (Some(At::Contents), field, protobuf::Scalar::Varint(value)) => {
                 message.tell(*rows);
@@ -288,6 +292,12 @@ impl<R: Rows> Visitor for Telling<'_, R> {
                 return Ok(Want::Fields);
             }
             (Some(At::Parameter), 1) => Taking::ParameterName,
+            // Values of a datatype that nobody knows say nothing.
+            (Some(At::Contents), _) if message.datatype().is_none() => {
+                message.tell(*rows);
+                message.elsewhere = true;
+                return Ok(Want::Nothing);
+            }
             (Some(At::Contents), contents::BYTES) => {
                 message.tell(*rows);
                 message.expect(field)?;
@@ -359,7 +369,10 @@ impl<R: Rows> Visitor for Telling<'_, R> {
         let Self { message, rows } = self;
         match message.at.pop() {
             Some(At::Contents) => message.flush(*rows),
-            Some(At::Tensor) if message.told => rows.tensor_end(Values::Here),
+            Some(At::Tensor) if message.told => {
+                let known = !message.elsewhere;
+                rows.tensor_end(if known { Values::Here } else { Values::Elsewhere });
+            }
             Some(At::Tensor) if message.elsewhere => {
                 rows.tensor(message.tensor.tensor());
                 rows.tensor_end(Values::Elsewhere);

@@ -14,6 +14,7 @@ use crate::violation::{Kind, Violation};
 
 /// How many characters of what came are told.
 const MAX_GOT_CHARS: usize = 64;
+const NO_FIELD: &str = "no field of this name";
 /// How many pairs of field and kind are told of one body.
 const MAX_BREACHES: usize = 32;
 
@@ -37,10 +38,14 @@ pub(crate) struct Judge {
     field: Option<usize>,
     /// Whether its values are judged.
     judging: bool,
+    /// Whether it is a record's, and one value: most are.
+    simple: bool,
     /// Which of its numbers need no look.
     plain: Option<Plain>,
     /// The name that came last, if fields stand in it.
     parent: String,
+    /// The name that came last, if it is no field's.
+    unknown: String,
     /// In a row without names: the place of the next value.
     place: Option<usize>,
     row: u64,
@@ -104,8 +109,10 @@ impl Judge {
             hint: 0,
             field: None,
             judging: false,
+            simple: false,
             plain: Some(ANY_NUMBER),
             parent: String::new(),
+            unknown: String::new(),
             place: None,
             row: 0,
             nest: Nest::default(),
@@ -173,6 +180,7 @@ impl Judge {
     fn turn_to(&mut self, name: Text<'_>, row: Option<u64>) -> bool {
         self.field = None;
         self.parent.clear();
+        self.unknown.clear();
         self.place = None;
         let Some(rules) = &self.rules else { return false };
         let fields = rules.of_side(self.side);
@@ -190,9 +198,11 @@ impl Judge {
         let Some(place) = found else {
             if !name.cut && fields.is_parent(name.text) {
                 self.parent.push_str(name.text);
+            } else if !fields.allow_unknown && row.is_some() && !name.cut {
+                // What kind of value it has may still say that it is no field.
+                self.unknown.push_str(name.text);
             } else if !fields.allow_unknown {
-                let expected = "no field of this name";
-                self.note(Kind::SchemaNewColumn, name.text, row, &expected, &"one");
+                self.note(Kind::SchemaNewColumn, name.text, row, &NO_FIELD, &"one");
             }
             return false;
         };
@@ -205,6 +215,27 @@ impl Judge {
             self.note_field(Kind::FieldRepeated, row, |_| "the field once".to_owned(), &"twice");
         }
         !repeated
+    }
+
+    /// The values that come are of this field of a record.
+    #[inline]
+    fn turned_to(&mut self, place: usize) {
+        self.field = Some(place);
+        self.judging = true;
+        self.place = None;
+        self.parent.clear();
+        self.unknown.clear();
+        self.nest.depth = 0;
+        self.nest.misshapen = false;
+        self.simple = self.fields().is_some_and(|fields| fields.fields[place].simple);
+    }
+
+    /// Notes the field that nobody knows, now that it has a value.
+    fn note_unknown(&mut self) {
+        if !self.unknown.is_empty() {
+            let (name, row) = (std::mem::take(&mut self.unknown), Some(self.row));
+            self.note(Kind::SchemaNewColumn, &name, row, &NO_FIELD, &"one");
+        }
     }
 
     /// Judges the value at this place of a row without names. False past the last field.
@@ -309,20 +340,42 @@ impl Judge {
 }
 
 impl Rows for Judge {
+    #[inline]
+    fn expected(&self) -> Option<&[u8]> {
+        let place = self.hint;
+        let rule = self.fields()?.fields.get(place)?;
+        let seen = self.seen[place / 64] & 1 << (place % 64) != 0;
+        rule.key.as_deref().filter(|_| !seen)
+    }
+
+    #[inline]
+    fn came(&mut self) {
+        let place = self.hint;
+        self.seen[place / 64] |= 1 << (place % 64);
+        self.hint = place + 1;
+        self.turned_to(place);
+    }
+
     fn record(&mut self) {
         self.verdict.rows += 1;
         self.tensor = None;
     }
 
+    #[inline]
     fn field(&mut self, name: Text<'_>) {
         self.judging = self.turn_to(name, Some(self.row));
-        self.nest = Nest::default();
-        let rule = self.field.and_then(|place| Some(&self.fields()?.fields[place]));
-        self.plain = match (self.place, rule) {
-            (Some(_), _) => None,
-            (None, Some(rule)) if self.judging => rule.plain(None),
-            _ => Some(ANY_NUMBER),
-        };
+        match self.field {
+            Some(place) if self.judging => self.turned_to(place),
+            _ => {
+                self.nest.depth = 0;
+                self.nest.misshapen = false;
+                self.simple = false;
+            }
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.parent
     }
 
     fn record_end(&mut self) {
@@ -332,7 +385,9 @@ impl Rows for Judge {
 
     fn tensor(&mut self, tensor: Tensor<'_>) {
         self.row = 0;
-        self.nest = Nest::default();
+        self.simple = false;
+        self.nest.depth = 0;
+        self.nest.misshapen = false;
         let datatype = tensor.datatype.and_then(Datatype::parse);
         let nested = tensor.shape == Shape::Nested;
         self.tensor = Some(Progress {
@@ -379,13 +434,25 @@ impl Rows for Judge {
         self.note_field(kind, None, expected, &format_args!("{count} values"));
     }
 
-    fn scalar(&mut self, value: Scalar<'_>) {
+    #[inline]
+    fn scalar(&mut self, value: &Scalar<'_>) {
+        if self.simple {
+            // The one value of a record's field.
+            if let (Some(rules), Some(place)) = (&self.rules, self.field)
+                && let Some(kind) = rules.of_side(self.side).fields[place].breach(value)
+            {
+                let row = Some(self.row);
+                self.note_field(kind, row, |rule| rule.expected.to_string(), &Got(*value));
+            }
+            return;
+        }
+        self.note_unknown();
         self.at_its_depth();
         let row = self.step(1);
-        if !self.parent.is_empty() && value != Scalar::Null {
+        if !self.parent.is_empty() && *value != Scalar::Null {
             let (name, expected) =
                 (std::mem::take(&mut self.parent), "an object or a list of objects");
-            self.note(Kind::InvalidFeatureShape, &name, Some(row), &expected, &Got(value));
+            self.note(Kind::InvalidFeatureShape, &name, Some(row), &expected, &Got(*value));
         }
         if !self.judges_value() {
             return;
@@ -393,16 +460,17 @@ impl Rows for Judge {
         let (Some(rules), Some(place)) = (&self.rules, self.field) else { return };
         let rule = &rules.of_side(self.side).fields[place];
         if let Some(kind) = rule.breach(value) {
-            self.note_field(kind, Some(row), |rule| rule.expected.to_string(), &Got(value));
+            self.note_field(kind, Some(row), |rule| rule.expected.to_string(), &Got(*value));
         } else if let Some(datatype) = self.tensor.as_ref().and_then(|tensor| tensor.datatype)
-            && let Scalar::Number(number) = value
+            && let Scalar::Number(number) = *value
             && let Some(kind) = rules::misfit(datatype, number)
         {
-            self.note_field(kind, Some(row), |_| span(datatype), &Got(value));
+            self.note_field(kind, Some(row), |_| span(datatype), &Got(*value));
         }
     }
 
     fn bytes(&mut self, _bytes: &[u8], _cut: bool) {
+        self.note_unknown();
         self.at_its_depth();
         let row = self.step(1);
         if !self.judges_value() {
@@ -415,7 +483,31 @@ impl Rows for Judge {
         }
     }
 
+    fn wraps(&mut self) -> bool {
+        // The only thing that came, and no field of ours: so the rows must be in it.
+        let wraps = self.rules.is_some()
+            && self.field.is_none()
+            && self.place.is_none()
+            && self.parent.is_empty()
+            && self.seen.iter().all(|seen| *seen == 0);
+        if wraps {
+            self.unknown.clear();
+            self.verdict.rows -= 1;
+        }
+        wraps
+    }
+
     fn list(&mut self) {
+        self.note_unknown();
+        if self.nest.depth == 0 && self.tensor.is_none() {
+            let rule = self.field.and_then(|place| Some(&self.fields()?.fields[place]));
+            self.plain = match (self.place, rule) {
+                (Some(_), _) => None,
+                (None, Some(rule)) if self.judging => rule.plain(None),
+                _ => Some(ANY_NUMBER),
+            };
+            self.simple = false;
+        }
         self.nest.add(1);
         self.nest.depth += 1;
         if let Some(outermost) = self.nest.counts.get_mut(self.nest.depth - 1) {
@@ -468,6 +560,7 @@ impl Rows for Judge {
     }
 
     fn object(&mut self) -> bool {
+        self.note_unknown();
         let row = self.step(1);
         if !self.parent.is_empty() {
             return true;
@@ -574,6 +667,7 @@ impl Display for Got<'_> {
             Scalar::Null => f.write_str("null"),
             Scalar::Bool(value) => value.fmt(f),
             Scalar::Number(number) => start(number.text, number.cut, f),
+            Scalar::NotFinite(value) => value.fmt(f),
             Scalar::Text(text) => {
                 f.write_str("\"")?;
                 start(text.text, text.cut, f)?;

@@ -34,3 +34,4 @@ mod split;
 mod sse;
 mod transcript;
 pub mod violation;
+mod words;

@@ -92,7 +92,7 @@ impl Came {
 }
 
 /// The extent that an event says, if it says one.
-fn extent(event: Event<'_>) -> Option<u64> {
+fn extent(event: &Event<'_>) -> Option<u64> {
     match event {
         Event::Scalar(Scalar::Number(number)) if number.form == Form::Whole && !number.cut => {
             number.text.parse().ok()
@@ -169,7 +169,7 @@ impl Reader {
         self.held.bound(bytes);
     }
 
-    pub(crate) fn event(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+    pub(crate) fn event(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
         if self.skipped > 0 {
             match event {
                 Event::ObjectStart | Event::ArrayStart => self.skipped += 1,
@@ -180,7 +180,7 @@ impl Reader {
         }
         match self.at {
             At::Data => return self.datum(event, rows),
-            At::Root if event == Event::ObjectStart => self.at = At::Envelope,
+            At::Root if *event == Event::ObjectStart => self.at = At::Envelope,
             At::Root => {
                 return Err(Broken::Envelope { place: "the body", expected: "an object" });
             }
@@ -189,7 +189,7 @@ impl Reader {
                 self.at = At::Envelope;
                 self.skip(event);
             }
-            At::Member(true) if event == Event::ArrayStart => self.at = At::Tensors,
+            At::Member(true) if *event == Event::ArrayStart => self.at = At::Tensors,
             At::Member(true) => {
                 return Err(Broken::Envelope { place: self.tensors, expected: "an array" });
             }
@@ -205,7 +205,7 @@ impl Reader {
                 _ => return Err(Broken::Envelope { place: "a tensor", expected: "an object" }),
             },
             At::Tensor => match event {
-                Event::Key(key) => self.key(key)?,
+                Event::Key(key) => self.key(*key)?,
                 _ => return self.tensor_end(rows),
             },
             At::Part => return self.part(event, rows),
@@ -242,11 +242,11 @@ impl Reader {
     }
 
     /// Passes over the rest of a value that this event begins.
-    fn skip(&mut self, event: Event<'_>) {
+    fn skip(&mut self, event: &Event<'_>) {
         self.skipped = u32::from(matches!(event, Event::ObjectStart | Event::ArrayStart));
     }
 
-    fn envelope(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+    fn envelope(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
         let Event::Key(key) = event else {
             if !self.tensors_came {
                 return Err(Broken::Missing(self.tensors));
@@ -289,7 +289,7 @@ impl Reader {
         Ok(())
     }
 
-    fn part(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+    fn part(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
         self.at = At::Tensor;
         match (self.part, event) {
             (Part::Name, Event::Scalar(Scalar::Text(name))) => {
@@ -322,6 +322,16 @@ impl Reader {
                     rows.tensor(self.described.tensor());
                 }
             }
+            // A tensor of one value may be that value.
+            (Part::Data, Event::Scalar(value)) => {
+                self.streams = self.came.is_complete();
+                if self.streams {
+                    rows.tensor(self.described.tensor());
+                    rows.scalar(value);
+                } else if !self.held.keep(Some(*value)) {
+                    return Err(Broken::TooEarly("data"));
+                }
+            }
             (Part::Data, _) => {
                 return Err(Broken::Envelope { place: "`data`", expected: "an array" });
             }
@@ -330,7 +340,7 @@ impl Reader {
         Ok(())
     }
 
-    fn datum(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+    fn datum(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
         let scalar = match event {
             Event::Scalar(scalar) => Some(scalar),
             Event::ArrayStart => {
@@ -350,7 +360,11 @@ impl Reader {
             }
         };
         if !self.streams {
-            return if self.held.keep(scalar) { Ok(()) } else { Err(Broken::TooEarly("data")) };
+            return if self.held.keep(scalar.copied()) {
+                Ok(())
+            } else {
+                Err(Broken::TooEarly("data"))
+            };
         }
         match scalar {
             Some(scalar) => rows.scalar(scalar),

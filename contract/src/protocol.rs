@@ -95,7 +95,9 @@ impl Call {
     pub fn response(&self, content_type: &str, json_bytes: Option<u64>) -> Format {
         let layout = match (self.response, json_bytes) {
             (Layout::Oip, Some(json_bytes)) => Layout::OipBinary { json_bytes },
-            (Layout::Openai, _) if is_media_type(content_type, "text/event-stream") => {
+            (Layout::Openai | Layout::Record, _)
+                if is_media_type(content_type, "text/event-stream") =>
+            {
                 Layout::OpenaiStream
             }
             (layout, _) => layout,

@@ -125,12 +125,12 @@ impl Element {
     fn tell(&mut self, rows: &mut impl Rows) {
         let cut = self.cut;
         match str::from_utf8(&self.kept) {
-            Ok(text) => rows.scalar(Scalar::Text(Text { text, cut })),
+            Ok(text) => rows.scalar(&Scalar::Text(Text { text, cut })),
             // What is kept may end within a character.
             Err(error) if cut && error.error_len().is_none() => {
                 let whole = &self.kept[..error.valid_up_to()];
                 let text = str::from_utf8(whole).unwrap_or_default();
-                rows.scalar(Scalar::Text(Text { text, cut }));
+                rows.scalar(&Scalar::Text(Text { text, cut }));
             }
             Err(_) => rows.bytes(&self.kept, cut),
         }

@@ -15,6 +15,10 @@ pub(crate) struct Reader {
     at: At,
     /// Whether the root is an array of rows.
     many: bool,
+    /// Whether the rows stand in a list below the root.
+    wrapped: bool,
+    /// How deep in a value beside that list.
+    skipped: u32,
     row: Row,
 }
 
@@ -24,11 +28,39 @@ enum At {
     Root,
     Rows,
     Row,
+    /// Between the keys of the object around the rows.
+    Wrapper,
 }
 
 impl Reader {
-    pub(crate) fn event(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+    pub(crate) fn event(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+        if self.skipped > 0 {
+            match event {
+                Event::ObjectStart | Event::ArrayStart => self.skipped += 1,
+                Event::ObjectEnd | Event::ArrayEnd => self.skipped -= 1,
+                Event::Key(_) | Event::Scalar(_) => {}
+            }
+            return Ok(());
+        }
         let step = match (self.at, event) {
+            (At::Wrapper, Event::ObjectEnd) => {
+                rows.whole(Content::Records);
+                return Ok(());
+            }
+            (At::Wrapper, event) => {
+                self.skipped = u32::from(matches!(event, Event::ObjectStart | Event::ArrayStart));
+                return Ok(());
+            }
+            (At::Rows, Event::ArrayEnd) if self.wrapped => {
+                self.at = At::Wrapper;
+                return Ok(());
+            }
+            (At::Row, Event::ArrayStart) if !self.many && self.is_flat() && rows.wraps() => {
+                self.at = At::Rows;
+                self.many = true;
+                self.wrapped = true;
+                return Ok(());
+            }
             (At::Root, Event::ArrayStart) => {
                 self.at = At::Rows;
                 self.many = true;
@@ -58,6 +90,12 @@ impl Reader {
     pub(crate) fn in_list(&self) -> bool {
         self.at == At::Row && self.row.in_list()
     }
+
+    /// Whether we stand between the fields of a record, so that keys and scalars go straight to the
+    /// listener.
+    pub(crate) fn is_flat(&self) -> bool {
+        self.at == At::Row && self.row.named && self.row.fields.is_between()
+    }
 }
 
 /// One row: an object of named fields, or a value without a name.
@@ -74,9 +112,13 @@ impl Row {
     }
 
     /// Begins with the event that the row begins with.
-    pub(crate) fn start(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<Step, Broken> {
+    pub(crate) fn start(
+        &mut self,
+        event: &Event<'_>,
+        rows: &mut impl Rows,
+    ) -> Result<Step, Broken> {
         rows.record();
-        self.named = event == Event::ObjectStart;
+        self.named = *event == Event::ObjectStart;
         if self.named {
             return Ok(Step::More);
         }
@@ -85,7 +127,11 @@ impl Row {
     }
 
     /// Goes on with the next one.
-    pub(crate) fn event(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<Step, Broken> {
+    pub(crate) fn event(
+        &mut self,
+        event: &Event<'_>,
+        rows: &mut impl Rows,
+    ) -> Result<Step, Broken> {
         let step = self.fields.event(event, rows)?;
         if self.named {
             return Ok(step);
@@ -141,18 +187,16 @@ enum Coded {
 /// An object or list within a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Open {
-    /// How long the path is around the object, and with its own name.
-    Object {
-        around: usize,
-        own: usize,
-    },
-    List,
+    /// How long the path is with the object's own name.
+    Object(usize),
+    /// How long the path is with the list's own name, once an object in it was told.
+    List(Option<usize>),
 }
 
 impl Fields {
     /// Whether the next value is an element of a list that is told.
     pub(crate) fn in_list(&self) -> bool {
-        self.skipped == 0 && self.open.last() == Some(&Open::List)
+        self.skipped == 0 && matches!(self.open.last(), Some(Open::List(_)))
     }
 
     /// Whether no value is open.
@@ -160,7 +204,11 @@ impl Fields {
         self.open.is_empty() && self.skipped == 0 && self.coded == Coded::No
     }
 
-    pub(crate) fn event(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<Step, Broken> {
+    pub(crate) fn event(
+        &mut self,
+        event: &Event<'_>,
+        rows: &mut impl Rows,
+    ) -> Result<Step, Broken> {
         if self.coded != Coded::No && self.coded(event, rows) {
             return Ok(Step::More);
         }
@@ -173,16 +221,15 @@ impl Fields {
             return Ok(Step::More);
         }
         match event {
-            Event::Key(name) if self.open.is_empty() => {
-                self.path.clear();
-                // Only an object or a list needs the name again.
-                self.path.push_str(name.text);
-                rows.field(name);
-            }
-            Event::Key(name) => self.key(name, rows)?,
+            Event::Key(name) if self.open.is_empty() => rows.field(*name),
+            Event::Key(name) => self.key(*name, rows)?,
             Event::Scalar(value) => rows.scalar(value),
             Event::ArrayStart => {
-                self.open.push(Open::List);
+                let known = match self.open.last() {
+                    Some(Open::List(known)) => *known,
+                    Some(Open::Object(_)) | None => None,
+                };
+                self.open.push(Open::List(known));
                 rows.list();
             }
             Event::ObjectStart if self.bytes => self.coded = Coded::Open,
@@ -192,8 +239,8 @@ impl Fields {
                 rows.list_end();
             }
             Event::ObjectEnd => match self.open.pop() {
-                Some(Open::Object { around, .. }) => self.path.truncate(around),
-                Some(Open::List) | None => {
+                Some(Open::Object(_)) => {}
+                Some(Open::List(_)) | None => {
                     rows.record_end();
                     return Ok(Step::End);
                 }
@@ -204,7 +251,7 @@ impl Fields {
 
     /// Reads an object that may stand for bytes; false when it turns out to be another, and the
     /// event is still to be read.
-    fn coded(&mut self, event: Event<'_>, rows: &mut impl Rows) -> bool {
+    fn coded(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> bool {
         match (self.coded, event) {
             (Coded::Open, Event::Key(Text { text: "b64", .. })) => self.coded = Coded::Value,
             (Coded::Value, Event::Scalar(value)) => {
@@ -230,19 +277,30 @@ impl Fields {
     /// Opens an object, or passes over it. Where its fields are told, their names follow on `a.` or,
     /// within a list, `a[].`
     fn object(&mut self, rows: &mut impl Rows) {
+        // Between the objects of a list other fields came.
+        if let Some(Open::List(Some(length))) = self.open.last() {
+            self.path.truncate(*length);
+            rows.field(Text { text: &self.path, cut: false });
+        }
         if !rows.object() {
             self.skipped = 1;
             return;
         }
-        let around = self.path.len();
-        for _ in self.open.iter().rev().take_while(|open| **open == Open::List) {
+        self.path.clear();
+        self.path.push_str(rows.name());
+        let length = self.path.len();
+        for open in self.open.iter_mut().rev() {
+            match open {
+                Open::List(known) => *known = Some(length),
+                Open::Object(_) => break,
+            }
             self.path.push_str("[]");
         }
-        self.open.push(Open::Object { around, own: self.path.len() });
+        self.open.push(Open::Object(self.path.len()));
     }
 
     fn key(&mut self, name: Text<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
-        if let Some(Open::Object { own, .. }) = self.open.last() {
+        if let Some(Open::Object(own)) = self.open.last() {
             self.path.truncate(*own);
         }
         if self.path.len() + 1 + name.text.len() > MAX_PATH_BYTES {

@@ -11,12 +11,26 @@ use crate::json::{self, Plain, Scalar, Text};
 
 /// Listens to a reader.
 pub trait Rows {
+    /// The key of the field that likely comes next, as JSON has it with its colon. `None` where the
+    /// listener wants to be told each by [`Rows::field`].
+    fn expected(&self) -> Option<&[u8]> {
+        None
+    }
+    /// The field that was expected came; its value is next.
+    fn came(&mut self) {}
     /// A record begins: the next row.
     fn record(&mut self);
     /// The name of the field whose value comes next. Fields within objects are named from the
     /// outermost on: `a.b`, and `a[].b` where they stand in the objects of a list. An empty name
     /// stands for a row that is a value without a name, such as `[5.1, 3.5]`.
     fn field(&mut self, name: Text<'_>);
+    /// The name of the field that came last, where fields stand in its objects.
+    fn name(&self) -> &str;
+    /// A list comes as the value of the field, right below the root. Where the answer is true, the
+    /// list holds the rows and there was no record: its elements are told as records of their own.
+    fn wraps(&mut self) -> bool {
+        false
+    }
     /// The record is whole.
     fn record_end(&mut self);
     /// A tensor begins; its values follow, row by row.
@@ -24,7 +38,7 @@ pub trait Rows {
     /// The tensor is whole.
     fn tensor_end(&mut self, values: Values);
     /// A value, or the next one.
-    fn scalar(&mut self, value: Scalar<'_>);
+    fn scalar(&mut self, value: &Scalar<'_>);
     /// A value that is bytes, or a text that is not UTF-8; `cut` says that it was longer.
     fn bytes(&mut self, bytes: &[u8], cut: bool);
     /// The elements of a list follow, up to its [`Rows::list_end`]. Told of the value of a field, and

@@ -7,6 +7,7 @@ use crate::json::{Form, Number, Plain, Scalar, Text};
 use crate::protocol::Side;
 use crate::rows::{self, Raw, Shape};
 use crate::violation::Kind;
+use crate::words::{Lookup, same};
 
 /// A contract, resolved. Build it once, share it in an `Arc`.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +33,10 @@ pub(crate) struct Fields {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rule {
     pub(crate) name: Box<str>,
+    /// The name as a key of JSON with its colon, where nothing in it must be escaped.
+    pub(crate) key: Option<Box<[u8]>>,
+    /// Whether a record has one value of it, and no list.
+    pub(crate) simple: bool,
     pub(crate) required: bool,
     pub(crate) datatype: Option<Datatype>,
     /// What is asked of a value, in words.
@@ -41,8 +46,8 @@ pub(crate) struct Rule {
     nullable: bool,
     min: Option<f64>,
     max: Option<f64>,
-    /// In order; empty where any text will do, or a single unseen one is no breach.
-    categories: Box<[Box<str>]>,
+    /// Empty where any text will do, or a single unseen one is no breach.
+    categories: Lookup,
     format: Option<TextFormat>,
     /// What becomes of its values in the copy that leaves the proxy; these may not be told either.
     pub(crate) sensitive: Option<Sensitive>,
@@ -110,7 +115,11 @@ impl Fields {
         if name.cut {
             return None;
         }
-        if self.fields.get(hint).is_some_and(|field| *field.name == *name.text) {
+        if self
+            .fields
+            .get(hint)
+            .is_some_and(|field| same(field.name.as_bytes(), name.text.as_bytes()))
+        {
             return Some(hint);
         }
         let place =
@@ -134,11 +143,12 @@ pub(crate) const ANY_NUMBER: Plain =
 impl Rule {
     fn of(field: &Field) -> Self {
         let listed = if field.max_unseen_rate > 0.0 { &[] } else { field.categories.as_slice() };
-        let mut categories: Vec<Box<str>> =
-            listed.iter().map(|category| category.as_str().into()).collect();
-        categories.sort_unstable();
-        Self {
+        let escaped = |byte: u8| byte < 0x20 || matches!(byte, b'"' | b'\\');
+        let key = format!("\"{}\":", field.name).into_bytes();
+        let rule = Self {
             name: field.name.as_str().into(),
+            key: (!field.name.bytes().any(escaped)).then(|| key.into()),
+            simple: false,
             required: field.required,
             datatype: field.datatype,
             expected: phrase(field).into(),
@@ -147,11 +157,12 @@ impl Rule {
             nullable: field.nullable,
             min: field.min,
             max: field.max,
-            categories: categories.into(),
+            categories: Lookup::new(listed.iter().map(String::as_str)),
             format: field.format,
             sensitive: field.sensitive,
             mode: field.mode,
-        }
+        };
+        Self { simple: rule.rank() == Some(0), ..rule }
     }
 
     /// Which numbers cannot break the rule, in a tensor of this datatype or in a record.
@@ -254,9 +265,12 @@ impl Rule {
     }
 
     /// How a value breaks the rule, if it does.
-    pub(crate) fn breach(&self, value: Scalar<'_>) -> Option<Kind> {
+    pub(crate) fn breach(&self, value: &Scalar<'_>) -> Option<Kind> {
         match (value, self.kind) {
             (_, FieldType::Any) => None,
+            (Scalar::NotFinite(value), FieldType::Integer | FieldType::Number) => {
+                self.breach_raw(rows::Number::Float(*value))
+            }
             (Scalar::Null, _) if self.nullable => None,
             (Scalar::Null, _) => Some(Kind::FeatureTypeNotPresent),
             (Scalar::Number(number), FieldType::Integer | FieldType::Number) => self.number(number),
@@ -272,7 +286,9 @@ impl Rule {
                 Some(Kind::EnumTypeIntNotString)
             }
             (Scalar::Number(_), FieldType::Text) => Some(Kind::EnumTypeFloatNotString),
-            (Scalar::Bool(_) | Scalar::Number(_) | Scalar::Text(_), _) => Some(self.other()),
+            (Scalar::Bool(_) | Scalar::Number(_) | Scalar::NotFinite(_) | Scalar::Text(_), _) => {
+                Some(self.other())
+            }
         }
     }
 
@@ -301,7 +317,7 @@ impl Rule {
         self.kind == FieldType::Any
     }
 
-    fn number(&self, number: Number<'_>) -> Option<Kind> {
+    fn number(&self, number: &Number<'_>) -> Option<Kind> {
         let integer = self.kind == FieldType::Integer;
         if number.cut {
             return Some(self.other());
@@ -326,9 +342,8 @@ impl Rule {
         (integer && value.fract() != 0.0).then_some(Kind::IntTypeIntExpected)
     }
 
-    fn text(&self, text: Text<'_>) -> Option<Kind> {
-        let listed = || self.categories.binary_search_by(|known| (**known).cmp(text.text)).is_ok();
-        if !self.categories.is_empty() && (text.cut || !listed()) {
+    fn text(&self, text: &Text<'_>) -> Option<Kind> {
+        if !self.categories.is_empty() && (text.cut || !self.categories.contains(text.text)) {
             return Some(Kind::EnumTypeUnexpectedStringValues);
         }
         let formed = match self.format {
@@ -406,7 +421,7 @@ pub(crate) fn misfit(datatype: Datatype, number: Number<'_>) -> Option<Kind> {
     }
 }
 
-fn is_number(text: Text<'_>) -> bool {
+fn is_number(text: &Text<'_>) -> bool {
     // Rust also reads "inf" and "nan", which are not finite.
     !text.cut && text.text.trim().parse::<f64>().is_ok_and(f64::is_finite)
 }

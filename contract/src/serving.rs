@@ -97,6 +97,11 @@ impl Reader {
         }
     }
 
+    /// Holds at most so many bytes of rows.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        self.split.hold(bytes);
+    }
+
     /// Whether numbers that come next are values that go straight to the listener.
     pub(crate) fn takes_numbers(&self) -> bool {
         match self.at {
@@ -106,7 +111,7 @@ impl Reader {
         }
     }
 
-    pub(crate) fn event(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+    pub(crate) fn event(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
         if self.skipped > 0 {
             match event {
                 Event::ObjectStart | Event::ArrayStart => self.skipped += 1,
@@ -120,7 +125,7 @@ impl Reader {
             (At::Root, _) => {
                 return Err(Broken::Envelope { place: "the body", expected: "an object" });
             }
-            (At::Envelope, Event::Key(key)) => return self.key(key),
+            (At::Envelope, Event::Key(key)) => return self.key(*key),
             (At::Envelope, _) => {
                 let content = self.came.ok_or(Broken::Missing(self.keys.first()))?;
                 self.at = At::End;
@@ -151,7 +156,7 @@ impl Reader {
             }
             (At::Columns, Event::Key(name)) => {
                 self.at = At::Column;
-                rows.tensor(Tensor { name, datatype: None, shape: Shape::Nested });
+                rows.tensor(Tensor { name: *name, datatype: None, shape: Shape::Nested });
             }
             (At::Columns, _) => self.at = At::Envelope,
             (At::Column, Event::ArrayStart) => {
@@ -182,7 +187,7 @@ impl Reader {
     }
 
     /// A value of a column that is no list.
-    fn value(&mut self, event: Event<'_>, rows: &mut impl Rows) {
+    fn value(&mut self, event: &Event<'_>, rows: &mut impl Rows) {
         match event {
             Event::Scalar(value) => rows.scalar(value),
             _ => {
@@ -204,7 +209,7 @@ impl Reader {
     fn member(
         &mut self,
         holds: Holds,
-        event: Event<'_>,
+        event: &Event<'_>,
         rows: &mut impl Rows,
     ) -> Result<(), Broken> {
         self.at = At::Envelope;

@@ -1,10 +1,14 @@
 //! A data frame that is split into its columns and its rows, as pandas writes it with `orient="split"`.
-//! It does not know which columns there should be.
+//! Rows that come before the columns are held, up to [`crate::held::MAX_HELD_BYTES`]. It does not know
+//! which columns there should be.
 
+use crate::held::Held;
 use crate::json::{Event, Scalar, Text};
 use crate::record::{Fields, Step};
 use crate::rows::{Broken, Rows};
 
+const TOO_LONG: Broken =
+    Broken::Envelope { place: "a row of `data`", expected: "no longer than `columns`" };
 /// Columns that a data frame may have.
 const MAX_COLUMNS: usize = 16 << 10;
 
@@ -14,6 +18,8 @@ pub(crate) struct Split {
     at: At,
     columns: Option<Vec<Box<str>>>,
     came: bool,
+    /// Rows that came before the columns.
+    held: Held,
     /// The place of the next value in its row.
     place: usize,
     fields: Fields,
@@ -42,7 +48,16 @@ enum Key {
 }
 
 impl Split {
-    pub(crate) fn event(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<Step, Broken> {
+    /// Holds at most so many bytes of rows.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        self.held.bound(bytes);
+    }
+
+    pub(crate) fn event(
+        &mut self,
+        event: &Event<'_>,
+        rows: &mut impl Rows,
+    ) -> Result<Step, Broken> {
         if self.skipped > 0 {
             match event {
                 Event::ObjectStart | Event::ArrayStart => self.skipped += 1,
@@ -61,13 +76,17 @@ impl Split {
                 self.at = At::Member(key);
             }
             (At::Members, _) => {
+                let Some(columns) = &self.columns else { return Err(Broken::Missing("columns")) };
                 if !self.came {
                     return Err(Broken::Missing("data"));
+                }
+                if !self.held.tell_rows(columns, rows) {
+                    return Err(TOO_LONG);
                 }
                 return Ok(Step::End);
             }
             (At::Member(key), event) => self.member(key, event)?,
-            (At::Columns, Event::Scalar(name)) => self.column(name)?,
+            (At::Columns, Event::Scalar(name)) => self.column(*name)?,
             (At::Columns, Event::ArrayEnd) => self.at = At::Members,
             (At::Columns, _) => {
                 return Err(Broken::Envelope { place: "a column", expected: "a name" });
@@ -75,7 +94,9 @@ impl Split {
             (At::Rows, Event::ArrayStart) => {
                 self.at = At::Row;
                 self.place = 0;
-                rows.record();
+                if self.columns.is_some() {
+                    rows.record();
+                }
             }
             (At::Rows, Event::ArrayEnd) => self.at = At::Members,
             (At::Rows, _) => {
@@ -83,14 +104,27 @@ impl Split {
             }
             (At::Row, Event::ArrayEnd) => {
                 self.at = At::Rows;
-                rows.record_end();
+                if self.columns.is_some() {
+                    rows.record_end();
+                } else if !self.held.row_end() {
+                    return Err(Broken::TooEarly("data"));
+                }
+            }
+            (At::Row, event) if self.columns.is_none() => {
+                let kept = match event {
+                    Event::Scalar(value) => Some(*value),
+                    _ => {
+                        self.skipped = 1;
+                        None
+                    }
+                };
+                if !self.held.keep(kept) {
+                    return Err(Broken::TooEarly("data"));
+                }
             }
             (At::Row, event) => {
                 let columns = self.columns.as_deref().unwrap_or_default();
-                let Some(name) = columns.get(self.place) else {
-                    let (place, expected) = ("a row of `data`", "as long as `columns`");
-                    return Err(Broken::Envelope { place, expected });
-                };
+                let Some(name) = columns.get(self.place) else { return Err(TOO_LONG) };
                 self.place += 1;
                 rows.field(Text { text: name, cut: false });
                 self.value(event, rows)?;
@@ -100,13 +134,13 @@ impl Split {
         Ok(Step::More)
     }
 
-    fn value(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+    fn value(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
         self.fields.event(event, rows)?;
         self.at = if self.fields.is_between() { At::Row } else { At::Value };
         Ok(())
     }
 
-    fn member(&mut self, key: Key, event: Event<'_>) -> Result<(), Broken> {
+    fn member(&mut self, key: Key, event: &Event<'_>) -> Result<(), Broken> {
         self.at = match (key, event) {
             (Key::Columns, Event::ArrayStart) if self.columns.is_none() => {
                 self.columns = Some(Vec::new());
@@ -117,7 +151,6 @@ impl Split {
                 return Err(Broken::Envelope { place: "`columns`", expected: "a list of names" });
             }
             (Key::Data, _) if self.came => return Err(Broken::Twice("data")),
-            (Key::Data, _) if self.columns.is_none() => return Err(Broken::TooEarly("data")),
             (Key::Data, Event::ArrayStart) => {
                 self.came = true;
                 At::Rows
@@ -142,7 +175,7 @@ impl Split {
             Scalar::Text(name) => name.text.into(),
             // A frame without names numbers its columns.
             Scalar::Number(number) => number.text.into(),
-            Scalar::Null | Scalar::Bool(_) => {
+            Scalar::Null | Scalar::Bool(_) | Scalar::NotFinite(_) => {
                 return Err(Broken::Envelope { place: "a column", expected: "a name" });
             }
         });

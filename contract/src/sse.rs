@@ -141,7 +141,7 @@ impl Reader {
                     return Err(Broken::Envelope { place: "an event", expected: "an object" });
                 }
                 chunk.open = true;
-            } else if chunk.fields.event(event, &mut self.answer)? == Step::End {
+            } else if chunk.fields.event(&event, &mut self.answer)? == Step::End {
                 chunk.open = false;
             }
         }
@@ -169,7 +169,7 @@ impl Answer {
         rows.record();
         for (name, kept) in std::mem::take(&mut self.fields) {
             rows.field(Text { text: &name, cut: false });
-            rows.scalar(match &kept {
+            rows.scalar(&match &kept {
                 Kept::Bool(value) => Scalar::Bool(*value),
                 Kept::Number(text, form, cut) => {
                     Scalar::Number(Number { text, form: *form, cut: *cut })
@@ -186,7 +186,11 @@ impl Rows for Answer {
     fn record(&mut self) {}
 
     fn field(&mut self, name: Text<'_>) {
-        self.name = name.text.replace("[].delta.", "[].message.");
+        name.text.clone_into(&mut self.name);
+    }
+
+    fn name(&self) -> &str {
+        &self.name
     }
 
     fn record_end(&mut self) {}
@@ -195,16 +199,17 @@ impl Rows for Answer {
 
     fn tensor_end(&mut self, _values: Values) {}
 
-    fn scalar(&mut self, value: Scalar<'_>) {
-        let joined = self.name.ends_with(".content") || self.name.ends_with("[].text");
-        let kept = match value {
-            Scalar::Null => return,
+    fn scalar(&mut self, value: &Scalar<'_>) {
+        let name = self.name.replace("[].delta.", "[].message.");
+        let joined = name.ends_with(".content") || name.ends_with("[].text");
+        let kept = match *value {
+            Scalar::Null | Scalar::NotFinite(_) => return,
             Scalar::Bool(value) => Kept::Bool(value),
             Scalar::Number(number) => Kept::Number(number.text.to_owned(), number.form, number.cut),
             Scalar::Text(text) => Kept::Text(text.text.to_owned(), text.cut),
         };
         let room_for_more = self.fields.len() < MAX_FIELDS;
-        match (self.fields.get_mut(&self.name), kept) {
+        match (self.fields.get_mut(&name), kept) {
             (Some(Kept::Text(before, before_cut)), Kept::Text(piece, cut)) if joined => {
                 let room = MAX_TOKEN_BYTES.saturating_sub(before.len());
                 let fits = &piece[..piece.floor_char_boundary(room)];
@@ -213,7 +218,7 @@ impl Rows for Answer {
             }
             (Some(known), kept) => *known = kept,
             (None, kept) if room_for_more => {
-                self.fields.insert(self.name.clone(), kept);
+                self.fields.insert(name, kept);
             }
             (None, _) => {}
         }

@@ -108,6 +108,13 @@ impl Writer {
         !self.full
     }
 
+    /// Takes back the record that began last, in which nothing was told.
+    pub(crate) fn no_record(&mut self) {
+        if self.bytes.last() == Some(&mark::RECORD) {
+            self.bytes.pop();
+        }
+    }
+
     fn write(&mut self, mark: u8, rest: &[&[u8]]) {
         let length: usize = rest.iter().map(|piece| piece.len()).sum();
         if self.full || self.bytes.len() + length >= self.most {
@@ -194,6 +201,11 @@ impl Rows for Writer {
         }
     }
 
+    fn name(&self) -> &str {
+        // Objects are told only where another listener wants them.
+        ""
+    }
+
     fn record_end(&mut self) {
         self.write(mark::RECORD_END, &[]);
     }
@@ -232,12 +244,13 @@ impl Rows for Writer {
         }
     }
 
-    fn scalar(&mut self, value: Scalar<'_>) {
-        match (self.next_fate(), value) {
+    fn scalar(&mut self, value: &Scalar<'_>) {
+        match (self.next_fate(), *value) {
             (Fate::Dropped, _) => self.dropped(),
             (_, Scalar::Null) => self.write(mark::NULL, &[]),
             (Fate::Hashed, Scalar::Bool(value)) => self.hashed(&[u8::from(value)]),
             (Fate::Hashed, Scalar::Number(number)) => self.hashed(number.text.as_bytes()),
+            (Fate::Hashed, Scalar::NotFinite(value)) => self.hashed(&value.to_le_bytes()),
             (Fate::Hashed, Scalar::Text(text)) => self.hashed(text.text.as_bytes()),
             (Fate::Kept, Scalar::Bool(false)) => self.write(mark::FALSE, &[]),
             (Fate::Kept, Scalar::Bool(true)) => self.write(mark::TRUE, &[]),
@@ -245,6 +258,9 @@ impl Rows for Writer {
                 Some(value) => self.write(mark::NUMBER, &[&value.to_le_bytes()]),
                 None => self.write(mark::NULL, &[]),
             },
+            (Fate::Kept, Scalar::NotFinite(value)) => {
+                self.write(mark::NUMBER, &[&value.to_le_bytes()]);
+            }
             (Fate::Kept, Scalar::Text(text)) => {
                 let mark = if text.cut { mark::CUT_TEXT } else { mark::TEXT };
                 self.piece(mark, text.text.as_bytes());
@@ -443,23 +459,23 @@ impl<'a> Telling<'a> {
                 mark::TENSOR => self.tensor(rows)?,
                 mark::TENSOR_END => rows.tensor_end(Values::Here),
                 mark::ELSEWHERE => rows.tensor_end(Values::Elsewhere),
-                mark::NULL => rows.scalar(Scalar::Null),
-                mark::FALSE => rows.scalar(Scalar::Bool(false)),
-                mark::TRUE => rows.scalar(Scalar::Bool(true)),
+                mark::NULL => rows.scalar(&Scalar::Null),
+                mark::FALSE => rows.scalar(&Scalar::Bool(false)),
+                mark::TRUE => rows.scalar(&Scalar::Bool(true)),
                 mark::NUMBER => {
                     let bytes = self.take(8)?;
                     let value = f64::from_le_bytes(bytes.try_into().unwrap_or_default());
+                    if !value.is_finite() {
+                        rows.scalar(&Scalar::NotFinite(value));
+                        continue;
+                    }
                     let text = value.to_string();
-                    let form = match (value.is_finite(), text.contains('.')) {
-                        (false, _) => Form::Exponent,
-                        (true, true) => Form::Fraction,
-                        (true, false) => Form::Whole,
-                    };
-                    rows.scalar(Scalar::Number(Number { text: &text, form, cut: false }));
+                    let form = if text.contains('.') { Form::Fraction } else { Form::Whole };
+                    rows.scalar(&Scalar::Number(Number { text: &text, form, cut: false }));
                 }
                 mark @ (mark::TEXT | mark::CUT_TEXT) => {
                     let text = self.text()?;
-                    rows.scalar(Scalar::Text(Text { text, cut: mark == mark::CUT_TEXT }));
+                    rows.scalar(&Scalar::Text(Text { text, cut: mark == mark::CUT_TEXT }));
                 }
                 mark @ (mark::BYTES | mark::CUT_BYTES) => {
                     rows.bytes(self.piece()?, mark == mark::CUT_BYTES);

@@ -243,7 +243,7 @@ fn a_broken_envelope_is_unreadable() {
         r#"{"inputs": [{}]}"#,
         r#"{"inputs": [], "inputs": []}"#,
         r#"{"inputs": [{"name": "age", "name": "wage"}]}"#,
-        r#"{"inputs": [{"name": "age", "data": 3}]}"#,
+        r#"{"inputs": [{"name": "age", "data": {}}]}"#,
         r#"{"inputs": [{"name": 3}]}"#,
     ] {
         assert!(check(OIP, Side::Request, body).unreadable, "{body}");

@@ -103,6 +103,41 @@ fn data_frames_are_read_as_pandas_writes_them() {
 }
 
 #[test]
+fn rows_before_their_columns_wait_for_them() {
+    let body = r#"{"dataframe_split": {"data": [[5.1, 3.5, "a"], [7, null, "b"]], "index": [0, 1],
+        "columns": ["length", "width", "kind"]}}"#;
+    assert_eq!(flowers(Layout::Mlflow, body), TABLE);
+    assert_eq!(found(Layout::Mlflow, body), []);
+    let bad = body.replace("5.1", "-5.1");
+    assert_eq!(found(Layout::Mlflow, &bad), [(FloatTypeSmallFloat, "length".to_owned())]);
+}
+
+#[test]
+fn rows_may_stand_in_a_list_that_has_some_name() {
+    for body in [
+        r#"{"people": [{"length": 5.1, "width": 3.5, "kind": "a"}, {"length": 7, "width": null, "kind": "b"}]}"#,
+        r#"{"input_data": [[5.1, 3.5, "a"], [7, null, "b"]], "parameters": {"x": [1]}, "y": 3}"#,
+    ] {
+        assert_eq!(flowers(Layout::Record, body), TABLE, "{body}");
+        assert_eq!(found(Layout::Record, body), [], "{body}");
+    }
+    let bad = r#"{"people": [{"length": -1, "width": 3.5, "kind": "a"}]}"#;
+    assert_eq!(found(Layout::Record, bad), [(FloatTypeSmallFloat, "length".to_owned())]);
+    // Beside fields it is only a field that nobody knows.
+    let beside = r#"{"length": 5.1, "width": 3.5, "kind": "a", "people": [{"length": 1}]}"#;
+    assert_eq!(found(Layout::Record, beside), [(SchemaNewColumn, "people".to_owned())]);
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_nulls_or_breaches() {
+    let body = r#"{"instances": [{"length": NaN, "width": NaN, "kind": "a"}, {"length": -Infinity, "width": 1, "kind": "b"}]}"#;
+    assert_eq!(
+        found(Layout::V1, body),
+        [(FloatTypeHasNan, "length".to_owned()), (FloatTypeHasInf, "length".to_owned())]
+    );
+}
+
+#[test]
 fn a_table_of_lines_is_read_as_pandas_writes_it() {
     let lines = "length,width,kind\r\n5.1,3.5,a\r\n7,,\"b\"\r\n";
     assert_eq!(flowers(Layout::Csv, lines), TABLE);
@@ -149,7 +184,8 @@ fn envelopes_that_are_none_say_what_is_missing() {
         (Layout::V1, r#"{"instances": [], "inputs": []}"#),
         (Layout::Mlflow, r#"{"columns": ["a"], "data": [[1]]}"#),
         (Layout::Mlflow, r#"{"dataframe_split": [[1]]}"#),
-        (Layout::Mlflow, r#"{"dataframe_split": {"data": [[1]], "columns": ["a"]}}"#),
+        (Layout::Mlflow, r#"{"dataframe_split": {"data": [[1]]}}"#),
+        (Layout::Mlflow, r#"{"dataframe_split": {"data": [[1, 2]], "columns": ["a"]}}"#),
         (Layout::Mlflow, r#"{"dataframe_split": {"columns": ["a"], "data": [[1, 2]]}}"#),
         (Layout::Csv, ""),
         (Layout::Csv, "length,width,kind\n1,2,a,4"),

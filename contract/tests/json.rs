@@ -53,6 +53,7 @@ impl Tree {
             }
             Event::Scalar(Scalar::Null) => self.put(Value::Null),
             Event::Scalar(Scalar::Bool(value)) => self.put(Value::Bool(value)),
+            Event::Scalar(Scalar::NotFinite(value)) => panic!("{value} is not RFC 8259's"),
             Event::Scalar(Scalar::Text(text)) => self.put(Value::String(text.text.to_owned())),
             Event::Scalar(Scalar::Number(number)) => {
                 self.put(serde_json::from_str(number.text).expect("a number"));
@@ -267,6 +268,22 @@ fn a_long_text_keeps_its_start_and_says_that_it_was_cut() {
     });
     assert_eq!(read, Ok(()));
     assert_eq!(lengths, [(MAX_TOKEN_BYTES - 1, true)]);
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_read_as_python_writes_them() {
+    let text = b"[NaN, Infinity,-Infinity,1]";
+    for size in 1..text.len() {
+        let (told, read) = events(text.chunks(size));
+        assert_eq!(read, Ok(()), "chunks of {size}");
+        let told = told.join(" ");
+        for word in ["NotFinite(NaN)", "NotFinite(inf)", "NotFinite(-inf)"] {
+            assert!(told.contains(word), "chunks of {size}: {told}");
+        }
+    }
+    for bad in ["[nan]", "[NaN1]", "[Inf]", "[-NaN]", "[+Infinity]", "[--Infinity]", "NaM"] {
+        assert!(read(bad.as_bytes()).is_err(), "{bad}");
+    }
 }
 
 #[test]

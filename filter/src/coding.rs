@@ -14,6 +14,12 @@ pub fn may_hide(content_encoding: &str) -> bool {
     UNDONE.iter().any(|coding| outside.eq_ignore_ascii_case(coding))
 }
 
+/// Whether a body says of itself that it is a form. Some clients say so of all they send.
+pub fn is_form(content_type: &str) -> bool {
+    let form = "application/x-www-form-urlencoded";
+    content_type.get(..form.len()).is_some_and(|start| start.eq_ignore_ascii_case(form))
+}
+
 /// Whether a body can be compressed that begins with this byte. What begins as JSON does is taken for
 /// that, although deflate without an envelope could begin so.
 pub fn begins_packed(coding: Coding, first: u8) -> bool {

@@ -68,6 +68,8 @@ impl Half {
             Some(coding) => self.packed = Packed::Said(coding),
             None => self.doubtful = coding::may_hide(&self.content_encoding),
         }
+        // JSON that is sent as a form is JSON to most servers, and a form is a form.
+        self.doubtful |= coding::is_form(&self.content_type);
         // A length of 0 says that there is no JSON, only raw bytes; not every server looks.
         self.doubtful |= format.layout == Layout::OipBinary { json_bytes: 0 };
         self.format = Some(format);

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::stage::process::attached;
 use crate::terminal::Terminal;
+use crate::tools::servers::Server;
 use crate::tools::{Error, Tools, crates};
 
 /// Builds the filter and prints where it is and how large.
@@ -21,14 +22,14 @@ pub fn filter(terminal: Terminal) -> Result<(), Error> {
 }
 
 /// Gets every tool, builds filter and command, runs `cargo test --workspace` with `arguments`, and
-/// gives its exit code. The tests are told by environment variables where the tools are; without
-/// them they would find the same ones themselves.
+/// gives its exit code. The tests are told by environment variables where the tools are. A model
+/// server that this machine cannot have is said here; its tests fail, and all others run.
 ///
 /// # Errors
-/// A tool cannot be had, or cargo cannot be started.
+/// A tool that most tests need cannot be had, or cargo cannot be started.
 pub fn test(terminal: Terminal, arguments: &[String]) -> Result<u8, Error> {
     let tools = Tools::find(terminal)?;
-    let given = [
+    let mut given = vec![
         ("TIDEGATE_ENVOY", tools.envoy()?),
         ("TIDEGATE_MLSERVER", tools.mlserver()?),
         ("TIDEGATE_CENSUS", tools.census()?),
@@ -36,6 +37,12 @@ pub fn test(terminal: Terminal, arguments: &[String]) -> Result<u8, Error> {
         ("TIDEGATE_MODULE", tools.dynamic_module()?),
         ("TIDEGATE_BIN", tools.tidegate()?),
     ];
+    for server in Server::ALL {
+        match tools.server(server) {
+            Ok(python) => given.push((server.variable(), python)),
+            Err(error) => terminal.failure(&error.to_string()),
+        }
+    }
     let mut command = Command::new(crates::cargo());
     command.arg("test");
     // Whoever names packages means those.

@@ -46,8 +46,7 @@ impl Random {
 #[must_use]
 pub fn all() -> Vec<Body> {
     let number = r#"{"inputs": [{"name": "x", "type": "number", "datatype": "FP64"}]}"#;
-    let ranged =
-        r#"{"inputs": [{"name": "x", "type": "number", "datatype": "FP64", "min": -99, "max": 99}]}"#;
+    let ranged = r#"{"inputs": [{"name": "x", "type": "number", "datatype": "FP64", "min": -99, "max": 99}]}"#;
     let whole = r#"{"inputs": [{"name": "x", "type": "integer", "datatype": "INT64"}]}"#;
     let decimal = |random: &mut Random| format!("{:.6}", random.unit() * 10.0);
     let full = |random: &mut Random| format!("{}", random.unit());
@@ -107,7 +106,9 @@ fn records() -> Body {
         let rest = match field % 5 {
             0 => r#""type": "integer", "min": 0, "max": 1000000"#,
             1 | 2 => r#""type": "number""#,
-            3 => r#""type": "text", "categories": ["Private", "Self-employed", "Never worked", "State"]"#,
+            3 => {
+                r#""type": "text", "categories": ["Private", "Self-employed", "Never worked", "State"]"#
+            }
             _ if field == 19 => r#""type": "boolean""#,
             _ => r#""type": "text""#,
         };
@@ -125,7 +126,7 @@ fn records() -> Body {
                     let known = ["Private", "Self-employed", "Never worked", "State"];
                     format!("\"{}\"", known[(random.next() % 4) as usize])
                 }
-                _ if field == 19 => (random.next() % 2 == 0).to_string(),
+                _ if field == 19 => random.next().is_multiple_of(2).to_string(),
                 _ => format!("\"{:x} and some words\"", random.next() % 0xffff),
             };
             let _ = write!(json, r#"{separator}"feature_{field}":{value}"#);
@@ -137,6 +138,7 @@ fn records() -> Body {
         name: "mixed records",
         bytes: json.into_bytes(),
         format: Format::plain(Layout::Record),
-        contract: Contract::parse(&format!(r#"{{"inputs": [{fields}]}}"#)).expect("a good contract"),
+        contract: Contract::parse(&format!(r#"{{"inputs": [{fields}]}}"#))
+            .expect("a good contract"),
     }
 }

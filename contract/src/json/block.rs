@@ -17,6 +17,30 @@ pub(super) struct Classes {
     pub(super) closings: u64,
 }
 
+/// How many bytes from the start are ASCII and neither quote, backslash nor control character. Without
+/// registers it may be fewer than there are.
+#[cfg(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128")))]
+#[inline]
+pub(super) fn plain_ascii(bytes: &[u8]) -> usize {
+    let (sixteens, rest) = bytes.as_chunks::<16>();
+    for (at, sixteen) in sixteens.iter().enumerate() {
+        let bytes = simd::Sixteen::load(sixteen);
+        let special = bytes.low_or_high() | bytes.equal(b'"') | bytes.equal(b'\\');
+        if special != 0 {
+            return at * 16 + special.trailing_zeros() as usize;
+        }
+    }
+    let plain = |byte: &u8| matches!(byte, 0x20..0x80) && !matches!(byte, b'"' | b'\\');
+    bytes.len() - rest.len() + rest.iter().take_while(|byte| plain(byte)).count()
+}
+
+/// The same for any machine.
+#[cfg(not(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128"))))]
+pub(super) fn plain_ascii(bytes: &[u8]) -> usize {
+    let plain = |byte: &u8| matches!(byte, 0x20..0x80) && !matches!(byte, b'"' | b'\\');
+    bytes.iter().take_while(|byte| plain(byte)).count()
+}
+
 /// Says of each byte to which class it belongs.
 #[cfg(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128")))]
 pub(super) fn classify(bytes: &[u8; BYTES]) -> Classes {
@@ -81,8 +105,8 @@ fn one_by_one(bytes: &[u8; BYTES]) -> Classes {
 #[cfg(target_arch = "x86_64")]
 mod simd {
     use core::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_set1_epi8,
-        _mm_sub_epi8,
+        __m128i, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8,
+        _mm_set1_epi8, _mm_sub_epi8,
     };
 
     #[derive(Clone, Copy)]
@@ -104,6 +128,14 @@ mod simd {
             u64::from(places as u16)
         }
 
+        /// Where a byte is a control character, or no ASCII.
+        #[inline(always)]
+        pub(super) fn low_or_high(self) -> u64 {
+            // SAFETY: SSE2 is part of x86-64. As signed numbers both are below a blank.
+            let places = unsafe { _mm_movemask_epi8(_mm_cmplt_epi8(self.0, _mm_set1_epi8(0x20))) };
+            u64::from(places as u16)
+        }
+
         /// Where a byte is from `first` to `first + span`.
         #[inline(always)]
         pub(super) fn up_from(self, first: u8, span: u8) -> u64 {
@@ -122,7 +154,8 @@ mod simd {
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd {
     use core::arch::wasm32::{
-        i8x16_bitmask, i8x16_eq, i8x16_splat, i8x16_sub, u8x16_le, u8x16_splat, v128, v128_load,
+        i8x16_bitmask, i8x16_eq, i8x16_lt, i8x16_splat, i8x16_sub, u8x16_le, u8x16_splat, v128,
+        v128_load,
     };
 
     #[derive(Clone, Copy)]
@@ -139,6 +172,12 @@ mod simd {
         #[inline(always)]
         pub(super) fn equal(self, byte: u8) -> u64 {
             i8x16_bitmask(i8x16_eq(self.0, i8x16_splat(byte as i8))).into()
+        }
+
+        /// Where a byte is a control character, or no ASCII: as signed numbers both are below a blank.
+        #[inline(always)]
+        pub(super) fn low_or_high(self) -> u64 {
+            i8x16_bitmask(i8x16_lt(self.0, i8x16_splat(0x20))).into()
         }
 
         /// Where a byte is from `first` to `first + span`.

@@ -1,12 +1,12 @@
 //! Numbers: their grammar as a machine over slices, and their value when someone asks for it. It
 //! does not know what a number is allowed to be.
 
-use super::{Error, Event, Inside, Kept, Lexer, MAX_TOKEN_BYTES, Scalar, Step, text};
+use super::{Error, Inside, Lexer, MINUS_INFINITY, Token};
 
 /// A number as it was written.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Number<'a> {
-    /// Its characters, up to [`MAX_TOKEN_BYTES`].
+    /// Its characters, up to [`super::MAX_TOKEN_BYTES`].
     pub text: &'a str,
     /// How it was written.
     pub form: Form,
@@ -103,47 +103,73 @@ impl Part {
     }
 }
 
+/// A number without exponent that ends before these bytes do, and its length; `None` for all others, good
+/// or bad.
+#[inline]
+fn whole(bytes: &[u8]) -> Option<(Form, usize)> {
+    let begin = usize::from(bytes.first() == Some(&b'-'));
+    let mut at = begin;
+    while bytes.get(at)?.is_ascii_digit() {
+        at += 1;
+    }
+    if at == begin || bytes[begin] == b'0' && at > begin + 1 {
+        return None;
+    }
+    let mut form = Form::Whole;
+    if bytes[at] == b'.' {
+        let point = at;
+        at += 1;
+        while bytes.get(at)?.is_ascii_digit() {
+            at += 1;
+        }
+        if at == point + 1 {
+            return None;
+        }
+        form = Form::Fraction;
+    }
+    (!matches!(bytes[at], b'.' | b'e' | b'E')).then_some((form, at))
+}
+
 fn digits(bytes: &[u8]) -> usize {
     bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len())
 }
 
-/// The characters of a number; every byte that [`Part::take`] takes is ASCII.
-fn characters(bytes: &[u8]) -> &str {
-    str::from_utf8(bytes).unwrap_or_default()
-}
-
 impl Lexer {
-    pub(super) fn number<'a>(
+    pub(super) fn number(
         &mut self,
         mut part: Part,
-        chunk: &'a [u8],
+        chunk: &[u8],
         at: &mut usize,
-    ) -> Result<Step<'a>, Error> {
+    ) -> Result<Token, Error> {
         let first = part == Part::Start;
         let begin = *at;
+        if first && let Some((form, length)) = whole(&chunk[begin..]) {
+            *at = begin + length;
+            self.value_done();
+            self.found(chunk, begin, *at);
+            return Ok(Token::Number(form));
+        }
         let end = begin + part.take(&chunk[begin..]);
+        if part == Part::Minus && chunk.get(end) == Some(&b'I') {
+            self.inside = Inside::Word { word: MINUS_INFINITY, matched: 1 };
+            *at = end;
+            return Ok(Token::More);
+        }
         if first {
             self.kept.clear();
             self.cut = false;
+            self.span = None;
         }
+        self.keep(str::from_utf8(&chunk[begin..end]).unwrap_or_default());
+        *at = end;
         if end == chunk.len() {
-            self.keep(characters(&chunk[begin..end]));
             self.inside = Inside::Number(part);
-            *at = end;
-            return Ok(Step::More);
+            return Ok(Token::More);
         }
         let Some(form) = part.form() else {
             return Err(self.unexpected(end, chunk[end], "a digit"));
         };
-        *at = end;
         self.value_done();
-        if first {
-            let whole = characters(&chunk[begin..end]);
-            let text = text::head(whole, MAX_TOKEN_BYTES);
-            let number = Number { text, form, cut: text.len() < end - begin };
-            return Ok(Step::Event(Event::Scalar(Scalar::Number(number))));
-        }
-        self.keep(characters(&chunk[begin..end]));
-        Ok(Step::Kept(Kept::Number(form)))
+        Ok(Token::Number(form))
     }
 }

@@ -1,7 +1,8 @@
 //! Texts: runs of plain bytes, escapes, surrogate pairs and UTF-8 that chunks cut in two. It does
 //! not know what a text is for.
 
-use super::{Error, Event, Expect, Inside, Kept, Lexer, MAX_TOKEN_BYTES, Scalar, Step};
+use super::block;
+use super::{Error, Expect, Inside, Lexer, MAX_TOKEN_BYTES, Token};
 
 /// A text, its escapes resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,76 +43,70 @@ pub(super) fn head(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]
 }
 
-/// How many bytes from the start are neither quote, backslash nor control character. Eight are
-/// looked at together: a byte of `word` less than n borrows into its own top bit.
+/// How many bytes of a long text are kept, cut between characters.
+pub(super) fn head_length(text: &[u8]) -> usize {
+    let continues = |at: &usize| text.get(*at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    (0..=MAX_TOKEN_BYTES).rev().find(|at| !continues(at)).unwrap_or(0)
+}
+
+/// How many bytes from the start are neither quote, backslash nor control character.
 fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
-    let mut at = 0;
-    while let Some(eight) = bytes[at..].first_chunk::<8>() {
-        let word = u64::from_le_bytes(*eight);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
-        let quote = zero(word ^ (ONES * u64::from(b'"')));
-        let backslash = zero(word ^ (ONES * u64::from(b'\\')));
-        let special = control | quote | backslash;
-        // Borrows only make false marks above a true one, so the lowest mark is right.
-        if special != 0 {
-            return at + (special.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
     let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    at + bytes[at..].iter().position(special).unwrap_or(bytes.len() - at)
+    let ascii = block::plain_ascii(bytes);
+    ascii + bytes[ascii..].iter().position(special).unwrap_or(bytes.len() - ascii)
 }
 
 impl Lexer {
     /// Begins the text after its opening quote.
-    pub(super) fn text_start<'a>(
-        &mut self,
-        chunk: &'a [u8],
-        at: &mut usize,
-    ) -> Result<Step<'a>, Error> {
-        let rest = &chunk[*at..];
-        let run = plain(rest);
-        if rest.get(run) == Some(&b'"') {
-            let whole = str::from_utf8(&rest[..run]).map_err(|error| Error::InvalidUtf8 {
-                at: self.place(*at + error.valid_up_to()),
-            })?;
-            *at += run + 1;
-            let text = Text { text: head(whole, MAX_TOKEN_BYTES), cut: run > MAX_TOKEN_BYTES };
-            return Ok(Step::Event(match self.text_done() {
-                Kept::Key => Event::Key(text),
-                Kept::Text | Kept::Number(_) => Event::Scalar(Scalar::Text(text)),
-            }));
+    pub(super) fn text_start(&mut self, chunk: &[u8], at: &mut usize) -> Result<Token, Error> {
+        let begin = *at;
+        let rest = &chunk[begin..];
+        let ascii = block::plain_ascii(rest);
+        let run =
+            if rest.get(ascii) == Some(&b'"') { ascii } else { ascii + plain(&rest[ascii..]) };
+        if rest.get(run) != Some(&b'"') {
+            self.kept.clear();
+            self.cut = false;
+            self.span = None;
+            self.inside = Inside::Text;
+            return Ok(Token::More);
         }
-        self.kept.clear();
-        self.cut = false;
-        self.inside = Inside::Text;
-        Ok(Step::More)
+        if run > ascii {
+            str::from_utf8(&rest[..run]).map_err(|error| Error::InvalidUtf8 {
+                at: self.place(begin + error.valid_up_to()),
+            })?;
+        }
+        self.found(chunk, begin, begin + run);
+        *at = begin + run + 1;
+        let token = self.text_done();
+        if token == Token::Key && chunk.get(*at) == Some(&b':') {
+            *at += 1;
+            self.expect = Expect::Value;
+        }
+        Ok(token)
     }
 
     /// Ends a text and says whether it is a key.
-    fn text_done(&mut self) -> Kept {
+    fn text_done(&mut self) -> Token {
         if matches!(self.expect, Expect::Key | Expect::FirstKey) {
             self.inside = Inside::Nothing;
             self.expect = Expect::Colon;
-            return Kept::Key;
+            return Token::Key;
         }
         self.value_done();
-        Kept::Text
+        Token::Text
     }
 
-    pub(super) fn text<'a>(&mut self, chunk: &[u8], at: &mut usize) -> Result<Step<'a>, Error> {
+    pub(super) fn text(&mut self, chunk: &[u8], at: &mut usize) -> Result<Token, Error> {
         if self.escape != Escape::None {
             self.escape(chunk[*at], *at)?;
             *at += 1;
-            return Ok(Step::More);
+            return Ok(Token::More);
         }
         if self.partial.length > 0 {
             self.complete(chunk[*at], *at)?;
             *at += 1;
-            return Ok(Step::More);
+            return Ok(Token::More);
         }
         let rest = &chunk[*at..];
         let run = plain(rest);
@@ -130,19 +125,19 @@ impl Lexer {
         }
         let Some(&byte) = rest.get(run) else {
             *at = chunk.len();
-            return Ok(Step::More);
+            return Ok(Token::More);
         };
         let end = *at + run;
         match byte {
             b'"' => {
                 *at = end + 1;
-                return Ok(Step::Kept(self.text_done()));
+                return Ok(self.text_done());
             }
             b'\\' => self.escape = Escape::Start,
             _ => return Err(self.unexpected(end, byte, "no bare control character")),
         }
         *at = end + 1;
-        Ok(Step::More)
+        Ok(Token::More)
     }
 
     fn complete(&mut self, byte: u8, at: usize) -> Result<(), Error> {

@@ -8,6 +8,7 @@ pub mod model_server;
 pub mod port;
 pub mod process;
 pub mod ready;
+pub mod servers;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -51,6 +52,12 @@ pub enum Error {
         /// The last lines of its log.
         log: String,
     },
+    /// TorchServe is written in Java.
+    #[error(
+        "TorchServe runs on Java 17, and no `java` is on the path; install one (on Debian: \
+         apt install openjdk-17-jre-headless)"
+    )]
+    NoJava,
     /// The bootstrap does not have a text that was to be replaced.
     #[error("the bootstrap has no `{missing}`: it and its readers must be changed together")]
     Replacement {

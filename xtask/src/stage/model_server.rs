@@ -15,6 +15,8 @@ pub struct ModelServer {
     pub process: Process,
     /// The port of its REST interface.
     pub http: u16,
+    /// The port of its gRPC interface.
+    pub grpc: u16,
 }
 
 impl ModelServer {
@@ -24,7 +26,7 @@ impl ModelServer {
     /// # Errors
     /// It cannot be started.
     pub fn start(stage: &Stage, python: &Path, name: &str, folder: &Path) -> Result<Self, Error> {
-        let http = port::free_port();
+        let (http, grpc) = (port::free_port(), port::free_port());
         let mut command = Command::new(python);
         // Called by module, not by its script: scripts of an environment carry an absolute path.
         command
@@ -34,7 +36,7 @@ impl ModelServer {
             .envs([
                 ("MLSERVER_HOST", "127.0.0.1".to_owned()),
                 ("MLSERVER_HTTP_PORT", http.to_string()),
-                ("MLSERVER_GRPC_PORT", port::free_port().to_string()),
+                ("MLSERVER_GRPC_PORT", grpc.to_string()),
                 ("MLSERVER_METRICS_PORT", port::free_port().to_string()),
                 ("MLSERVER_PARALLEL_WORKERS", "0".to_owned()),
                 ("MLSERVER_DEBUG", "false".to_owned()),
@@ -45,7 +47,7 @@ impl ModelServer {
             ]);
         let log = stage.folder().join(format!("mlserver-{name}.log"));
         let process = Process::start(&format!("mlserver {name}"), command, &log)?;
-        Ok(Self { process, http })
+        Ok(Self { process, http, grpc })
     }
 
     /// Waits until the server says that `model` is ready.

@@ -6,6 +6,7 @@ pub mod crates;
 pub mod envoy;
 pub mod mlserver;
 pub mod python;
+pub mod servers;
 pub mod shelf;
 pub mod work;
 
@@ -50,6 +51,13 @@ pub enum Error {
         /// What was found instead.
         seen: String,
     },
+    /// The Python that Triton's models need is missing or cannot make environments.
+    #[error(
+        "Triton runs its models only in the system's own Python, and /usr/bin/python3 with the module \
+         venv is not there; install it (on Debian: apt install python3 python3-venv), or name a \
+         Python that has nvidia-pytriton in TIDEGATE_TRITON"
+    )]
+    NoSystemPython,
     /// The WebAssembly target is missing and there is no rustup to add it.
     #[error(
         "the toolchain has no target {target} and rustup is not there to add it; install rustup, or \

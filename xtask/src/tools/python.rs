@@ -47,7 +47,7 @@ impl Python {
 }
 
 /// The minor version of a Python 3 that can make environments.
-fn minor_of(program: &Path) -> Option<u32> {
+pub(super) fn minor_of(program: &Path) -> Option<u32> {
     let script = "import sys, venv, ensurepip; print(*sys.version_info[:2])";
     let output = Command::new(program).args(["-c", script]).output().ok()?;
     let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
