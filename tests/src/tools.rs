@@ -15,6 +15,12 @@ pub fn filter() -> PathBuf {
     named("TIDEGATE_FILTER")
 }
 
+/// The filter, as a dynamic module of Envoy.
+#[must_use]
+pub fn module() -> PathBuf {
+    named("TIDEGATE_MODULE")
+}
+
 /// The `tidegate` command.
 #[must_use]
 pub fn tidegate() -> PathBuf {
