@@ -181,7 +181,7 @@ impl Plan {
     /// With model servers that speak HTTP/2, as gRPC needs it.
     #[must_use]
     pub fn over_grpc(self) -> Self {
-        self.replace("#grpc ", "")
+        self.replace("{http_protocol_options: {}}", "{http2_protocol_options: {}}")
     }
 
     /// With a text of the bootstrap replaced.

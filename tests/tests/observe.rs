@@ -23,14 +23,6 @@ const ABOUT_THE_BODY: [&str; 8] = [
     "ce-specversion",
 ];
 
-/// The first cluster, speaking HTTP/1.1 with trailers.
-const TRAILERS: &str = "- name: census-v1
-      typed_extension_protocol_options:
-        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-          \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-          explicit_http_config: {http_protocol_options: {enable_trailers: true}}
-      type: STATIC";
-
 fn observing(play: &str) -> House {
     Plan::of(play)
         .every_path()
@@ -39,7 +31,7 @@ fn observing(play: &str) -> House {
             "codec_type: AUTO",
             "codec_type: AUTO\n                http_protocol_options: {enable_trailers: true}",
         )
-        .replace("- name: census-v1\n      type: STATIC", TRAILERS)
+        .replace("{http_protocol_options: {}}", "{http_protocol_options: {enable_trailers: true}}")
         .model(Model::census().line("max_capture_bytes: 65536"))
         .model(Model::at("anything", "json", "/"))
         .raise()
