@@ -89,6 +89,23 @@ impl Gate {
         Answers { own, through }
     }
 
+    /// Sends a request through Envoy that a contract refuses. Holds that no whole request reached
+    /// the server, and gives the refusal.
+    ///
+    /// # Panics
+    /// When one did.
+    #[must_use]
+    pub fn refused(&self, request: &Request) -> Response {
+        let _ = self.tap.take();
+        let refusal = self.house.ask(request);
+        let what = shown(&request.sent_head());
+        for passed in self.tap.take() {
+            let reached = read(&passed.up, false, "GET").is_some_and(|(_, body)| body.whole);
+            assert!(!reached, "{what}: it reached the server; {}", refusal.text());
+        }
+        refusal
+    }
+
     fn check_same(&self, what: &str, own: &Response, through: &Response) {
         assert_eq!(through.status, own.status, "{what}\n{}\n{}", through.text(), own.text());
         let told = |response: &Response| {

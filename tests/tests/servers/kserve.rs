@@ -80,7 +80,7 @@ fn predictions(response: &Response) -> Option<usize> {
 }
 
 #[test]
-fn kserve_is_untouched_by_the_gate() {
+fn kserve_is_untouched_and_in_enforce_gets_only_what_is_good() {
     let _room = room::enter();
     let stage = said::stage("kserve");
     let server = said::serve(&stage, Server::KServe);
@@ -94,6 +94,11 @@ fn kserve_is_untouched_by_the_gate() {
     let gate = Gate::before(server.http, plan, &CHANGING);
     mlserver::second_protocol(Dialect::KServe).untouched(&gate, mlserver::outputs);
     triton::binary().untouched(&gate, triton::outputs);
+    drop(gate);
+
+    let plan = Plan::of("kserve-enforced").every_path().model(Model::census().mode("enforce"));
+    let gate = Gate::before(server.http, plan, &CHANGING);
+    mlserver::second_protocol(Dialect::KServe).enforced(&gate);
     drop(gate);
 
     triton::over_grpc("kserve-grpc", server.grpc.expect("KServe speaks gRPC"), "1", &[]);

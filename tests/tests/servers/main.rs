@@ -1,7 +1,7 @@
 //! Real model servers behind the gate: what they are sent arrives as it was sent, and what they
-//! answer comes through as it was given, whatever they speak. What they speak is written down in
-//! `tests/SERVERS.md`. One module a server; each has one place for what is to be read of its
-//! exchanges, `good`, and one for what a contract of people refuses, `bad`.
+//! answer comes through as it was given, whatever they speak. `tests/SERVERS.md` says what that is.
+//! One module a server. In each, `good` is what is to be read as rows and let pass, `bad` is what
+//! a contract of people refuses; where the filter reads the protocol, `Said::enforced` holds it.
 
 mod bentoml;
 mod kserve;

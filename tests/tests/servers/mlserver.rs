@@ -1,5 +1,5 @@
-//! MLServer behind the gate, in `observe`: the Open Inference Protocol over REST and gRPC. What it
-//! does in `enforce` is in `tests/tests/mlserver.rs`.
+//! MLServer behind the gate: the Open Inference Protocol over REST and gRPC, and what is said to
+//! every server that speaks it. Other spellings of its paths are in `tests/tests/mlserver.rs`.
 
 use std::process::Command;
 
@@ -133,7 +133,7 @@ pub fn outputs(response: &Response) -> Option<usize> {
 }
 
 #[test]
-fn mlserver_is_untouched_by_the_gate() {
+fn mlserver_is_untouched_and_in_enforce_gets_only_what_is_good() {
     let _room = room::enter();
     let stage = said::stage("mlserver-observed");
     let people = people::people(11, 1000, Era::Training);
@@ -155,6 +155,11 @@ fn mlserver_is_untouched_by_the_gate() {
     {
         gate.check(&request);
     }
+    drop(gate);
+
+    let plan = Plan::of("mlserver-enforced").every_path().model(Model::census().mode("enforce"));
+    let gate = Gate::before(server.http, plan, &["id", "ce-id", "ce-requestid"]);
+    second_protocol(Dialect::MLServer).enforced(&gate);
     drop(gate);
 
     triton::over_grpc("mlserver-grpc", server.grpc, "v1", &[]);

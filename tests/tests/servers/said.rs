@@ -37,6 +37,21 @@ impl Said {
         let crashed = gate.house.stats("vm_reload");
         assert!(crashed.values().all(|count| *count == 0), "{crashed:?}");
     }
+
+    /// Says the good and the bad behind a contract of people in `enforce`, and holds that exactly
+    /// the bad is refused, before the server has got it.
+    pub fn enforced(&self, gate: &Gate) {
+        for (_, request) in &self.good {
+            assert_eq!(gate.check(request).through.status, 200);
+        }
+        for request in &self.bad {
+            let refusal = gate.refused(request);
+            let said = String::from_utf8_lossy(request.body()).into_owned();
+            assert_eq!(refusal.status, 400, "{said}\n{}", refusal.text());
+            let kind = refusal.head.header("content-type");
+            assert_eq!(kind.as_deref(), Some("application/problem+json"), "{said}");
+        }
+    }
 }
 
 /// Starts a server on a stage.

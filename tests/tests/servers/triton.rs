@@ -202,7 +202,7 @@ pub fn over_grpc(play: &str, port: u16, version: &str, changing: &[&str]) {
 }
 
 #[test]
-fn triton_is_untouched_by_the_gate() {
+fn triton_is_untouched_and_in_enforce_gets_only_what_is_good() {
     let _room = room::enter();
     let stage = said::stage("triton");
     let server = said::serve(&stage, Server::Triton);
@@ -214,6 +214,11 @@ fn triton_is_untouched_by_the_gate() {
     for request in only_triton() {
         gate.check(&request);
     }
+    drop(gate);
+
+    let plan = Plan::of("triton-enforced").every_path().model(Model::census().mode("enforce"));
+    let gate = Gate::before(server.http, plan, &[]);
+    mlserver::second_protocol(Dialect::Triton).enforced(&gate);
     drop(gate);
 
     over_grpc("triton-grpc", server.grpc.expect("Triton speaks gRPC"), "1", &[]);
