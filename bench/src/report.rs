@@ -26,6 +26,19 @@ pub struct Rate<'a> {
     pub peer_rate: Option<f64>,
 }
 
+/// What a request costs a proxy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cost<'a> {
+    /// What stands in the proxy's filter chain.
+    pub variant: &'a str,
+    /// What is sent.
+    pub body: &'a str,
+    /// The proxy's CPU time, over that of the proxy alone.
+    pub ratio: f64,
+    /// The proxy's CPU time.
+    pub microseconds: f64,
+}
+
 /// A quality: a figure and whether it is good enough.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quality<'a> {
@@ -61,6 +74,18 @@ impl Report {
             _ => String::new(),
         };
         println!("{name:<56} {:>10}/s  {goal:<14} {peer}", short(*rate));
+    }
+
+    /// Prints what a request costs.
+    pub fn cost(&self, cost: &Cost<'_>) {
+        let Cost { variant, body, ratio, microseconds } = cost;
+        if self.json {
+            let line = json!({"bench": "filter", "variant": variant, "body": body,
+                "ratio": ratio, "microseconds": microseconds});
+            println!("{line}");
+            return;
+        }
+        println!("{body:<16} {variant:<20} {microseconds:>9.1} us  x{ratio:.2}");
     }
 
     /// Prints a quality.

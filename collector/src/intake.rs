@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use tidegate_contract::columns::{self, Columns, Wanted};
-use tidegate_contract::protocol::{Protocol, Side};
+use tidegate_contract::format::Format;
+use tidegate_contract::protocol::Side;
 use tidegate_proto::intake::v1::intake_server::Intake;
 use tidegate_proto::intake::v1::{Outcome, Sample, ShipRequest, ShipResponse};
 use tokio::sync::mpsc;
@@ -28,6 +29,9 @@ use crate::watch::Counts;
 pub const BATCH_CELLS: usize = 1 << 18;
 /// Links from a window to the exchanges it judged, for each batch and model.
 const MAX_LINKS: usize = 4;
+
+/// The least pace that is asked for: counts of a model must not become blind.
+const LEAST_PACE: f64 = 1.0 / 64.0;
 
 /// What one batch brought for one model.
 #[derive(Debug, Default)]
@@ -83,7 +87,6 @@ impl LostAtDoor {
 #[derive(Debug)]
 struct Known {
     at: usize,
-    protocol: Protocol,
     wanted: Wanted,
 }
 
@@ -100,16 +103,21 @@ impl Door {
     /// A door for these models, by name and in the configuration's order, before the mind. Of
     /// their samples only the wanted columns are read.
     pub fn new<'a>(
-        models: impl IntoIterator<Item = (&'a str, Protocol, Wanted)>,
+        models: impl IntoIterator<Item = (&'a str, Wanted)>,
         mind: mpsc::Sender<Batch>,
         lost: Arc<LostAtDoor>,
         metrics: Metrics,
     ) -> Self {
         let models = models.into_iter().enumerate();
-        let models = models.map(|(at, (name, protocol, wanted))| {
-            (name.to_owned(), Known { at, protocol, wanted })
-        });
+        let models = models.map(|(at, (name, wanted))| (name.to_owned(), Known { at, wanted }));
         Self { models: models.collect(), mind, lost, metrics }
+    }
+
+    /// The share of their rates at which workers should sample: all of it while half of the queue is
+    /// free, and less the fuller it is.
+    fn pace(&self) -> f64 {
+        let (free, room) = (self.mind.capacity() as f64, self.mind.max_capacity() as f64);
+        (2.0 * free / room).clamp(LEAST_PACE, 1.0)
     }
 
     fn read(&self, request: &ShipRequest) -> Batch {
@@ -175,29 +183,29 @@ impl Intake for Door {
                 self.metrics.batch(total);
                 self.metrics.lost(Loss::Unreadable, unreadable);
                 let accepted = u32::try_from(total).unwrap_or(u32::MAX);
-                Ok(Response::new(ShipResponse { accepted }))
+                Ok(Response::new(ShipResponse { accepted, pace: self.pace() }))
             }
             Err(_) => {
                 for (model, samples) in samples {
                     self.lost.add(model, samples);
                 }
                 self.metrics.lost(Loss::Busy, total);
-                Ok(Response::new(ShipResponse { accepted: 0 }))
+                Ok(Response::new(ShipResponse { accepted: 0, pace: self.pace() }))
             }
         }
     }
 }
 
-/// The rows of a sample's request; `None` when it was cut, is encoded, is not what the protocol
-/// says, or would cost more than these cells.
+/// The rows of a sample's request; `None` when it was cut, is encoded, is written in no format that
+/// is known, is not what its format says, or would cost more than these cells.
 fn rows(sample: &Sample, known: &Known, cells: usize) -> Option<Columns> {
     let request = sample.request.as_ref()?;
-    let whole = request.body.len() as u64 == request.body_bytes;
     let plain = matches!(request.content_encoding.as_str(), "" | "identity");
-    if !(whole && plain) {
+    if request.cut || !plain {
         return None;
     }
-    columns::read(&request.body, known.protocol, Side::Request, &known.wanted, cells).ok()
+    let format: Format = request.format.parse().ok()?;
+    columns::read(&request.body, format, Side::Request, &known.wanted, cells).ok()
 }
 
 /// The span that a W3C `traceparent` names. <https://www.w3.org/TR/trace-context/>
@@ -220,7 +228,6 @@ mod tests {
     use std::sync::Arc;
 
     use tidegate_contract::columns::Wanted;
-    use tidegate_contract::protocol::Protocol;
     use tidegate_proto::intake::v1::{Outcome, Payload, Sample, ShipRequest};
     use tokio::sync::mpsc;
 
@@ -233,7 +240,7 @@ mod tests {
         let wanted = Wanted::new(names.iter().map(String::as_str));
         let (mind, _batches) = mpsc::channel(1);
         let lost = Arc::new(LostAtDoor::new(1));
-        let models = [("census", Protocol::Json, wanted)];
+        let models = [("census", wanted)];
         let door = Door::new(models, mind, lost, Metrics::default());
         let samples = bodies.into_iter().map(|body| Sample {
             model: "census".to_owned(),
@@ -241,6 +248,7 @@ mod tests {
             request: Some(Payload {
                 body_bytes: body.len() as u64,
                 body: body.into_bytes(),
+                format: "json".to_owned(),
                 ..Payload::default()
             }),
             ..Sample::default()

@@ -9,6 +9,7 @@ pub mod config;
 pub mod decision;
 #[cfg(test)]
 mod fixture;
+pub mod init;
 pub mod intake;
 pub mod journal;
 pub mod judgement;
@@ -18,6 +19,7 @@ pub mod mind;
 pub mod policy;
 pub mod profile;
 pub mod routing;
+pub mod sensitive_key;
 pub mod serve;
 pub mod table;
 pub mod telemetry;

@@ -25,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::mind::{Inbox, Mind, Subject};
 use crate::profile;
 use crate::profile::error::ProfileError;
+use crate::sensitive_key::{self, KeyError};
 use crate::telemetry::{Telemetry, TelemetryError};
 use crate::xds::server::Discovery;
 
@@ -69,6 +70,9 @@ pub enum ServeError {
     /// The decision log cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The key of sensitive values cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// Telemetry cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -144,13 +148,14 @@ async fn collect(config: Config) -> Result<(), ServeError> {
     let (to_mind, batches) = mpsc::channel(BATCHES_WAITING);
     let (to_fleet, reports) = mpsc::channel(REPORTS_WAITING);
     let (to_answer, asks) = mpsc::channel(ASKS_WAITING);
-    let known = subjects.iter().map(|Subject { model, reference, .. }| {
-        let wanted = Wanted::new(reference.features.iter().map(|feature| feature.name.as_str()));
-        (model.name.as_str(), model.protocol, wanted)
+    let known = subjects.iter().map(|Subject { model, reference, contract }| {
+        let names = reference.features.iter().map(|feature| feature.name.as_str());
+        (model.name.as_str(), Wanted::new(names).in_fields(&contract.inputs))
     });
     let door = Door::new(known, to_mind, Arc::clone(&lost), metrics.clone());
     let inbox = Inbox { batches, lost: Arc::clone(&lost), reports, asks };
-    let (mind, snapshots) = Mind::awake(config, subjects, lost, metrics.clone())?;
+    let key = sensitive_key::of(&config.state)?;
+    let (mind, snapshots) = Mind::awake(config, subjects, lost, metrics.clone(), key)?;
     let discovery = Discovery::new(snapshots, to_fleet);
 
     let (stop, stopping) = watch::channel(false);

@@ -11,7 +11,8 @@ use tidegate_collector::config::mistake::ConfigError;
 use tidegate_collector::config::model::{Detectors, Model, Role, Version, Window};
 use tidegate_collector::config::rule::{Action, Approval, Kind, Rule, Severity};
 use tidegate_collector::config::{Config, Envoy, Listen, MAX_FILE_BYTES, Telemetry};
-use tidegate_contract::plugin::{Mode, Route};
+use tidegate_contract::contract::Mode;
+use tidegate_contract::plugin::{Keep, LowConfidence, Route};
 use tidegate_contract::protocol::Protocol;
 
 fn fixture(name: &str) -> PathBuf {
@@ -65,6 +66,13 @@ fn the_whole_file_means_what_it_says() {
             route: Route { name: None, path_prefix: Some("/v2/models/census".to_owned()) },
             sample_rate: 1.0,
             max_capture_bytes: 65536,
+            max_sample_bytes_per_second: Some(1_000_000),
+            keep: Keep {
+                violations: true,
+                errors: true,
+                slower_than_milliseconds: Some(500),
+                low_confidence: Some(LowConfidence { output: "score".to_owned(), below: 0.6 }),
+            },
             profile: folder.join("profile"),
             contract: Some(folder.join("contract.json")),
             versions: vec![

@@ -1,72 +1,238 @@
-//! One body being read: its lexer and the reader of its protocol, in step. It does not know who
+//! One body being read: its bytes and the reader of its format, in step. It does not know who
 //! listens.
 
+use crate::format::{Format, Layout};
+use crate::inflate::Coding;
 use crate::json::{Event, Lexer};
-use crate::protocol::{Protocol, Side};
+use crate::protocol::Side;
 use crate::rows::{Broken, Rows};
-use crate::{oip, record};
+use crate::serving::{self, Keys};
+use crate::{cloudevent, csv, infer, oip, record, sse, transcript};
 
 /// A body on its way.
-#[derive(Debug, Clone)]
-pub(crate) struct Body {
-    lexer: Lexer,
-    reader: Reader,
-}
-
-#[derive(Debug, Clone)]
-enum Reader {
-    Oip(oip::Reader),
-    Record(record::Reader),
-}
-
-impl Reader {
-    fn event(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
-        match self {
-            Self::Oip(reader) => reader.event(event, rows),
-            Self::Record(reader) => reader.event(event, rows),
-        }
-    }
+#[derive(Debug)]
+pub(crate) enum Body {
+    Json(Json),
+    Binary(Binary),
+    Grpc(Box<infer::Reader>),
+    Csv(csv::Reader),
+    EventStream(sse::Reader),
+    Transcript(transcript::Reader),
 }
 
 impl Body {
-    pub(crate) fn new(protocol: Protocol, side: Side) -> Self {
-        let reader = match protocol {
-            Protocol::Oip => Reader::Oip(oip::Reader::new(side)),
-            Protocol::Json => Reader::Record(record::Reader::default()),
+    pub(crate) fn new(format: Format, side: Side) -> Self {
+        let reader = match format.layout {
+            Layout::Transcript => return Self::Transcript(transcript::Reader::default()),
+            Layout::Csv => return Self::Csv(csv::Reader::default()),
+            Layout::OpenaiStream => return Self::EventStream(sse::Reader::default()),
+            Layout::OipGrpc => return Self::Grpc(Box::new(infer::Reader::new(side, false))),
+            Layout::OipGrpcStream => return Self::Grpc(Box::new(infer::Reader::new(side, true))),
+            // A length of 0 says that there is no JSON; a server that does not look reads JSON.
+            Layout::OipBinary { json_bytes: 0 } => Reader::Oip(oip::Reader::new(side)),
+            Layout::OipBinary { json_bytes } => {
+                let reader = oip::Reader::new(side).with_raw_bytes();
+                return Self::Binary(Binary { lexer: Lexer::default(), reader, left: json_bytes });
+            }
+            Layout::Oip => Reader::Oip(oip::Reader::new(side)),
+            Layout::V1 => Reader::Serving(serving::Reader::new(Keys::V1(side))),
+            Layout::Mlflow => Reader::Serving(serving::Reader::new(Keys::Mlflow(side))),
+            _ => Reader::Record(record::Reader::default()),
         };
-        Self { lexer: Lexer::default(), reader }
+        let envelope = format.cloud_event.then(cloudevent::Envelope::default);
+        Self::Json(Json { lexer: Lexer::default(), envelope, reader, flat: false })
     }
 
     /// Holds at most so many bytes of values that came before their description.
     pub(crate) fn hold(&mut self, bytes: usize) {
-        if let Reader::Oip(reader) = &mut self.reader {
-            reader.hold(bytes);
+        match self {
+            Self::Json(json) => json.reader.hold(bytes),
+            Self::Binary(binary) => binary.reader.hold(bytes),
+            Self::Grpc(_) | Self::Csv(_) | Self::EventStream(_) | Self::Transcript(_) => {}
         }
     }
 
+    /// Says what the frames of a gRPC message are compressed by.
+    pub(crate) fn packed_by(&mut self, coding: Option<Coding>) {
+        if let Self::Grpc(reader) = self {
+            reader.packed_by(coding);
+        }
+    }
+
+    /// Whether all that the format asks for has come.
     pub(crate) fn is_whole(&self) -> bool {
-        self.lexer.is_whole()
+        match self {
+            Self::Json(json) => json.lexer.is_whole(),
+            Self::Binary(binary) => binary.is_whole(),
+            Self::Grpc(reader) => reader.is_whole(),
+            Self::Csv(_) => false,
+            Self::EventStream(reader) => reader.is_whole(),
+            Self::Transcript(reader) => reader.is_whole(),
+        }
     }
 
     /// Takes the next bytes. After an error the body is lost; feed it no more.
     pub(crate) fn feed(&mut self, chunk: &[u8], rows: &mut impl Rows) -> Result<(), Broken> {
-        let mut told = Ok(());
-        let read = self.lexer.feed(chunk, &mut |event| {
-            if told.is_ok() {
-                told = self.reader.event(event, rows);
-            }
-        });
-        told.and(read.map_err(Broken::Json))
+        match self {
+            Self::Json(json) => json.feed(chunk, rows),
+            Self::Binary(binary) => binary.feed(chunk, rows),
+            Self::Grpc(reader) => reader.feed(chunk, rows),
+            Self::Csv(reader) => reader.feed(chunk, rows),
+            Self::EventStream(reader) => reader.feed(chunk),
+            Self::Transcript(reader) => reader.feed(chunk, rows),
+        }
     }
 
     /// Says that no more comes.
     pub(crate) fn finish(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {
-        let mut told = Ok(());
-        let read = self.lexer.finish(&mut |event| {
-            if told.is_ok() {
-                told = self.reader.event(event, rows);
+        match self {
+            Self::Json(json) => json.finish(rows),
+            Self::Binary(binary) => binary.finish(rows),
+            Self::Grpc(reader) => reader.finish(),
+            Self::Csv(reader) => reader.finish(rows),
+            Self::EventStream(reader) => reader.finish(rows),
+            Self::Transcript(reader) => reader.finish(rows),
+        }
+    }
+}
+
+/// JSON of a length that the head says, and raw tensors behind it.
+#[derive(Debug)]
+pub(crate) struct Binary {
+    lexer: Lexer,
+    reader: oip::Reader,
+    /// Bytes of JSON that are still to come.
+    left: u64,
+}
+
+impl Binary {
+    fn is_whole(&self) -> bool {
+        self.left == 0 && self.lexer.is_whole() && self.reader.is_done()
+    }
+
+    fn feed(&mut self, chunk: &[u8], rows: &mut impl Rows) -> Result<(), Broken> {
+        let json = chunk.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let (json, raw) = chunk.split_at(json);
+        self.left -= json.len() as u64;
+        let mut at = 0;
+        while let Some(event) = self.lexer.next(json, &mut at)? {
+            self.reader.event(&event, rows)?;
+        }
+        if self.left > 0 || raw.is_empty() {
+            return Ok(());
+        }
+        if !self.lexer.is_whole() {
+            let place = "the JSON before the raw bytes";
+            return Err(Broken::Envelope { place, expected: "whole where the head says" });
+        }
+        self.reader.raw(raw, rows)
+    }
+
+    fn finish(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {
+        self.lexer.finish()?;
+        self.reader.raw_end(rows)
+    }
+}
+
+/// A body of JSON.
+#[derive(Debug)]
+pub(crate) struct Json {
+    lexer: Lexer,
+    /// The CloudEvent around it, where there is one.
+    envelope: Option<cloudevent::Envelope>,
+    reader: Reader,
+    /// Whether keys and scalars go straight to the listener: most of a record is such.
+    flat: bool,
+}
+
+#[derive(Debug)]
+enum Reader {
+    Oip(oip::Reader),
+    Record(record::Reader),
+    Serving(serving::Reader),
+}
+
+impl Reader {
+    fn event(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+        match self {
+            Self::Oip(reader) => reader.event(event, rows),
+            Self::Record(reader) => reader.event(event, rows),
+            Self::Serving(reader) => reader.event(event, rows),
+        }
+    }
+
+    /// Whether numbers that come next are values that go straight to the listener.
+    fn takes_numbers(&self) -> bool {
+        match self {
+            Self::Oip(reader) => reader.streams(),
+            Self::Record(reader) => reader.in_list(),
+            Self::Serving(reader) => reader.takes_numbers(),
+        }
+    }
+
+    fn is_flat(&self) -> bool {
+        match self {
+            Self::Record(reader) => reader.is_flat(),
+            Self::Oip(_) | Self::Serving(_) => false,
+        }
+    }
+
+    fn hold(&mut self, bytes: usize) {
+        match self {
+            Self::Oip(reader) => reader.hold(bytes),
+            Self::Serving(reader) => reader.hold(bytes),
+            Self::Record(_) => {}
+        }
+    }
+}
+
+impl Json {
+    fn feed(&mut self, chunk: &[u8], rows: &mut impl Rows) -> Result<(), Broken> {
+        let mut at = 0;
+        loop {
+            if self.flat {
+                if let Some(key) = rows.expected()
+                    && self.lexer.key(chunk, &mut at, key)
+                {
+                    rows.came();
+                }
+                match self.lexer.next(chunk, &mut at)? {
+                    Some(Event::Key(name)) => rows.field(name),
+                    Some(Event::Scalar(ref value)) => rows.scalar(value),
+                    Some(event) => {
+                        self.reader.event(&event, rows)?;
+                        self.flat = self.reader.is_flat();
+                    }
+                    None => return Ok(()),
+                }
+                continue;
             }
-        });
-        told.and(read.map_err(Broken::Json))
+            if self.reader.takes_numbers()
+                && let Some(plain) = rows.plain()
+            {
+                let count = self.lexer.numbers(chunk, &mut at, &plain)?;
+                if count > 0 {
+                    rows.numbers(count);
+                }
+            }
+            let Some(event) = self.lexer.next(chunk, &mut at)? else { return Ok(()) };
+            if let Some(envelope) = &mut self.envelope
+                && !envelope.event(&event)?
+            {
+                continue;
+            }
+            self.reader.event(&event, rows)?;
+            // A CloudEvent has keys of its own.
+            self.flat = self.envelope.is_none() && self.reader.is_flat();
+        }
+    }
+
+    fn finish(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {
+        let Some(event) = self.lexer.finish()? else { return Ok(()) };
+        if let Some(envelope) = &mut self.envelope {
+            // A number that only the end completes is no event.
+            return envelope.event(&event).map(|_| ());
+        }
+        self.reader.event(&event, rows)
     }
 }

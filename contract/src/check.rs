@@ -4,10 +4,19 @@
 use std::sync::Arc;
 
 use crate::body::Body;
+use crate::confidence::Confidence;
+use crate::contract::Mode;
+use crate::format::Format;
+use crate::inflate::Coding;
+use crate::json::{Plain, Scalar, Text};
 use crate::judge::Judge;
-use crate::protocol::{Protocol, Side};
+use crate::plugin::LowConfidence;
+use crate::protocol::Side;
+use crate::rows::{Content, Raw, Rows, Tensor, Values};
 use crate::rules::Rules;
-use crate::violation::Violation;
+use crate::sensitive::Key;
+use crate::transcript::Writer;
+use crate::violation::{Kind, Violation};
 
 /// How many violations of one body are kept; all are counted.
 pub const MAX_KEPT: usize = 16;
@@ -16,8 +25,18 @@ pub const MAX_KEPT: usize = 16;
 #[derive(Debug)]
 pub struct Check {
     body: Body,
-    judge: Judge,
+    ears: Ears,
     finished: bool,
+}
+
+/// All that listen to one reader.
+#[derive(Debug)]
+struct Ears {
+    judge: Judge,
+    /// Writes down what may leave the proxy, where that is less than the body.
+    writer: Option<Writer>,
+    /// Listens whether the model was not sure.
+    confidence: Option<Confidence>,
 }
 
 /// How far a body has come.
@@ -36,6 +55,11 @@ pub struct Verdict {
     pub violations: Vec<Violation>,
     /// All of them.
     pub count: u64,
+    /// Which fields broke how, each pair once, the first few: the place of the field in the
+    /// contract, none where the whole body or an unknown field did.
+    pub breaches: Vec<(Option<usize>, Kind)>,
+    /// The strictest mode of what was broken; `None` where nothing was.
+    pub mode: Option<Mode>,
     /// Whether the body could not be read as its protocol says. It is read no further.
     pub unreadable: bool,
     /// Rows seen.
@@ -44,13 +68,46 @@ pub struct Verdict {
 
 impl Check {
     /// A check for one body. Without rules, or on a side for which they list no field, nothing is
-    /// asked but that the body can be read as its protocol.
-    pub fn new(rules: Option<Arc<Rules>>, protocol: Protocol, side: Side) -> Self {
+    /// asked but that the body can be read as its format.
+    pub fn new(rules: Option<Arc<Rules>>, format: Format, side: Side) -> Self {
         Self {
-            body: Body::new(protocol, side),
-            judge: Judge::new(rules, protocol, side),
+            body: Body::new(format, side),
+            ears: Ears {
+                judge: Judge::new(rules, Mode::Observe, format.expected(side), side),
+                writer: None,
+                confidence: None,
+            },
             finished: false,
         }
+    }
+
+    /// What is done about breaches of the body, and of fields that do not say it themselves.
+    #[must_use]
+    pub fn in_mode(mut self, mode: Mode) -> Self {
+        self.ears.judge.set_mode(mode);
+        self
+    }
+
+    /// A check that also writes a transcript of at most so many bytes: of the fields of this
+    /// contract and no others, without what is sensitive.
+    #[must_use]
+    pub fn transcribing(mut self, rules: Arc<Rules>, side: Side, key: Key, bytes: usize) -> Self {
+        self.ears.writer = Some(Writer::new(rules, side, key, bytes));
+        self
+    }
+
+    /// Says what the frames of a gRPC message are compressed by, where they say that they are.
+    #[must_use]
+    pub fn packed_by(mut self, grpc_encoding: &str) -> Self {
+        self.body.packed_by(Coding::named(grpc_encoding));
+        self
+    }
+
+    /// A check that also looks out for a model that was not sure.
+    #[must_use]
+    pub fn minding(mut self, rule: &LowConfidence) -> Self {
+        self.ears.confidence = Some(Confidence::new(rule));
+        self
     }
 
     /// A check that holds at most so many bytes of values that came before their description.
@@ -65,8 +122,8 @@ impl Check {
         if self.verdict().unreadable || self.finished {
             return Progress::Reading;
         }
-        if let Err(broken) = self.body.feed(chunk, &mut self.judge) {
-            self.judge.broken(&broken);
+        if let Err(broken) = self.body.feed(chunk, &mut self.ears) {
+            self.ears.judge.broken(&broken);
         }
         if self.body.is_whole() { Progress::Whole } else { Progress::Reading }
     }
@@ -75,15 +132,140 @@ impl Check {
     pub fn finish(&mut self) -> &Verdict {
         if !self.verdict().unreadable && !self.finished {
             self.finished = true;
-            if let Err(broken) = self.body.finish(&mut self.judge) {
-                self.judge.broken(&broken);
+            if let Err(broken) = self.body.finish(&mut self.ears) {
+                self.ears.judge.broken(&broken);
             }
         }
         self.verdict()
     }
 
+    /// Whether all that the format asks for has come.
+    pub fn is_whole(&self) -> bool {
+        self.body.is_whole()
+    }
+
     /// What was found so far.
     pub fn verdict(&self) -> &Verdict {
-        self.judge.verdict()
+        self.ears.judge.verdict()
+    }
+
+    /// Whether the model was not sure in some row.
+    pub fn is_low_confidence(&self) -> bool {
+        self.ears.confidence.as_ref().is_some_and(Confidence::is_low)
+    }
+
+    /// The transcript, if one was asked for and the whole body is in it.
+    pub fn into_transcript(self) -> Option<Vec<u8>> {
+        self.ears.writer?.into_whole()
+    }
+}
+
+impl Rows for Ears {
+    #[inline]
+    fn expected(&self) -> Option<&[u8]> {
+        let alone = self.writer.is_none() && self.confidence.is_none();
+        if alone { self.judge.expected() } else { None }
+    }
+
+    #[inline]
+    fn came(&mut self) {
+        self.judge.came();
+    }
+
+    fn record(&mut self) {
+        self.judge.record();
+        self.writer.iter_mut().for_each(Rows::record);
+        self.confidence.iter_mut().for_each(Rows::record);
+    }
+
+    fn field(&mut self, name: Text<'_>) {
+        self.judge.field(name);
+        self.writer.iter_mut().for_each(|writer| writer.field(name));
+        self.confidence.iter_mut().for_each(|it| it.field(name));
+    }
+
+    fn name(&self) -> &str {
+        self.judge.name()
+    }
+
+    fn wraps(&mut self) -> bool {
+        let wraps = self.judge.wraps();
+        if wraps {
+            self.writer.iter_mut().for_each(Writer::no_record);
+        }
+        wraps
+    }
+
+    fn record_end(&mut self) {
+        self.judge.record_end();
+        self.writer.iter_mut().for_each(Rows::record_end);
+        self.confidence.iter_mut().for_each(Rows::record_end);
+    }
+
+    fn tensor(&mut self, tensor: Tensor<'_>) {
+        self.judge.tensor(tensor);
+        self.writer.iter_mut().for_each(|writer| writer.tensor(tensor));
+        self.confidence.iter_mut().for_each(|it| it.tensor(tensor));
+    }
+
+    fn tensor_end(&mut self, values: Values) {
+        self.judge.tensor_end(values);
+        self.writer.iter_mut().for_each(|writer| writer.tensor_end(values));
+        self.confidence.iter_mut().for_each(|it| it.tensor_end(values));
+    }
+
+    #[inline]
+    fn scalar(&mut self, value: &Scalar<'_>) {
+        self.judge.scalar(value);
+        self.writer.iter_mut().for_each(|writer| writer.scalar(value));
+        self.confidence.iter_mut().for_each(|it| it.scalar(value));
+    }
+
+    fn bytes(&mut self, bytes: &[u8], cut: bool) {
+        self.judge.bytes(bytes, cut);
+        self.writer.iter_mut().for_each(|writer| writer.bytes(bytes, cut));
+        self.confidence.iter_mut().for_each(|it| it.bytes(bytes, cut));
+    }
+
+    fn list(&mut self) {
+        self.judge.list();
+        self.writer.iter_mut().for_each(Rows::list);
+        self.confidence.iter_mut().for_each(Rows::list);
+    }
+
+    fn list_end(&mut self) {
+        self.judge.list_end();
+        self.writer.iter_mut().for_each(Rows::list_end);
+        self.confidence.iter_mut().for_each(Rows::list_end);
+    }
+
+    fn object(&mut self) -> bool {
+        // The writer names only what the contract names, so the judge's answer serves both.
+        self.writer.iter_mut().for_each(|writer| {
+            writer.object();
+        });
+        self.judge.object()
+    }
+
+    fn raw(&mut self, raw: Raw<'_>) {
+        self.judge.raw(raw);
+        self.writer.iter_mut().for_each(|writer| writer.raw(raw));
+        self.confidence.iter_mut().for_each(|it| it.raw(raw));
+    }
+
+    fn plain(&self) -> Option<Plain> {
+        let each = self.writer.as_ref().is_some_and(Writer::is_writing)
+            || self.confidence.as_ref().is_some_and(Confidence::listens);
+        if each { None } else { self.judge.plain() }
+    }
+
+    fn numbers(&mut self, count: u64) {
+        self.judge.numbers(count);
+    }
+
+    fn whole(&mut self, content: Content) {
+        self.judge.whole(content);
+        self.writer.iter_mut().for_each(|writer| writer.whole(content));
+        self.confidence.iter_mut().for_each(|it| it.whole(content));
     }
 }

@@ -1,12 +1,15 @@
 //! Columns: a body read into named columns of cells, those that are wanted. The collector's way to
 //! read samples. It does not know the contract, nor what the columns are wanted for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::body::Body;
+use crate::contract::Field;
+use crate::format::Format;
 use crate::json::{Scalar, Text};
-use crate::protocol::{Protocol, Side};
-use crate::rows::{Rows, Shape, Tensor, Values};
+use crate::protocol::Side;
+use crate::rows::{self, Content, Raw, Rows, Shape, Tensor, Values};
+use crate::rules;
 
 /// Cells that a body may cost for each of its bytes. A value takes at least two bytes; what is
 /// beyond are cells of rows that do not have the column, which cost their sender nothing.
@@ -58,10 +61,10 @@ pub enum Cell {
 
 /// Why a body could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not readable as {protocol:?}: {why}")]
+#[error("not readable as {format}: {why}")]
 pub struct Unreadable {
-    /// The protocol it was read as.
-    pub protocol: Protocol,
+    /// The format it was read as.
+    pub format: Format,
     /// What was wrong, with the byte where.
     pub why: String,
 }
@@ -74,6 +77,14 @@ pub struct Wanted {
     whole: HashMap<String, usize>,
     /// Of names such as `x[3]`: by `x`, the places and the indices of their names, in order.
     places: HashMap<String, Vec<(u64, usize)>>,
+    /// Names of objects and lists that wanted fields stand in.
+    parents: HashSet<String>,
+    /// All names of the contract's fields, wanted or not.
+    known: HashSet<String>,
+    /// The name of a row that has none, where there is but one field.
+    only: Option<String>,
+    /// Of a row without names: by place, the index of the name, in order.
+    order: Vec<(u64, usize)>,
 }
 
 impl Wanted {
@@ -89,9 +100,37 @@ impl Wanted {
             if let Some((tensor, place)) = place(name) {
                 wanted.places.entry(tensor.to_owned()).or_default().push((place, at));
             }
+            wanted.parents.extend(rules::parents(name).map(str::to_owned));
         }
         wanted.places.values_mut().for_each(|places| places.sort_unstable());
         wanted
+    }
+
+    /// Knows from the contract's fields (of one side) what the places of a row are called, and which
+    /// field a row without names is.
+    #[must_use]
+    pub fn in_fields(mut self, fields: &[Field]) -> Self {
+        for field in fields {
+            self.known.insert(field.name.clone());
+            self.known.extend(rules::parents(&field.name).map(str::to_owned));
+            let places: Vec<(u64, usize)> = self.places_of(&field.columns);
+            if !places.is_empty() {
+                self.places.insert(field.name.clone(), places);
+            }
+        }
+        match fields {
+            [only] => self.only = Some(only.name.clone()),
+            fields => {
+                let names: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
+                self.order = self.places_of(&names);
+            }
+        }
+        self
+    }
+
+    fn places_of(&self, names: &[String]) -> Vec<(u64, usize)> {
+        let index = |(place, name): (usize, &String)| Some((place as u64, *self.whole.get(name)?));
+        names.iter().enumerate().filter_map(index).collect()
     }
 }
 
@@ -111,27 +150,28 @@ fn place(name: &str) -> Option<(&str, u64)> {
 /// each byte of the body.
 ///
 /// # Errors
-/// When the body is not what the protocol says, a wanted column comes twice, a tensor has another
+/// When the body is not what its format says, a wanted column comes twice, a tensor has another
 /// number of values than its shape says, or the table would cost more than the bound.
 pub fn read(
     body: &[u8],
-    protocol: Protocol,
+    format: Format,
     side: Side,
     wanted: &Wanted,
     max_cells: usize,
 ) -> Result<Columns, Unreadable> {
     let mut table = Table {
-        protocol,
         wanted,
         max_cells: max_cells.min(body.len().saturating_mul(CELLS_PER_BYTE)),
         columns: Columns::default(),
         have: vec![None; wanted.names.len()],
-        column: None,
-        tensor: Open::default(),
+        done: vec![false; wanted.names.len()],
+        open: Open::default(),
+        in_tensor: false,
+        found: false,
         lost: None,
     };
-    let mut reading = Body::new(protocol, side);
-    let unreadable = |why: String| Unreadable { protocol, why };
+    let mut reading = Body::new(format, side);
+    let unreadable = |why: String| Unreadable { format, why };
     reading.feed(body, &mut table).map_err(|broken| unreadable(broken.to_string()))?;
     reading.finish(&mut table).map_err(|broken| unreadable(broken.to_string()))?;
     table.finish().map_err(|lost| unreadable(lost.to_string()))
@@ -153,58 +193,92 @@ enum Lost {
 /// A table while it is read.
 #[derive(Debug)]
 struct Table<'a> {
-    protocol: Protocol,
     wanted: &'a Wanted,
     max_cells: usize,
     columns: Columns,
     /// By index of the wanted name, the column.
     have: Vec<Option<usize>>,
-    /// The column that takes the next value of a record; none where nobody wants it.
-    column: Option<usize>,
-    tensor: Open<'a>,
+    /// By index of the wanted name, whether a tensor that is whole has filled it.
+    done: Vec<bool>,
+    open: Open<'a>,
+    in_tensor: bool,
+    /// Whether a field of ours came in this record.
+    found: bool,
     lost: Option<Lost>,
 }
 
-/// The tensor that is being read.
+/// The field or tensor whose values come.
 #[derive(Debug, Default)]
 struct Open<'a> {
     name: Box<str>,
-    width: u64,
+    /// Values of a whole row of a tensor; `None` where lists say it.
+    width: Option<u64>,
     size: Option<u64>,
     /// Values so far.
     count: u64,
+    /// The row of a tensor's next value.
+    row: u64,
     /// Where in the row the next value stands.
     place: u64,
-    /// Index of the tensor's own name, if it is one column and wanted.
+    depth: u32,
+    /// Index of its own name, where that is wanted.
     whole: Option<usize>,
     /// The places that are wanted and the indices of their names, in order.
     places: &'a [(u64, usize)],
     /// How many of `places` the row has passed.
     passed: usize,
+    /// Whether fields stand in its objects.
+    parent: bool,
+    /// Whether it is a field at all.
+    known: bool,
+}
+
+/// Where a value belongs.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    /// The column of this wanted name.
+    Column(usize),
+    /// The same, where only the first value of a row can be meant.
+    First(usize),
+    Nowhere,
 }
 
 impl Open<'_> {
-    /// Index of the name that wants the next value.
-    fn next(&mut self) -> Option<usize> {
-        let index = match self.places.get(self.passed) {
-            _ if self.width == 1 => self.whole,
-            Some((place, index)) if *place == self.place => {
-                self.passed += 1;
-                Some(*index)
-            }
-            _ => None,
-        };
+    /// Where the next value belongs.
+    fn next(&mut self) -> Target {
         self.count += 1;
+        let target = match (self.places.get(self.passed), self.whole, self.width) {
+            (Some((place, index)), _, _) if *place == self.place => {
+                self.passed += 1;
+                Target::Column(*index)
+            }
+            (_, Some(index), Some(1)) => Target::Column(index),
+            (_, Some(index), None) => Target::First(index),
+            _ => Target::Nowhere,
+        };
         self.place += 1;
-        if self.place >= self.width {
-            self.place = 0;
-            self.passed = 0;
+        target
+    }
+
+    fn next_row(&mut self) {
+        self.row += 1;
+        self.place = 0;
+        self.passed = 0;
+    }
+
+    /// Ends the row of a tensor that the last value completes.
+    fn step(&mut self) {
+        let ends = match self.width {
+            Some(width) => self.place >= width,
+            None => self.depth == 0,
+        };
+        if ends {
+            self.next_row();
         }
-        index
     }
 }
 
-impl Table<'_> {
+impl<'a> Table<'a> {
     fn lose(&mut self, lost: Lost) {
         self.lost.get_or_insert(lost);
     }
@@ -229,42 +303,67 @@ impl Table<'_> {
         column
     }
 
+    /// Puts the next value.
     fn put(&mut self, cell: impl FnOnce() -> Cell) {
-        if self.protocol == Protocol::Oip {
-            return self.put_next(cell);
-        }
         if self.lost.is_some() {
             return;
         }
-        if let (Some(column), Some(row)) = (self.column, self.columns.rows.checked_sub(1)) {
-            let cells = &mut self.columns.columns[column].cells;
-            cells.resize(row + 1, Cell::Null);
-            cells[row] = cell();
+        let (row, place) = if self.in_tensor {
+            let row = usize::try_from(self.open.row).unwrap_or(usize::MAX);
+            if self.open.place == 0 {
+                self.columns.rows = self.columns.rows.max(row.saturating_add(1));
+                self.weigh();
+            }
+            (row, self.open.place)
+        } else {
+            let Some(row) = self.columns.rows.checked_sub(1) else { return };
+            (row, self.open.place)
+        };
+        let target = self.open.next();
+        if self.in_tensor {
+            self.open.step();
         }
-    }
-
-    /// Puts the tensor's next value.
-    fn put_next(&mut self, cell: impl FnOnce() -> Cell) {
-        if self.lost.is_some() {
-            return;
-        }
-        let begins_row = self.tensor.place == 0;
-        let index = self.tensor.next();
-        if begins_row {
-            let rows = self.tensor.count.div_ceil(self.tensor.width.max(1));
-            let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-            self.columns.rows = self.columns.rows.max(rows);
-            self.weigh();
-        }
-        let Some(index) = index else { return };
-        let first_row = self.tensor.count <= self.tensor.width;
-        if first_row && self.have[index].is_some() {
+        let (Target::Column(index) | Target::First(index)) = target else { return };
+        if self.done[index] {
             return self.lose(Lost::Twice(self.wanted.names[index].as_str().into()));
         }
         let column = self.column(index);
-        if self.lost.is_none() {
-            self.columns.columns[column].cells.push(cell());
+        if self.lost.is_some() {
+            return;
         }
+        let cells = &mut self.columns.columns[column].cells;
+        if cells.len() <= row {
+            cells.resize(row + 1, Cell::Null);
+        }
+        let several = matches!(target, Target::First(_)) && place > 0;
+        cells[row] = if several { Cell::Nested } else { cell() };
+    }
+
+    /// Opens a field or tensor; its values come next.
+    fn open(&mut self, name: &str, width: Option<u64>) {
+        let wanted: &'a Wanted = self.wanted;
+        let name = match &wanted.only {
+            Some(only) if name.is_empty() => only.as_str(),
+            _ => name,
+        };
+        let places = match wanted.places.get(name) {
+            Some(places) => places,
+            None if name.is_empty() => &wanted.order,
+            None => &[][..],
+        };
+        let parent = wanted.parents.contains(name);
+        self.open = Open {
+            name: if self.in_tensor || parent { name.into() } else { Box::default() },
+            width,
+            known: parent
+                || !places.is_empty()
+                || wanted.whole.contains_key(name)
+                || wanted.known.contains(name),
+            whole: wanted.whole.get(name).copied(),
+            places,
+            parent,
+            ..Open::default()
+        };
     }
 
     fn finish(mut self) -> Result<Columns, Lost> {
@@ -284,36 +383,51 @@ impl Table<'_> {
 impl Rows for Table<'_> {
     fn record(&mut self) {
         self.columns.rows += 1;
-        self.column = None;
+        self.in_tensor = false;
+        self.open = Open::default();
+        self.found = false;
         self.weigh();
     }
 
     fn field(&mut self, name: Text<'_>) {
-        self.column = match self.wanted.whole.get(name.text) {
-            Some(index) if self.lost.is_none() => Some(self.column(*index)),
-            _ => None,
-        };
+        if name.cut {
+            self.open = Open::default();
+        } else {
+            self.open(name.text, None);
+            self.found |= self.open.known;
+        }
+    }
+
+    fn wraps(&mut self) -> bool {
+        let wraps = !self.found && !self.wanted.names.is_empty();
+        if wraps {
+            self.columns.rows -= 1;
+        }
+        wraps
+    }
+
+    fn name(&self) -> &str {
+        &self.open.name
     }
 
     fn record_end(&mut self) {}
 
     fn tensor(&mut self, tensor: Tensor<'_>) {
-        let name = tensor.name.text;
-        self.tensor = Open {
-            name: name.into(),
-            width: tensor.shape.width().unwrap_or(1),
-            size: tensor.shape.size(),
-            whole: self.wanted.whole.get(name).copied(),
-            places: self.wanted.places.get(name).map_or(&[], Vec::as_slice),
-            ..Open::default()
-        };
-        if matches!(tensor.shape, Shape::Known(_)) && self.tensor.size.is_none() {
-            self.lose(Lost::Shape(name.into()));
+        self.in_tensor = true;
+        let nested = tensor.shape == Shape::Nested;
+        let width = if nested { None } else { Some(tensor.shape.width().unwrap_or(1)) };
+        self.open(tensor.name.text, width);
+        self.open.size = tensor.shape.size();
+        if matches!(tensor.shape, Shape::Known(_)) && self.open.size.is_none() {
+            self.lose(Lost::Shape(tensor.name.text.into()));
         }
     }
 
     fn tensor_end(&mut self, values: Values) {
-        let Open { name, size, count, .. } = std::mem::take(&mut self.tensor);
+        let Open { name, size, count, whole, places, .. } = std::mem::take(&mut self.open);
+        for index in places.iter().map(|(_, index)| *index).chain(whole) {
+            self.done[index] |= self.have[index].is_some();
+        }
         if values == Values::Elsewhere {
             return;
         }
@@ -322,18 +436,61 @@ impl Rows for Table<'_> {
         }
     }
 
-    fn scalar(&mut self, value: Scalar<'_>) {
-        self.put(|| match value {
+    fn scalar(&mut self, value: &Scalar<'_>) {
+        self.put(|| match *value {
             Scalar::Null => Cell::Null,
             Scalar::Bool(value) => Cell::Bool(value),
             Scalar::Number(number) => number.value().map_or(Cell::Null, Cell::Number),
+            Scalar::NotFinite(value) => Cell::Number(value),
             Scalar::Text(text) => Cell::Text(text.text.into()),
         });
     }
 
-    fn nested(&mut self) {
+    fn bytes(&mut self, _bytes: &[u8], _cut: bool) {
         self.put(|| Cell::Nested);
     }
 
-    fn whole(&mut self) {}
+    fn list(&mut self) {
+        self.open.depth += 1;
+    }
+
+    fn list_end(&mut self) {
+        self.open.depth = self.open.depth.saturating_sub(1);
+        if self.in_tensor && self.open.depth == 0 && self.open.width.is_none() {
+            if self.open.place == 0 && self.lost.is_none() {
+                // An empty row is one all the same.
+                let rows = usize::try_from(self.open.row).unwrap_or(usize::MAX).saturating_add(1);
+                self.columns.rows = self.columns.rows.max(rows);
+                self.weigh();
+            }
+            self.open.next_row();
+        }
+    }
+
+    fn object(&mut self) -> bool {
+        if self.open.parent {
+            return true;
+        }
+        self.put(|| Cell::Nested);
+        false
+    }
+
+    fn raw(&mut self, raw: Raw<'_>) {
+        for number in raw.numbers() {
+            if self.lost.is_some() {
+                return;
+            }
+            self.put(|| match number {
+                rows::Number::Bool(value) => Cell::Bool(value),
+                rows::Number::Whole(value) => Cell::Number(value as f64),
+                rows::Number::Float(value) => Cell::Number(value),
+            });
+        }
+    }
+
+    fn numbers(&mut self, _count: u64) {
+        // Never told: this listener looks at each.
+    }
+
+    fn whole(&mut self, _content: Content) {}
 }

@@ -35,7 +35,9 @@ pub struct Field {
     /// Open Inference Protocol: the exact datatype. Without it, any that can carry `type`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub datatype: Option<Datatype>,
-    /// Open Inference Protocol: the shape, `-1` where any extent will do. Without it, any.
+    /// The shape, `-1` where any extent will do. Without it a tensor may have any, and the field
+    /// of a record is one value. Of a record's field it is the shape of one row; a leading `-1`
+    /// for the rows may stand before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<Vec<i64>>,
     /// Whether every row (or request) must carry it.
@@ -55,7 +57,51 @@ pub struct Field {
     pub categories: Vec<String>,
     /// How a text must be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub format: Option<Format>,
+    pub format: Option<TextFormat>,
+    /// What its numbers count, such as `EUR` or `seconds`; said where one of them is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// The names of the places of a row, where a row holds several values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+    /// The share of values outside `categories` that a window may have. Where it is above 0, a
+    /// single one is no breach.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_unseen_rate: f64,
+    /// The share of nulls that a window may have, where null is a value at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_null_rate: Option<f64>,
+    /// What becomes of its values in the copy that leaves the proxy. Without it they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitive: Option<Sensitive>,
+    /// What is done about a breach of this field. Without it, what the model's mode says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+}
+
+/// What becomes of the values of a field in the copy that leaves the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sensitive {
+    /// They are left out.
+    Drop,
+    /// A keyed hash stands in their place: equal values stay equal, and nobody without the key can
+    /// tell which they were.
+    Hash,
+}
+
+/// What the filter does when a request breaks the contract, from the mildest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Nothing but counting it.
+    Observe,
+    /// It goes through with a header that names the breach.
+    Tag,
+    /// It goes to the fallback version, with that header.
+    Divert,
+    /// It is answered with 400 and never reaches the model whole.
+    Enforce,
 }
 
 impl Contract {
@@ -146,6 +192,28 @@ pub(crate) fn join(place: &str, key: &str) -> String {
 }
 
 impl Field {
+    /// A required field of which only the type is known.
+    pub fn of(name: &str, kind: FieldType) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            datatype: None,
+            shape: None,
+            required: true,
+            nullable: false,
+            min: None,
+            max: None,
+            categories: Vec::new(),
+            format: None,
+            unit: None,
+            columns: Vec::new(),
+            max_unseen_rate: 0.0,
+            max_null_rate: None,
+            sensitive: None,
+            mode: None,
+        }
+    }
+
     /// Adds what is wrong with the field at `place`, next to the fields of these names.
     fn mistakes(&self, place: &str, names: &mut HashSet<String>, mistakes: &mut Vec<Mistake>) {
         let mut add = |key: &str, fault| mistakes.push(Mistake::new(join(place, key), fault));
@@ -169,6 +237,37 @@ impl Field {
             && (min > max || min.is_nan() || max.is_nan())
         {
             add("min", Fault::Crossed { min, max });
+        }
+        let rates = [
+            ("max_unseen_rate", Some(self.max_unseen_rate)),
+            ("max_null_rate", self.max_null_rate),
+        ];
+        for (key, rate) in rates {
+            if let Some(value) = rate.filter(|rate| !(0.0..=1.0).contains(rate)) {
+                add(key, Fault::OutOfRange { value, least: 0.0, most: 1.0 });
+            }
+        }
+        if self.max_unseen_rate > 0.0 && self.categories.is_empty() {
+            add("max_unseen_rate", Fault::Without("categories"));
+        }
+        if self.max_null_rate.is_some_and(|rate| rate > 0.0) && !self.nullable {
+            add("max_null_rate", Fault::Without("nullable"));
+        }
+        let mut columns = HashSet::new();
+        for (index, column) in self.columns.iter().enumerate() {
+            let key = format!("columns[{index}]");
+            if column.is_empty() {
+                add(&key, Fault::Empty);
+            } else if !columns.insert(column) {
+                add(&key, Fault::Twice(column.clone()));
+            }
+        }
+        if let (Some(last), count @ 1..) =
+            (self.shape.as_ref().and_then(|shape| shape.last()), self.columns.len())
+            && *last >= 0
+            && u64::try_from(*last).is_ok_and(|last| last != count as u64)
+        {
+            add("columns", Fault::OtherCount { count, shape: *last });
         }
         if self.kind != FieldType::Text {
             if !self.categories.is_empty() {
@@ -219,16 +318,24 @@ pub enum FieldType {
     Text,
     /// `true` or `false`.
     Boolean,
+    /// Bytes that need not be text, such as an image.
+    Bytes,
+    /// Anything, objects and lists too.
+    Any,
 }
 
 /// How a text must be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Format {
+pub enum TextFormat {
     /// `2026-11-23` (ISO 8601).
     Date,
     /// `2026-11-23T08:30:00Z` (RFC 3339).
     DateTime,
+    /// A number written as text, such as `42.5`.
+    Number,
+    /// `01234567-89ab-cdef-0123-456789abcdef` (RFC 9562).
+    Uuid,
 }
 
 /// Tensor datatypes of the Open Inference Protocol.
@@ -260,6 +367,8 @@ impl FieldType {
             Self::Number => "number",
             Self::Text => "text",
             Self::Boolean => "boolean",
+            Self::Bytes => "bytes",
+            Self::Any => "any",
         }
     }
 }
@@ -312,8 +421,31 @@ impl Datatype {
     pub fn carries(self, kind: FieldType) -> bool {
         match kind {
             FieldType::Integer | FieldType::Number => !matches!(self, Self::Bool | Self::Bytes),
-            FieldType::Text => self == Self::Bytes,
+            FieldType::Text | FieldType::Bytes => self == Self::Bytes,
             FieldType::Boolean => self == Self::Bool,
+            FieldType::Any => true,
+        }
+    }
+
+    /// Its number in [`Datatype::NAMES`].
+    pub(crate) fn code(self) -> u8 {
+        let place = Self::NAMES.iter().position(|(_, known)| *known == self);
+        place.and_then(|place| u8::try_from(place).ok()).unwrap_or(u8::MAX)
+    }
+
+    /// The datatype of a number in [`Datatype::NAMES`].
+    pub(crate) fn of_code(code: u8) -> Option<Self> {
+        Self::NAMES.get(usize::from(code)).map(|(_, datatype)| *datatype)
+    }
+
+    /// How many bytes a value takes; `None` for BYTES, whose values say their length.
+    pub fn width(self) -> Option<usize> {
+        match self {
+            Self::Bool | Self::Uint8 | Self::Int8 => Some(1),
+            Self::Uint16 | Self::Int16 | Self::Fp16 | Self::Bf16 => Some(2),
+            Self::Uint32 | Self::Int32 | Self::Fp32 => Some(4),
+            Self::Uint64 | Self::Int64 | Self::Fp64 => Some(8),
+            Self::Bytes => None,
         }
     }
 }
@@ -325,6 +457,11 @@ fn yes() -> bool {
 #[allow(clippy::trivially_copy_pass_by_ref)] // the shape serde asks for
 fn is_yes(value: &bool) -> bool {
     *value
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // the shape serde asks for
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // the shape serde asks for

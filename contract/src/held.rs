@@ -28,8 +28,11 @@ enum Kind {
     Null,
     Bool(bool),
     Number(Form),
+    NotANumber,
+    Infinite { below_zero: bool },
     Text,
     Nested,
+    RowEnd,
 }
 
 impl Default for Held {
@@ -50,11 +53,15 @@ impl Held {
         let (kind, characters, cut) = match scalar {
             None => (Kind::Nested, "", false),
             Some(Scalar::Null) => (Kind::Null, "", false),
+            Some(Scalar::NotFinite(value)) if value.is_nan() => (Kind::NotANumber, "", false),
+            Some(Scalar::NotFinite(value)) => {
+                (Kind::Infinite { below_zero: value < 0.0 }, "", false)
+            }
             Some(Scalar::Bool(value)) => (Kind::Bool(value), "", false),
             Some(Scalar::Number(number)) => (Kind::Number(number.form), number.text, number.cut),
             Some(Scalar::Text(text)) => (Kind::Text, text.text, text.cut),
         };
-        let held = self.characters.len() + self.values.len() * size_of::<Value>();
+        let held = self.bytes();
         let Ok(length) = u16::try_from(characters.len()) else { return false };
         if held + characters.len() + size_of::<Value>() > self.most {
             return false;
@@ -64,20 +71,72 @@ impl Held {
         true
     }
 
+    /// Keeps the end of a row. False when there is no room.
+    #[must_use]
+    pub(crate) fn row_end(&mut self) -> bool {
+        let fits = self.bytes() + size_of::<Value>() <= self.most;
+        if fits {
+            self.values.push(Value { kind: Kind::RowEnd, length: 0, cut: false });
+        }
+        fits
+    }
+
+    fn bytes(&self) -> usize {
+        self.characters.len() + self.values.len() * size_of::<Value>()
+    }
+
+    /// Tells all rows, each value by the name of its column, and forgets them. False when a row has
+    /// more values than there are columns.
+    pub(crate) fn tell_rows(&mut self, columns: &[Box<str>], rows: &mut impl Rows) -> bool {
+        let (mut rest, mut place) = (self.characters.as_str(), 0);
+        for value in self.values.drain(..) {
+            if place == 0 {
+                rows.record();
+            }
+            if matches!(value.kind, Kind::RowEnd) {
+                rows.record_end();
+                place = 0;
+                continue;
+            }
+            let Some(name) = columns.get(place) else { return false };
+            rows.field(Text { text: name, cut: false });
+            rest = value.tell(rest, rows);
+            place += 1;
+        }
+        self.characters.clear();
+        true
+    }
+
     /// Tells all values and forgets them.
     pub(crate) fn tell(&mut self, rows: &mut impl Rows) {
         let mut rest = self.characters.as_str();
-        for Value { kind, length, cut } in self.values.drain(..) {
-            let (text, after) = rest.split_at(usize::from(length));
-            rest = after;
-            match kind {
-                Kind::Nested => rows.nested(),
-                Kind::Null => rows.scalar(Scalar::Null),
-                Kind::Bool(value) => rows.scalar(Scalar::Bool(value)),
-                Kind::Number(form) => rows.scalar(Scalar::Number(Number { text, form, cut })),
-                Kind::Text => rows.scalar(Scalar::Text(Text { text, cut })),
-            }
+        for value in self.values.drain(..) {
+            rest = value.tell(rest, rows);
         }
         self.characters.clear();
+    }
+}
+
+impl Value {
+    /// Tells the value, whose characters are the first of these, and gives the rest.
+    fn tell<'a>(self, characters: &'a str, rows: &mut impl Rows) -> &'a str {
+        let (text, rest) = characters.split_at(usize::from(self.length));
+        let cut = self.cut;
+        match self.kind {
+            Kind::Nested => {
+                rows.object();
+            }
+            Kind::Null => rows.scalar(&Scalar::Null),
+            Kind::NotANumber => rows.scalar(&Scalar::NotFinite(f64::NAN)),
+            Kind::Infinite { below_zero: false } => rows.scalar(&Scalar::NotFinite(f64::INFINITY)),
+            Kind::Infinite { below_zero: true } => {
+                rows.scalar(&Scalar::NotFinite(f64::NEG_INFINITY));
+            }
+            Kind::Bool(value) => rows.scalar(&Scalar::Bool(value)),
+            Kind::Number(form) => rows.scalar(&Scalar::Number(Number { text, form, cut })),
+            Kind::Text => rows.scalar(&Scalar::Text(Text { text, cut })),
+            Kind::RowEnd => {}
+        }
+        rest
     }
 }

@@ -1,14 +1,21 @@
 //! JSON as it streams past: bytes in, events out, in memory that does not grow with the body. It
-//! does not know what the events mean, and never looks ahead or back.
+//! does not know what the events mean, and never looks ahead of a chunk or back.
 //!
-//! The grammar is RFC 8259's. A number's size is not part of it, so `1e999` is a number here.
+//! Events are pulled, so that whoever reads them can pass over numbers that need no look
+//! ([`Lexer::numbers`]).
+//!
+//! The grammar is RFC 8259's, and beyond it the three words that Python's `json` writes for numbers that are
+//! not finite: model servers mean them. A number's size is not part of it, so `1e999` is a number here.
 
+mod block;
 mod number;
+mod numbers;
 mod text;
 
-pub use number::{Form, Number};
+pub use number::{Form, Number, Plain};
 pub use text::Text;
 
+use crate::words::same;
 use number::Part;
 use text::Escape;
 
@@ -44,6 +51,8 @@ pub enum Scalar<'a> {
     Bool(bool),
     /// A number, not yet converted.
     Number(Number<'a>),
+    /// `NaN`, `Infinity` or `-Infinity`.
+    NotFinite(f64),
     /// A text, its escapes resolved.
     Text(Text<'a>),
 }
@@ -94,6 +103,9 @@ fn printable(byte: u8) -> String {
     }
 }
 
+/// The word that begins as a number does.
+const MINUS_INFINITY: &str = "-Infinity";
+
 /// What may come next between tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Expect {
@@ -115,6 +127,35 @@ enum Inside {
     Word { word: &'static str, matched: usize },
 }
 
+/// What one step found. Its characters are where [`Lexer::span`] says, or were kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    /// Nothing yet.
+    More,
+    ObjectStart,
+    ObjectEnd,
+    ArrayStart,
+    ArrayEnd,
+    Key,
+    Text,
+    Number(Form),
+    Bool(bool),
+    Null,
+    NotFinite(Word),
+}
+
+/// A number that is not finite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    NaN,
+    Infinity,
+    MinusInfinity,
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+}
+
 /// Reads one body. Any cutting into chunks gives the same events and the same error.
 #[derive(Debug, Clone)]
 pub struct Lexer {
@@ -127,6 +168,8 @@ pub struct Lexer {
     partial: text::Partial,
     /// What was kept of a token that did not lie whole and plain in one chunk.
     kept: String,
+    /// Where in the chunk the characters of a token lie that does lie so.
+    span: Option<(usize, usize)>,
     cut: bool,
     offset: u64,
     error: Option<Error>,
@@ -142,6 +185,7 @@ impl Default for Lexer {
             escape: Escape::None,
             partial: text::Partial::default(),
             kept: String::new(),
+            span: None,
             cut: false,
             offset: 0,
             error: None,
@@ -155,53 +199,131 @@ impl Lexer {
         self.expect == Expect::Nothing && self.error.is_none()
     }
 
-    /// Takes the next bytes.
+    /// The next event that begins or ends in `chunk` at or after `at`, which moves behind it. `None`
+    /// when the chunk is used up; ask with the next chunk then.
     ///
     /// # Errors
     /// At the first byte that cannot continue a JSON text, and the same at every later call.
-    pub fn feed(&mut self, chunk: &[u8], out: &mut impl FnMut(Event<'_>)) -> Result<(), Error> {
-        if let Some(error) = self.error {
-            return Err(error);
+    #[inline]
+    pub fn next<'a>(
+        &'a mut self,
+        chunk: &'a [u8],
+        at: &mut usize,
+    ) -> Result<Option<Event<'a>>, Error> {
+        let token = self.token(chunk, at);
+        if token == Token::More {
+            return self.error.map_or(Ok(None), Err);
         }
-        let mut at = 0;
-        while at < chunk.len() {
+        Ok(Some(self.event(token, chunk)))
+    }
+
+    /// Passes over this key, with its quotes and colon, where an object's next member is it and nothing
+    /// but a blank stands before it. False where it is not.
+    #[inline]
+    pub fn key(&mut self, chunk: &[u8], at: &mut usize, key: &[u8]) -> bool {
+        let mut rest = chunk.get(*at..).unwrap_or_default();
+        match (self.expect, self.inside) {
+            (Expect::FirstKey, Inside::Nothing) => {}
+            (Expect::CommaOrEnd, Inside::Nothing) if self.objects & 1 == 1 => {
+                let Some(behind) = rest.strip_prefix(b",") else { return false };
+                rest = behind;
+            }
+            _ => return false,
+        }
+        rest = rest.strip_prefix(b" ").unwrap_or(rest);
+        let Some((start, behind)) = rest.split_at_checked(key.len()) else { return false };
+        if !same(start, key) {
+            return false;
+        }
+        *at = chunk.len() - behind.len();
+        self.expect = Expect::Value;
+        true
+    }
+
+    /// The next token; [`Token::More`] when the chunk is used up, or there is an error. It is small, and
+    /// its characters stay where they are, because copying events about costs more than finding them.
+    fn token(&mut self, chunk: &[u8], at: &mut usize) -> Token {
+        if self.error.is_some() {
+            return Token::More;
+        }
+        while *at < chunk.len() {
             let step = match self.inside {
-                Inside::Nothing => self.between(chunk, at, out),
-                Inside::Text => self.text(chunk, at, out),
-                Inside::Number(part) => self.number(part, chunk, at, out),
-                Inside::Word { word, matched } => self.word(word, matched, chunk[at], at, out),
+                Inside::Nothing => self.between(chunk, at),
+                Inside::Text => self.text(chunk, at),
+                Inside::Number(part) => self.number(part, chunk, at),
+                Inside::Word { word, matched } => self.word(word, matched, chunk[*at], at),
             };
             match step {
-                Ok(next) => at = next,
+                Ok(Token::More) => {}
+                Ok(token) => return token,
                 Err(error) => {
                     self.error = Some(error);
-                    return Err(error);
+                    return Token::More;
                 }
             }
         }
         self.offset += chunk.len() as u64;
-        Ok(())
+        Token::More
     }
 
-    /// Says that no more comes.
+    /// Says that no more comes. Gives the number that the end completes, where there is one.
     ///
     /// # Errors
     /// When the text is not whole.
-    pub fn finish(&mut self, out: &mut impl FnMut(Event<'_>)) -> Result<(), Error> {
+    pub fn finish(&mut self) -> Result<Option<Event<'_>>, Error> {
         if let Some(error) = self.error {
             return Err(error);
         }
-        if let Inside::Number(part) = self.inside
-            && let Some(form) = part.form()
-        {
-            self.number_done(form, out);
+        let last = match self.inside {
+            Inside::Number(part) => part.form(),
+            Inside::Nothing | Inside::Text | Inside::Word { .. } => None,
+        };
+        if last.is_some() {
+            self.value_done();
+            self.span = None;
         }
-        if self.expect == Expect::Nothing {
-            return Ok(());
+        if self.expect != Expect::Nothing {
+            let error = Error::CutShort { at: self.offset };
+            self.error = Some(error);
+            return Err(error);
         }
-        let error = Error::CutShort { at: self.offset };
-        self.error = Some(error);
-        Err(error)
+        Ok(last.map(|form| self.event(Token::Number(form), &[])))
+    }
+
+    /// The event of a token that was found in this chunk just now.
+    #[inline]
+    fn event<'a>(&'a self, token: Token, chunk: &'a [u8]) -> Event<'a> {
+        let text = match self.span {
+            // SAFETY: the token was just found in this chunk, and its bytes there are UTF-8.
+            Some((begin, end)) => unsafe {
+                str::from_utf8_unchecked(chunk.get(begin..end).unwrap_or_default())
+            },
+            None => self.kept.as_str(),
+        };
+        let cut = self.cut;
+        match token {
+            Token::ObjectStart => Event::ObjectStart,
+            Token::ObjectEnd => Event::ObjectEnd,
+            Token::ArrayStart => Event::ArrayStart,
+            Token::ArrayEnd => Event::ArrayEnd,
+            Token::Key => Event::Key(Text { text, cut }),
+            Token::Text => Event::Scalar(Scalar::Text(Text { text, cut })),
+            Token::Number(form) => Event::Scalar(Scalar::Number(Number { text, form, cut })),
+            Token::Bool(value) => Event::Scalar(Scalar::Bool(value)),
+            Token::NotFinite(word) => Event::Scalar(Scalar::NotFinite(match word {
+                Word::NaN => f64::NAN,
+                Word::Infinity => f64::INFINITY,
+                Word::MinusInfinity => f64::NEG_INFINITY,
+            })),
+            Token::Null | Token::More => Event::Scalar(Scalar::Null),
+        }
+    }
+
+    /// Remembers that the characters of the token lie in the chunk, and how many of them are kept.
+    fn found(&mut self, chunk: &[u8], begin: usize, end: usize) {
+        self.cut = end - begin > MAX_TOKEN_BYTES;
+        let kept = if self.cut { text::head_length(&chunk[begin..end]) } else { end - begin };
+        self.span = Some((begin, begin + kept));
     }
 
     fn place(&self, at: usize) -> u64 {
@@ -212,59 +334,74 @@ impl Lexer {
         Error::Unexpected { at: self.place(at), byte, expected }
     }
 
-    fn between(
-        &mut self,
-        chunk: &[u8],
-        at: usize,
-        out: &mut impl FnMut(Event<'_>),
-    ) -> Result<usize, Error> {
-        let blank = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
-        let Some(blanks) = chunk[at..].iter().position(|byte| !blank(byte)) else {
-            return Ok(chunk.len());
-        };
-        let at = at + blanks;
-        let byte = chunk[at];
-        match (self.expect, byte) {
+    fn between(&mut self, chunk: &[u8], at: &mut usize) -> Result<Token, Error> {
+        // Most tokens stand close together.
+        let mut byte = chunk[*at];
+        if is_blank(byte) {
+            let Some(blanks) = chunk[*at..].iter().position(|byte| !is_blank(*byte)) else {
+                *at = chunk.len();
+                return Ok(Token::More);
+            };
+            *at += blanks;
+            byte = chunk[*at];
+        }
+        let token = match (self.expect, byte) {
             (Expect::CommaOrEnd, b',') => {
-                self.expect = if self.objects & 1 == 1 { Expect::Key } else { Expect::Value };
+                *at += 1;
+                if self.objects & 1 == 0 {
+                    self.expect = Expect::Value;
+                    return Ok(Token::More);
+                }
+                self.expect = Expect::Key;
+                // Most keys stand close to the comma.
+                if chunk.get(*at) == Some(&b'"') {
+                    *at += 1;
+                    return self.text_start(chunk, at);
+                }
+                return Ok(Token::More);
+            }
+            (Expect::Colon, b':') => {
+                self.expect = Expect::Value;
+                Token::More
+            }
+            (Expect::Key | Expect::FirstKey | Expect::Value | Expect::FirstElement, b'"') => {
+                *at += 1;
+                return self.text_start(chunk, at);
+            }
+            (Expect::Value | Expect::FirstElement, b'-' | b'0'..=b'9') => {
+                return self.number(Part::Start, chunk, at);
             }
             (Expect::CommaOrEnd, b']') if self.objects & 1 == 0 => {
                 self.close();
-                out(Event::ArrayEnd);
+                Token::ArrayEnd
             }
             (Expect::FirstElement, b']') => {
                 self.close();
-                out(Event::ArrayEnd);
+                Token::ArrayEnd
             }
             (Expect::CommaOrEnd, b'}') if self.objects & 1 == 1 => {
                 self.close();
-                out(Event::ObjectEnd);
+                Token::ObjectEnd
             }
             (Expect::FirstKey, b'}') => {
                 self.close();
-                out(Event::ObjectEnd);
-            }
-            (Expect::Colon, b':') => self.expect = Expect::Value,
-            (Expect::Key | Expect::FirstKey | Expect::Value | Expect::FirstElement, b'"') => {
-                return self.text_start(chunk, at + 1, out);
-            }
-            (Expect::Value | Expect::FirstElement, b'-' | b'0'..=b'9') => {
-                return self.number(Part::Start, chunk, at, out);
+                Token::ObjectEnd
             }
             (Expect::Value | Expect::FirstElement, b'[') => {
-                self.open(at, false)?;
-                out(Event::ArrayStart);
+                self.open(*at, false)?;
+                Token::ArrayStart
             }
             (Expect::Value | Expect::FirstElement, b'{') => {
-                self.open(at, true)?;
-                out(Event::ObjectStart);
+                self.open(*at, true)?;
+                Token::ObjectStart
             }
-            (Expect::Value | Expect::FirstElement, b't') => self.word_start("true"),
-            (Expect::Value | Expect::FirstElement, b'f') => self.word_start("false"),
-            (Expect::Value | Expect::FirstElement, b'n') => self.word_start("null"),
-            _ => return Err(self.unexpected(at, byte, self.expected())),
-        }
-        Ok(at + 1)
+            (Expect::Value | Expect::FirstElement, b't' | b'f' | b'n' | b'N' | b'I') => {
+                return self.word_start(chunk, at);
+            }
+            _ => return Err(self.unexpected(*at, byte, self.expected())),
+        };
+        *at += 1;
+        Ok(token)
     }
 
     fn expected(&self) -> &'static str {
@@ -301,8 +438,21 @@ impl Lexer {
         self.expect = if self.depth == 0 { Expect::Nothing } else { Expect::CommaOrEnd };
     }
 
-    fn word_start(&mut self, word: &'static str) {
+    fn word_start(&mut self, chunk: &[u8], at: &mut usize) -> Result<Token, Error> {
+        let word = match chunk[*at] {
+            b't' => "true",
+            b'f' => "false",
+            b'N' => "NaN",
+            b'I' => "Infinity",
+            _ => "null",
+        };
+        if chunk[*at..].starts_with(word.as_bytes()) {
+            *at += word.len();
+            return Ok(self.word_done(word));
+        }
         self.inside = Inside::Word { word, matched: 1 };
+        *at += 1;
+        Ok(Token::More)
     }
 
     fn word(
@@ -310,22 +460,28 @@ impl Lexer {
         word: &'static str,
         matched: usize,
         byte: u8,
-        at: usize,
-        out: &mut impl FnMut(Event<'_>),
-    ) -> Result<usize, Error> {
+        at: &mut usize,
+    ) -> Result<Token, Error> {
         if word.as_bytes()[matched] != byte {
-            return Err(self.unexpected(at, byte, word));
+            return Err(self.unexpected(*at, byte, word));
         }
+        *at += 1;
         if matched + 1 < word.len() {
             self.inside = Inside::Word { word, matched: matched + 1 };
-            return Ok(at + 1);
+            return Ok(Token::More);
         }
+        Ok(self.word_done(word))
+    }
+
+    fn word_done(&mut self, word: &str) -> Token {
         self.value_done();
-        out(Event::Scalar(match word {
-            "null" => Scalar::Null,
-            word => Scalar::Bool(word == "true"),
-        }));
-        Ok(at + 1)
+        match word {
+            "null" => Token::Null,
+            "NaN" => Token::NotFinite(Word::NaN),
+            "Infinity" => Token::NotFinite(Word::Infinity),
+            MINUS_INFINITY => Token::NotFinite(Word::MinusInfinity),
+            word => Token::Bool(word == "true"),
+        }
     }
 
     /// Keeps a piece of the current token, up to the bound.

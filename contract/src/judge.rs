@@ -5,33 +5,71 @@ use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use crate::check::{MAX_KEPT, Verdict};
-use crate::contract::Datatype;
-use crate::json::{self, Scalar, Text};
-use crate::protocol::{Protocol, Side};
-use crate::rows::{Broken, Rows, Shape, Tensor, Values};
-use crate::rules::{self, Fields, Rules};
+use crate::contract::{Datatype, Mode};
+use crate::json::{self, Plain, Scalar, Text};
+use crate::protocol::Side;
+use crate::rows::{self, Broken, Content, MAX_RANK, Raw, Rows, Shape, Tensor, Values};
+use crate::rules::{self, ANY_NUMBER, Fields, Rule, Rules};
 use crate::violation::{Kind, Violation};
 
 /// How many characters of what came are told.
 const MAX_GOT_CHARS: usize = 64;
+const NO_FIELD: &str = "no field of this name";
+/// How many pairs of field and kind are told of one body.
+const MAX_BREACHES: usize = 32;
 
 /// Judges one body.
 #[derive(Debug)]
 pub(crate) struct Judge {
     rules: Option<Arc<Rules>>,
-    protocol: Protocol,
     side: Side,
+    /// What is done about a breach of a field that does not say it itself.
+    mode: Mode,
+    /// What the body should be, in words.
+    expected: &'static str,
     verdict: Verdict,
     /// One bit for each field that came, in this record or among the tensors.
     seen: Vec<u64>,
+    /// One bit for each field that was missing before.
+    missed: Vec<u64>,
     /// The field that likely comes next.
     hint: usize,
     /// The field that came last, if the rules know it.
     field: Option<usize>,
     /// Whether its values are judged.
     judging: bool,
+    /// Whether it is a record's, and one value: most are.
+    simple: bool,
+    /// Which of its numbers need no look.
+    plain: Option<Plain>,
+    /// The name that came last, if fields stand in it.
+    parent: String,
+    /// The name that came last, if it is no field's.
+    unknown: String,
+    /// In a row without names: the place of the next value.
+    place: Option<usize>,
     row: u64,
-    tensor: Progress,
+    nest: Nest,
+    tensor: Option<Progress>,
+}
+
+/// The lists that stand around the next value, within a field.
+#[derive(Debug, Default)]
+struct Nest {
+    depth: usize,
+    /// How many elements each has so far, the outermost first.
+    counts: [u64; MAX_RANK],
+    /// Whether the shape was found wrong in this row already.
+    misshapen: bool,
+}
+
+impl Nest {
+    /// Counts elements of the innermost list.
+    fn add(&mut self, count: u64) {
+        if let Some(innermost) = self.depth.checked_sub(1).and_then(|at| self.counts.get_mut(at)) {
+            *innermost += count;
+        }
+    }
 }
 
 /// How far the values of a tensor have come.
@@ -46,25 +84,44 @@ struct Progress {
     size: Option<u64>,
     /// The datatype, when it is for whole numbers.
     datatype: Option<Datatype>,
+    /// Whether the lists around the values say what a row is.
+    nested: bool,
 }
 
 impl Judge {
-    pub(crate) fn new(rules: Option<Arc<Rules>>, protocol: Protocol, side: Side) -> Self {
+    pub(crate) fn new(
+        rules: Option<Arc<Rules>>,
+        mode: Mode,
+        expected: &'static str,
+        side: Side,
+    ) -> Self {
         // A side without fields asks for nothing.
         let rules = rules.filter(|rules| !rules.of_side(side).fields.is_empty());
         let fields = rules.as_ref().map_or(0, |rules| rules.of_side(side).fields.len());
         Self {
             rules,
-            protocol,
             side,
+            mode,
+            expected,
             verdict: Verdict::default(),
             seen: vec![0; fields.div_ceil(64)],
+            missed: vec![0; fields.div_ceil(64)],
             hint: 0,
             field: None,
             judging: false,
+            simple: false,
+            plain: Some(ANY_NUMBER),
+            parent: String::new(),
+            unknown: String::new(),
+            place: None,
             row: 0,
-            tensor: Progress::default(),
+            nest: Nest::default(),
+            tensor: None,
         }
+    }
+
+    pub(crate) fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
     }
 
     pub(crate) fn verdict(&self) -> &Verdict {
@@ -78,48 +135,123 @@ impl Judge {
             Broken::Json(json::Error::InvalidUtf8 { .. }) => Kind::EnumTypeInvalidUtf8,
             _ => Kind::BodyUnreadable,
         };
-        let expected = match (broken, self.protocol, self.side) {
-            (Broken::Json(_), _, _) => "a whole JSON text",
-            (_, Protocol::Json, _) => "JSON: one object of named fields, or an array of such",
-            (_, Protocol::Oip, Side::Request) => "an inference request of the V2 protocol",
-            (_, Protocol::Oip, Side::Response) => "an inference response of the V2 protocol",
+        let expected = match broken {
+            Broken::Json(_) => "a whole JSON text",
+            _ => self.expected,
         };
         self.verdict.unreadable = true;
-        note(&mut self.verdict, kind, "", None, &expected, broken);
+        note(&mut self.verdict, self.mode, None, kind, "", None, &expected, broken);
     }
 
     fn fields(&self) -> Option<&Fields> {
         self.rules.as_ref().map(|rules| rules.of_side(self.side))
     }
 
-    /// Turns to the field of this name; false when its values are not to be judged.
+    /// Notes a breach of no field that the rules know.
+    fn note(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        row: Option<u64>,
+        expected: &dyn Display,
+        got: &dyn Display,
+    ) {
+        note(&mut self.verdict, self.mode, None, kind, name, row, expected, got);
+    }
+
+    /// Notes a breach of the field at hand.
+    fn note_field(
+        &mut self,
+        kind: Kind,
+        row: Option<u64>,
+        expected: impl Fn(&Rule) -> String,
+        got: &dyn Display,
+    ) {
+        let (Some(rules), Some(place)) = (&self.rules, self.field) else { return };
+        let rule = &rules.of_side(self.side).fields[place];
+        let mode = rule.mode.unwrap_or(self.mode);
+        let got: &dyn Display = if rule.sensitive.is_some() { &"something else" } else { got };
+        let expected = Lazy(|| expected(rule));
+        note(&mut self.verdict, mode, Some(place), kind, &rule.name, row, &expected, got);
+    }
+
+    /// Turns to the field of this name; false when its values are not to be judged. Fields that
+    /// stand in the objects of a list come once for each of these.
     fn turn_to(&mut self, name: Text<'_>, row: Option<u64>) -> bool {
         self.field = None;
+        self.parent.clear();
+        self.unknown.clear();
+        self.place = None;
         let Some(rules) = &self.rules else { return false };
         let fields = rules.of_side(self.side);
-        let Some(place) = fields.find(name, self.hint) else {
-            if !fields.allow_unknown {
-                let expected = "no field of this name";
-                note(&mut self.verdict, Kind::SchemaNewColumn, name.text, row, &expected, &"one");
+        let found = if name.text.is_empty() && row.is_some() && !name.cut {
+            match fields.fields.len() {
+                1 => Some(0),
+                _ => {
+                    self.place = Some(0);
+                    return false;
+                }
+            }
+        } else {
+            fields.find(name, self.hint)
+        };
+        let Some(place) = found else {
+            if !name.cut && fields.is_parent(name.text) {
+                self.parent.push_str(name.text);
+            } else if !fields.allow_unknown && row.is_some() && !name.cut {
+                // What kind of value it has may still say that it is no field.
+                self.unknown.push_str(name.text);
+            } else if !fields.allow_unknown {
+                self.note(Kind::SchemaNewColumn, name.text, row, &NO_FIELD, &"one");
             }
             return false;
         };
         self.field = Some(place);
         self.hint = place + 1;
         let bit = 1 << (place % 64);
-        let repeated = self.seen[place / 64] & bit != 0;
+        let repeated = self.seen[place / 64] & bit != 0 && !name.text.contains("[].");
         self.seen[place / 64] |= bit;
         if repeated {
-            note(
-                &mut self.verdict,
-                Kind::FieldRepeated,
-                name.text,
-                row,
-                &"the field once",
-                &"twice",
-            );
+            self.note_field(Kind::FieldRepeated, row, |_| "the field once".to_owned(), &"twice");
         }
         !repeated
+    }
+
+    /// The values that come are of this field of a record.
+    #[inline]
+    fn turned_to(&mut self, place: usize) {
+        self.field = Some(place);
+        self.judging = true;
+        self.place = None;
+        self.parent.clear();
+        self.unknown.clear();
+        self.nest.depth = 0;
+        self.nest.misshapen = false;
+        self.simple = self.fields().is_some_and(|fields| fields.fields[place].simple);
+    }
+
+    /// Notes the field that nobody knows, now that it has a value.
+    fn note_unknown(&mut self) {
+        if !self.unknown.is_empty() {
+            let (name, row) = (std::mem::take(&mut self.unknown), Some(self.row));
+            self.note(Kind::SchemaNewColumn, &name, row, &NO_FIELD, &"one");
+        }
+    }
+
+    /// Judges the value at this place of a row without names. False past the last field.
+    fn turn_to_place(&mut self, place: usize) -> bool {
+        self.place = Some(place + 1);
+        let known = self.fields().is_some_and(|fields| place < fields.fields.len());
+        self.field = known.then_some(place);
+        if known {
+            self.seen[place / 64] |= 1 << (place % 64);
+        } else if self.fields().is_some_and(|fields| !fields.allow_unknown) {
+            let count = self.fields().map_or(0, |fields| fields.fields.len());
+            let (name, row) = (format!("[{place}]"), Some(self.row));
+            let expected = format!("{count} values in a row");
+            self.note(Kind::SchemaNewColumn, &name, row, &expected, &"more");
+        }
+        known
     }
 
     /// Notes every required field that did not come, and forgets which did.
@@ -128,42 +260,122 @@ impl Judge {
         let fields = rules.of_side(self.side);
         for (word, (seen, required)) in self.seen.iter().zip(&fields.required).enumerate() {
             let mut absent = required & !seen;
-            let verdict = &mut self.verdict;
-            // Past what is kept they are only counted: a body of empty records costs no more.
-            while absent != 0 && verdict.violations.len() < MAX_KEPT {
-                let rule = &fields.fields[word * 64 + absent.trailing_zeros() as usize];
+            // Past what is kept, what was told before is only counted: a body of empty records
+            // costs no more.
+            if self.verdict.violations.len() == MAX_KEPT {
+                self.verdict.count += u64::from((absent & self.missed[word]).count_ones());
+                absent &= !self.missed[word];
+            }
+            self.missed[word] |= absent;
+            while absent != 0 {
+                let place = word * 64 + absent.trailing_zeros() as usize;
+                let rule = &fields.fields[place];
+                let mode = rule.mode.unwrap_or(self.mode);
                 let (kind, name) = (Kind::SchemaMissingColumn, &rule.name);
-                note(verdict, kind, name, row, &rule.expected, &"nothing");
+                let verdict = &mut self.verdict;
+                note(verdict, mode, Some(place), kind, name, row, &rule.expected, &"nothing");
                 absent &= absent - 1;
             }
-            verdict.count += u64::from(absent.count_ones());
         }
         self.seen.fill(0);
         self.hint = 0;
     }
 
-    /// The row of the value that came now.
-    fn step(&mut self) -> u64 {
+    /// The row of the next values, of which so many come now.
+    fn step(&mut self, count: u64) -> u64 {
         let row = self.row;
-        if self.protocol == Protocol::Oip {
-            self.tensor.count += 1;
-            self.tensor.column += 1;
-            if self.tensor.column >= self.tensor.width {
-                self.tensor.column = 0;
-                self.row += 1;
-            }
+        self.nest.add(count);
+        let Some(tensor) = &mut self.tensor else { return row };
+        tensor.count += count;
+        if tensor.nested {
+            self.row += if self.nest.depth == 0 { count } else { 0 };
+            return row;
+        }
+        tensor.column += count;
+        if tensor.column >= tensor.width {
+            let width = tensor.width.max(1);
+            self.row += tensor.column / width;
+            tensor.column %= width;
         }
         row
+    }
+
+    /// The shape asked of the value at hand within its row, and where it does not matter, `None`.
+    fn asked(&self) -> Option<&[i64]> {
+        let rule = &self.fields()?.fields[self.field?];
+        match &self.tensor {
+            Some(tensor) if tensor.nested => rule.tensor_row_shape(),
+            Some(_) => None,
+            None => rule.rank().map(|_| rule.row_shape()),
+        }
+    }
+
+    /// Notes, once for each row, that the lists of a value are not what the shape asks for.
+    fn misshapen(&mut self, got: &dyn Display) {
+        if self.judging && !self.nest.misshapen {
+            self.nest.misshapen = true;
+            let row = Some(self.row);
+            self.note_field(Kind::InvalidFeatureShape, row, Rule::shapes, got);
+        }
+    }
+
+    /// Whether a value may stand at this depth of lists.
+    fn at_its_depth(&mut self) {
+        let (depth, places) = (self.nest.depth, usize::from(self.place.is_some()));
+        if let Some(rank) = self.asked().map(<[i64]>::len)
+            && depth != rank + places
+            && rank > 0
+        {
+            self.misshapen(&format_args!("a value within {depth} lists"));
+        }
+    }
+
+    /// Turns to the next place, in a row without names; false where the value is not judged.
+    fn judges_value(&mut self) -> bool {
+        match self.place {
+            Some(place) => self.turn_to_place(place),
+            None => self.judging,
+        }
     }
 }
 
 impl Rows for Judge {
-    fn record(&mut self) {
-        self.verdict.rows += 1;
+    #[inline]
+    fn expected(&self) -> Option<&[u8]> {
+        let place = self.hint;
+        let rule = self.fields()?.fields.get(place)?;
+        let seen = self.seen[place / 64] & 1 << (place % 64) != 0;
+        rule.key.as_deref().filter(|_| !seen)
     }
 
+    #[inline]
+    fn came(&mut self) {
+        let place = self.hint;
+        self.seen[place / 64] |= 1 << (place % 64);
+        self.hint = place + 1;
+        self.turned_to(place);
+    }
+
+    fn record(&mut self) {
+        self.verdict.rows += 1;
+        self.tensor = None;
+    }
+
+    #[inline]
     fn field(&mut self, name: Text<'_>) {
         self.judging = self.turn_to(name, Some(self.row));
+        match self.field {
+            Some(place) if self.judging => self.turned_to(place),
+            _ => {
+                self.nest.depth = 0;
+                self.nest.misshapen = false;
+                self.simple = false;
+            }
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.parent
     }
 
     fn record_end(&mut self) {
@@ -173,86 +385,256 @@ impl Rows for Judge {
 
     fn tensor(&mut self, tensor: Tensor<'_>) {
         self.row = 0;
+        self.simple = false;
+        self.nest.depth = 0;
+        self.nest.misshapen = false;
         let datatype = tensor.datatype.and_then(Datatype::parse);
-        self.tensor = Progress {
+        let nested = tensor.shape == Shape::Nested;
+        self.tensor = Some(Progress {
             count: 0,
             column: 0,
             width: tensor.shape.width().unwrap_or(1),
             size: tensor.shape.size(),
             datatype: datatype.filter(|datatype| datatype.range().is_some()),
-        };
+            nested,
+        });
         self.judging = self.turn_to(tensor.name, None);
-        let (Some(rules), Some(place)) = (&self.rules, self.field) else { return };
+        self.plain = Some(ANY_NUMBER);
+        let (Some(rules), Some(place)) = (self.rules.clone(), self.field) else { return };
         let rule = &rules.of_side(self.side).fields[place];
-        if !datatype.is_some_and(|datatype| rule.takes(datatype)) {
+        if !nested && !datatype.is_some_and(|datatype| rule.takes(datatype)) {
             // Its values are of another kind altogether; each would only say so again.
             self.judging = false;
-            let (expected, got) = (rule.datatypes(), tensor.datatype.unwrap_or("none"));
-            note(&mut self.verdict, Kind::UnexpectedDataType, &rule.name, None, &expected, &got);
+            let got = tensor.datatype.unwrap_or("none");
+            self.note_field(Kind::UnexpectedDataType, None, Rule::datatypes, &got);
         }
         if !rule.fits(tensor.shape) {
-            let expected = rule.shapes();
             let got = Extents(tensor.shape);
-            note(&mut self.verdict, Kind::InvalidFeatureShape, &rule.name, None, &expected, &got);
+            self.note_field(Kind::InvalidFeatureShape, None, Rule::shapes, &got);
+        }
+        if self.judging {
+            self.plain = rule.plain(datatype);
         }
     }
 
     fn tensor_end(&mut self, values: Values) {
+        let Some(tensor) = self.tensor.take() else { return };
         if values == Values::Elsewhere {
             return;
         }
-        let rows = self.row + u64::from(self.tensor.column > 0);
+        let rows = self.row + u64::from(tensor.column > 0);
         self.verdict.rows = self.verdict.rows.max(rows);
-        let (Some(fields), Some(place)) = (self.fields(), self.field) else { return };
-        let count = self.tensor.count;
-        let kind = match self.tensor.size {
-            Some(size) if size == count => return,
-            Some(size) if count < size => Kind::FeatureTypeLowNumberValues,
-            Some(_) => Kind::FeatureTypeHighNumberValues,
-            None => return,
+        let count = tensor.count;
+        let (size, kind) = match tensor.size {
+            Some(size) if count < size => (size, Kind::FeatureTypeLowNumberValues),
+            Some(size) if count > size => (size, Kind::FeatureTypeHighNumberValues),
+            _ => return,
         };
-        let name = fields.fields[place].name.clone();
-        let expected = format!("{} values, as its shape says", self.tensor.size.unwrap_or(0));
-        note(&mut self.verdict, kind, &name, None, &expected, &format_args!("{count} values"));
+        let expected = |_: &Rule| format!("{size} values, as its shape says");
+        self.note_field(kind, None, expected, &format_args!("{count} values"));
     }
 
-    fn scalar(&mut self, value: Scalar<'_>) {
-        let row = self.step();
-        let (true, Some(rules), Some(place)) = (self.judging, &self.rules, self.field) else {
+    #[inline]
+    fn scalar(&mut self, value: &Scalar<'_>) {
+        if self.simple {
+            // The one value of a record's field.
+            if let (Some(rules), Some(place)) = (&self.rules, self.field)
+                && let Some(kind) = rules.of_side(self.side).fields[place].breach(value)
+            {
+                let row = Some(self.row);
+                self.note_field(kind, row, |rule| rule.expected.to_string(), &Got(*value));
+            }
             return;
-        };
+        }
+        self.note_unknown();
+        self.at_its_depth();
+        let row = self.step(1);
+        if !self.parent.is_empty() && *value != Scalar::Null {
+            let (name, expected) =
+                (std::mem::take(&mut self.parent), "an object or a list of objects");
+            self.note(Kind::InvalidFeatureShape, &name, Some(row), &expected, &Got(*value));
+        }
+        if !self.judges_value() {
+            return;
+        }
+        let (Some(rules), Some(place)) = (&self.rules, self.field) else { return };
         let rule = &rules.of_side(self.side).fields[place];
         if let Some(kind) = rule.breach(value) {
-            note(&mut self.verdict, kind, &rule.name, Some(row), &rule.expected, &Got(value));
-        } else if let (Some(datatype), Scalar::Number(number)) = (self.tensor.datatype, value)
+            self.note_field(kind, Some(row), |rule| rule.expected.to_string(), &Got(*value));
+        } else if let Some(datatype) = self.tensor.as_ref().and_then(|tensor| tensor.datatype)
+            && let Scalar::Number(number) = *value
             && let Some(kind) = rules::misfit(datatype, number)
         {
-            let (least, greatest) = datatype.range().unwrap_or_default();
-            let expected = format_args!("{} from {least} to {greatest}", datatype.name());
-            note(&mut self.verdict, kind, &rule.name, Some(row), &expected, &Got(value));
+            self.note_field(kind, Some(row), |_| span(datatype), &Got(*value));
         }
     }
 
-    fn nested(&mut self) {
-        let row = self.step();
-        let (true, Some(rules), Some(place)) = (self.judging, &self.rules, self.field) else {
+    fn bytes(&mut self, _bytes: &[u8], _cut: bool) {
+        self.note_unknown();
+        self.at_its_depth();
+        let row = self.step(1);
+        if !self.judges_value() {
             return;
-        };
-        let rule = &rules.of_side(self.side).fields[place];
-        let got = "an object or array";
-        note(&mut self.verdict, rule.other(), &rule.name, Some(row), &rule.expected, &got);
+        }
+        let (Some(rules), Some(place)) = (&self.rules, self.field) else { return };
+        if let Some(kind) = rules.of_side(self.side).fields[place].breach_bytes() {
+            let got = "bytes that are not UTF-8";
+            self.note_field(kind, Some(row), |rule| rule.expected.to_string(), &got);
+        }
     }
 
-    fn whole(&mut self) {
-        if self.protocol == Protocol::Oip {
+    fn wraps(&mut self) -> bool {
+        // The only thing that came, and no field of ours: so the rows must be in it.
+        let wraps = self.rules.is_some()
+            && self.field.is_none()
+            && self.place.is_none()
+            && self.parent.is_empty()
+            && self.seen.iter().all(|seen| *seen == 0);
+        if wraps {
+            self.unknown.clear();
+            self.verdict.rows -= 1;
+        }
+        wraps
+    }
+
+    fn list(&mut self) {
+        self.note_unknown();
+        if self.nest.depth == 0 && self.tensor.is_none() {
+            let rule = self.field.and_then(|place| Some(&self.fields()?.fields[place]));
+            self.plain = match (self.place, rule) {
+                (Some(_), _) => None,
+                (None, Some(rule)) if self.judging => rule.plain(None),
+                _ => Some(ANY_NUMBER),
+            };
+            self.simple = false;
+        }
+        self.nest.add(1);
+        self.nest.depth += 1;
+        if let Some(outermost) = self.nest.counts.get_mut(self.nest.depth - 1) {
+            *outermost = 0;
+        }
+        let places = usize::from(self.place.is_some());
+        let Some(rank) = self.asked().map(<[i64]>::len) else { return };
+        if self.judging && self.nest.depth > rank + places {
+            if rank == 0 && self.tensor.is_none() && !self.nest.misshapen {
+                // A list where one value was expected is of another type, not of another shape.
+                self.nest.misshapen = true;
+                let row = Some(self.row);
+                let kind = self.fields().zip(self.field).map(|(all, at)| all.fields[at].other());
+                let kind = kind.unwrap_or(Kind::InvalidFeatureShape);
+                self.note_field(kind, row, |rule| rule.expected.to_string(), &"a list");
+            }
+            self.misshapen(&"lists within its lists");
+        }
+        if self.nest.misshapen {
+            // Its values would only say so again.
+            self.judging = false;
+            self.plain = Some(ANY_NUMBER);
+        }
+    }
+
+    fn list_end(&mut self) {
+        let Some(depth) = self.nest.depth.checked_sub(1) else { return };
+        let places = usize::from(self.place.is_some());
+        let count = self.nest.counts.get(depth).copied().unwrap_or(0);
+        let extent = depth.checked_sub(places).and_then(|at| self.asked()?.get(at).copied());
+        if let Some(extent) = extent
+            && extent >= 0
+            && !u64::try_from(extent).is_ok_and(|extent| extent == count)
+        {
+            self.misshapen(&format_args!("{count} values where the shape has {extent}"));
+        }
+        self.nest.depth = depth;
+        if depth > 0 {
+            return;
+        }
+        if let Some(tensor) = &self.tensor
+            && tensor.nested
+        {
+            self.row += 1;
+            self.nest.misshapen = false;
+        }
+        if self.place.is_some() {
+            self.place = None;
+        }
+    }
+
+    fn object(&mut self) -> bool {
+        self.note_unknown();
+        let row = self.step(1);
+        if !self.parent.is_empty() {
+            return true;
+        }
+        if self.judges_value() {
+            let any =
+                self.fields().zip(self.field).is_some_and(|(all, at)| all.fields[at].is_any());
+            if !any {
+                let kind = self.fields().zip(self.field).map(|(all, at)| all.fields[at].other());
+                let kind = kind.unwrap_or(Kind::BodyUnreadable);
+                self.note_field(kind, Some(row), |rule| rule.expected.to_string(), &"an object");
+            }
+        }
+        false
+    }
+
+    fn raw(&mut self, raw: Raw<'_>) {
+        let good = match (&self.rules, self.field) {
+            (Some(rules), Some(place)) if self.judging => {
+                rules.of_side(self.side).fields[place].takes_all(raw)
+            }
+            _ => true,
+        };
+        if good {
+            self.step(raw.len() as u64);
+            return;
+        }
+        for number in raw.numbers() {
+            let row = self.step(1);
+            let (Some(rules), Some(place)) = (&self.rules, self.field) else { continue };
+            if let Some(kind) = rules.of_side(self.side).fields[place].breach_raw(number) {
+                let got = GotRaw(number);
+                self.note_field(kind, Some(row), |rule| rule.expected.to_string(), &got);
+            }
+        }
+    }
+
+    fn plain(&self) -> Option<Plain> {
+        self.plain
+    }
+
+    fn numbers(&mut self, count: u64) {
+        self.at_its_depth();
+        self.step(count);
+    }
+
+    fn whole(&mut self, content: Content) {
+        if content == Content::Tensors {
             self.missing(None);
         }
     }
 }
 
+/// What the numbers of a datatype can be, in words.
+fn span(datatype: Datatype) -> String {
+    let (least, greatest) = datatype.range().unwrap_or_default();
+    format!("{} from {least} to {greatest}", datatype.name())
+}
+
+/// Words that are found only when somebody reads them.
+struct Lazy<F>(F);
+
+impl<F: Fn() -> String> Display for Lazy<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&(self.0)())
+    }
+}
+
 /// Counts a breach, and keeps it in words if there is room.
+#[allow(clippy::too_many_arguments)] // all of them make one violation
 fn note(
     verdict: &mut Verdict,
+    mode: Mode,
+    place: Option<usize>,
     kind: Kind,
     field: &str,
     row: Option<u64>,
@@ -260,6 +642,11 @@ fn note(
     got: &dyn Display,
 ) {
     verdict.count += 1;
+    verdict.mode = verdict.mode.max(Some(mode));
+    let breach = (place, kind);
+    if verdict.breaches.len() < MAX_BREACHES && !verdict.breaches.contains(&breach) {
+        verdict.breaches.push(breach);
+    }
     if verdict.violations.len() < MAX_KEPT {
         verdict.violations.push(Violation {
             kind,
@@ -280,6 +667,7 @@ impl Display for Got<'_> {
             Scalar::Null => f.write_str("null"),
             Scalar::Bool(value) => value.fmt(f),
             Scalar::Number(number) => start(number.text, number.cut, f),
+            Scalar::NotFinite(value) => value.fmt(f),
             Scalar::Text(text) => {
                 f.write_str("\"")?;
                 start(text.text, text.cut, f)?;
@@ -304,6 +692,20 @@ impl Display for Extents<'_> {
             Shape::Missing => f.write_str("none"),
             Shape::Malformed => f.write_str("something else"),
             Shape::Known(extents) => write!(f, "shape {extents:?}"),
+            Shape::Nested => f.write_str("lists"),
+        }
+    }
+}
+
+/// A value of a raw tensor as it came.
+struct GotRaw(rows::Number);
+
+impl Display for GotRaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            rows::Number::Whole(value) => value.fmt(f),
+            rows::Number::Float(value) => value.fmt(f),
+            rows::Number::Bool(value) => value.fmt(f),
         }
     }
 }

@@ -68,6 +68,17 @@ pub enum Fault {
     /// An extent that is neither -1 nor a count.
     #[error("is {0}; an extent is -1 (any) or 0 and above")]
     BadExtent(i64),
+    /// A key that says something only beside another.
+    #[error("says something only beside `{0}`; add that, or take this away")]
+    Without(&'static str),
+    /// Names for another number of places than the shape has.
+    #[error("has {count} names; the last extent of the shape is {shape}")]
+    OtherCount {
+        /// How many names.
+        count: usize,
+        /// The last extent.
+        shape: i64,
+    },
     /// A number outside its range.
     #[error("is {value}; it must be from {least} to {most}")]
     OutOfRange {

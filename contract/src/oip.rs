@@ -1,13 +1,15 @@
 //! The Open Inference Protocol (V2) over REST: the envelope around tensors, its keys in any order.
 //! It does not know which tensors there should be.
 //!
-//! Values stream past once `name`, `datatype` and `shape` are known. Values that come before are
+//! With the binary tensor extension the values of tensors follow the JSON as raw bytes, in the order of
+//! the tensors that say so. Values stream past once `name`, `datatype` and `shape` are known. Values that come before are
 //! held, up to [`crate::held::MAX_HELD_BYTES`].
 
+use crate::described::{Described, Extents, Later};
 use crate::held::Held;
 use crate::json::{Event, Form, Scalar, Text};
 use crate::protocol::Side;
-use crate::rows::{Broken, MAX_RANK, Rows, Shape, Tensor, Values};
+use crate::rows::{Broken, Content, Rows, Values};
 
 /// Reads the events of one body.
 #[derive(Debug, Clone)]
@@ -20,6 +22,14 @@ pub(crate) struct Reader {
     skipped: u32,
     part: Part,
     described: Described,
+    came: Came,
+    parameter: Parameter,
+    /// Bytes that the tensor has behind the JSON, where it says so.
+    size: Option<u64>,
+    /// Whether the tensor's values lie in shared memory.
+    elsewhere: bool,
+    /// Tensors whose values follow the JSON, where anything does.
+    later: Option<Later>,
     /// How deep in the arrays of `data`.
     nesting: u32,
     /// Whether values go straight to the listener.
@@ -55,16 +65,14 @@ enum Part {
     Unknown,
 }
 
-/// What was read of one tensor beside its values.
-#[derive(Debug, Clone, Default)]
-struct Described {
-    name: String,
-    name_cut: bool,
-    datatype: String,
-    extents: Vec<u64>,
-    malformed: bool,
-    came: Came,
-    elsewhere: bool,
+/// A parameter of a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parameter {
+    /// How many bytes it has behind the JSON.
+    Size,
+    /// Where in shared memory it lies.
+    Shared,
+    Other,
 }
 
 /// Which keys of a tensor came.
@@ -77,44 +85,19 @@ struct Came {
     data: bool,
 }
 
-impl Described {
-    fn clear(&mut self) {
-        self.name.clear();
-        self.datatype.clear();
-        self.extents.clear();
-        self.name_cut = false;
-        self.malformed = false;
-        self.elsewhere = false;
-        self.came = Came::default();
+impl Came {
+    fn is_complete(self) -> bool {
+        self.name && self.datatype && self.shape
     }
+}
 
-    fn tensor(&self) -> Tensor<'_> {
-        Tensor {
-            name: Text { text: &self.name, cut: self.name_cut },
-            datatype: self.came.datatype.then_some(self.datatype.as_str()),
-            shape: match (self.came.shape, self.malformed) {
-                (false, _) => Shape::Missing,
-                (true, true) => Shape::Malformed,
-                (true, false) => Shape::Known(&self.extents),
-            },
+/// The extent that an event says, if it says one.
+fn extent(event: &Event<'_>) -> Option<u64> {
+    match event {
+        Event::Scalar(Scalar::Number(number)) if number.form == Form::Whole && !number.cut => {
+            number.text.parse().ok()
         }
-    }
-
-    fn is_complete(&self) -> bool {
-        self.came.name && self.came.datatype && self.came.shape
-    }
-
-    fn extent(&mut self, event: Event<'_>) {
-        let extent = match event {
-            Event::Scalar(Scalar::Number(number)) if number.form == Form::Whole && !number.cut => {
-                number.text.parse().ok()
-            }
-            _ => None,
-        };
-        match extent {
-            Some(extent) if self.extents.len() < MAX_RANK => self.extents.push(extent),
-            _ => self.malformed = true,
-        }
+        _ => None,
     }
 }
 
@@ -130,10 +113,55 @@ impl Reader {
             skipped: 0,
             part: Part::Unknown,
             described: Described::default(),
+            came: Came::default(),
+            parameter: Parameter::Other,
+            size: None,
+            elsewhere: false,
+            later: None,
             nesting: 0,
             streams: false,
             held: Held::default(),
         }
+    }
+
+    /// Expects raw bytes behind the JSON.
+    pub(crate) fn with_raw_bytes(mut self) -> Self {
+        self.later = Some(Later::default());
+        self
+    }
+
+    /// Takes bytes behind the JSON.
+    pub(crate) fn raw(&mut self, bytes: &[u8], rows: &mut impl Rows) -> Result<(), Broken> {
+        let left = match &mut self.later {
+            Some(later) => later.feed(bytes, rows)?,
+            None => bytes,
+        };
+        if left.is_empty() {
+            return Ok(());
+        }
+        Err(Broken::Envelope { place: "the raw bytes", expected: "as many as the tensors say" })
+    }
+
+    /// Whether all raw bytes have come.
+    pub(crate) fn is_done(&self) -> bool {
+        self.later.as_ref().is_none_or(Later::is_done)
+    }
+
+    /// Says that no raw bytes come any more.
+    pub(crate) fn raw_end(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {
+        let Some(later) = &mut self.later else { return Ok(()) };
+        if !later.is_done() {
+            let (place, expected) = ("the raw bytes", "as many as the tensors say");
+            return Err(Broken::Envelope { place, expected });
+        }
+        later.tell_rest(rows);
+        rows.whole(Content::Tensors);
+        Ok(())
+    }
+
+    /// Whether numbers that come next are values that go straight to the listener.
+    pub(crate) fn streams(&self) -> bool {
+        self.streams && self.at == At::Data
     }
 
     /// Holds at most so many bytes of values.
@@ -141,7 +169,7 @@ impl Reader {
         self.held.bound(bytes);
     }
 
-    pub(crate) fn event(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+    pub(crate) fn event(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
         if self.skipped > 0 {
             match event {
                 Event::ObjectStart | Event::ArrayStart => self.skipped += 1,
@@ -152,7 +180,7 @@ impl Reader {
         }
         match self.at {
             At::Data => return self.datum(event, rows),
-            At::Root if event == Event::ObjectStart => self.at = At::Envelope,
+            At::Root if *event == Event::ObjectStart => self.at = At::Envelope,
             At::Root => {
                 return Err(Broken::Envelope { place: "the body", expected: "an object" });
             }
@@ -161,40 +189,51 @@ impl Reader {
                 self.at = At::Envelope;
                 self.skip(event);
             }
-            At::Member(true) if event == Event::ArrayStart => self.at = At::Tensors,
+            At::Member(true) if *event == Event::ArrayStart => self.at = At::Tensors,
             At::Member(true) => {
                 return Err(Broken::Envelope { place: self.tensors, expected: "an array" });
             }
             At::Tensors => match event {
                 Event::ObjectStart => {
                     self.described.clear();
+                    self.came = Came::default();
+                    self.size = None;
+                    self.elsewhere = false;
                     self.at = At::Tensor;
                 }
                 Event::ArrayEnd => self.at = At::Envelope,
                 _ => return Err(Broken::Envelope { place: "a tensor", expected: "an object" }),
             },
             At::Tensor => match event {
-                Event::Key(key) => self.key(key)?,
+                Event::Key(key) => self.key(*key)?,
                 _ => return self.tensor_end(rows),
             },
             At::Part => return self.part(event, rows),
             At::Extents => match event {
                 Event::ArrayEnd => self.at = At::Tensor,
                 event => {
-                    self.described.extent(event);
+                    self.described.shape.add(extent(event));
                     self.skip(event);
                 }
             },
             At::Parameters => match event {
                 Event::Key(key) => {
-                    let elsewhere = ["binary_data_size", "shared_memory_region"];
-                    self.described.elsewhere |= elsewhere.contains(&key.text);
+                    self.parameter = match key.text {
+                        "binary_data_size" => Parameter::Size,
+                        "shared_memory_region" => Parameter::Shared,
+                        _ => Parameter::Other,
+                    };
                     self.at = At::Parameter;
                 }
                 _ => self.at = At::Tensor,
             },
             At::Parameter => {
                 self.at = At::Parameters;
+                match self.parameter {
+                    Parameter::Size => self.size = Some(extent(event).unwrap_or(u64::MAX)),
+                    Parameter::Shared => self.elsewhere = true,
+                    Parameter::Other => {}
+                }
                 self.skip(event);
             }
             At::End => {}
@@ -203,17 +242,19 @@ impl Reader {
     }
 
     /// Passes over the rest of a value that this event begins.
-    fn skip(&mut self, event: Event<'_>) {
+    fn skip(&mut self, event: &Event<'_>) {
         self.skipped = u32::from(matches!(event, Event::ObjectStart | Event::ArrayStart));
     }
 
-    fn envelope(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+    fn envelope(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
         let Event::Key(key) = event else {
             if !self.tensors_came {
                 return Err(Broken::Missing(self.tensors));
             }
             self.at = At::End;
-            rows.whole();
+            if self.later.is_none() {
+                rows.whole(Content::Tensors);
+            }
             return Ok(());
         };
         let tensors = key.text == self.tensors;
@@ -226,7 +267,7 @@ impl Reader {
     }
 
     fn key(&mut self, key: Text<'_>) -> Result<(), Broken> {
-        let came = &mut self.described.came;
+        let came = &mut self.came;
         let (part, name, came) = match key.text {
             "name" => (Part::Name, "name", &mut came.name),
             "datatype" => (Part::Datatype, "datatype", &mut came.datatype),
@@ -248,7 +289,7 @@ impl Reader {
         Ok(())
     }
 
-    fn part(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+    fn part(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
         self.at = At::Tensor;
         match (self.part, event) {
             (Part::Name, Event::Scalar(Scalar::Text(name))) => {
@@ -259,23 +300,36 @@ impl Reader {
                 return Err(Broken::Envelope { place: "`name`", expected: "a text" });
             }
             (Part::Datatype, Event::Scalar(Scalar::Text(datatype))) => {
-                self.described.datatype.push_str(datatype.text);
+                self.described.datatype = Some(datatype.text.to_owned());
             }
             (Part::Datatype, _) => {
                 return Err(Broken::Envelope { place: "`datatype`", expected: "a text" });
             }
-            (Part::Shape, Event::ArrayStart) => self.at = At::Extents,
+            (Part::Shape, Event::ArrayStart) => {
+                self.described.shape.begin();
+                self.at = At::Extents;
+            }
             (Part::Shape, event) => {
-                self.described.malformed = true;
+                self.described.shape = Extents::Malformed;
                 self.skip(event);
             }
             (Part::Parameters, Event::ObjectStart) => self.at = At::Parameters,
             (Part::Data, Event::ArrayStart) => {
                 self.at = At::Data;
                 self.nesting = 1;
-                self.streams = self.described.is_complete();
+                self.streams = self.came.is_complete();
                 if self.streams {
                     rows.tensor(self.described.tensor());
+                }
+            }
+            // A tensor of one value may be that value.
+            (Part::Data, Event::Scalar(value)) => {
+                self.streams = self.came.is_complete();
+                if self.streams {
+                    rows.tensor(self.described.tensor());
+                    rows.scalar(value);
+                } else if !self.held.keep(Some(*value)) {
+                    return Err(Broken::TooEarly("data"));
                 }
             }
             (Part::Data, _) => {
@@ -286,7 +340,7 @@ impl Reader {
         Ok(())
     }
 
-    fn datum(&mut self, event: Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
+    fn datum(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
         let scalar = match event {
             Event::Scalar(scalar) => Some(scalar),
             Event::ArrayStart => {
@@ -306,26 +360,42 @@ impl Reader {
             }
         };
         if !self.streams {
-            return if self.held.keep(scalar) { Ok(()) } else { Err(Broken::DataTooEarly) };
+            return if self.held.keep(scalar.copied()) {
+                Ok(())
+            } else {
+                Err(Broken::TooEarly("data"))
+            };
         }
         match scalar {
             Some(scalar) => rows.scalar(scalar),
-            None => rows.nested(),
+            None => {
+                // What stands in it is passed over here, whoever wants it.
+                rows.object();
+            }
         }
         Ok(())
     }
 
     fn tensor_end(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {
-        if !self.described.came.name {
+        if !self.came.name {
             return Err(Broken::Missing("name"));
         }
-        if !self.streams {
+        self.at = At::Tensors;
+        let streamed = std::mem::take(&mut self.streams);
+        if !self.came.data
+            && let Some(bytes) = self.size
+        {
+            let Some(later) = &mut self.later else {
+                let (place, expected) = ("a tensor", "followed by its raw bytes, as it says");
+                return Err(Broken::Envelope { place, expected });
+            };
+            return later.add(std::mem::take(&mut self.described), bytes);
+        }
+        if !streamed {
             rows.tensor(self.described.tensor());
             self.held.tell(rows);
         }
-        self.streams = false;
-        self.at = At::Tensors;
-        let elsewhere = self.described.elsewhere && !self.described.came.data;
+        let elsewhere = self.elsewhere && !self.came.data;
         rows.tensor_end(if elsewhere { Values::Elsewhere } else { Values::Here });
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::contract::{Contract, join};
+use crate::contract::{Contract, Mode, join};
 use crate::mistake::{Fault, Mistake};
 use crate::protocol::Protocol;
 
@@ -18,6 +18,10 @@ pub struct Plugin {
     /// Where samples go; without it nothing is shipped.
     #[serde(default)]
     pub collector: Option<Collector>,
+    /// The key of the hash that takes the place of sensitive values. Proxies that share it hash
+    /// alike; without it, hashes of different proxies cannot be compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensitive_key: Option<String>,
     /// The models, tried in order; the first whose route matches takes the exchange.
     #[serde(default)]
     pub models: Vec<Model>,
@@ -35,10 +39,19 @@ impl Plugin {
             return Err(vec![unreadable("", &"is not an object")]);
         };
         let mut mistakes = Vec::new();
-        let mut plugin = Self { collector: None, models: Vec::new() };
+        let mut plugin = Self { collector: None, sensitive_key: None, models: Vec::new() };
         for (key, value) in keys {
             match (key.as_str(), value) {
-                ("collector" | "models", Value::Null) => {}
+                ("collector" | "models" | "sensitive_key", Value::Null) => {}
+                ("sensitive_key", Value::String(key)) => {
+                    if key.is_empty() {
+                        mistakes.push(Mistake::new("sensitive_key", Fault::Empty));
+                    }
+                    plugin.sensitive_key = Some(key);
+                }
+                ("sensitive_key", _) => {
+                    mistakes.push(unreadable("sensitive_key", &"is not a text"));
+                }
                 ("collector", value @ Value::Object(_)) => {
                     match serde_json::from_value::<Collector>(value) {
                         Ok(collector) => {
@@ -53,7 +66,10 @@ impl Plugin {
                 }
                 ("collector", _) => mistakes.push(unreadable("collector", &"is not an object")),
                 ("models", _) => mistakes.push(unreadable("models", &"is not a list")),
-                _ => mistakes.push(Mistake::new(key, Fault::UnknownKey("`collector`, `models`"))),
+                _ => mistakes.push(Mistake::new(
+                    key,
+                    Fault::UnknownKey("`collector`, `models`, `sensitive_key`"),
+                )),
             }
         }
         if mistakes.is_empty() { Ok(plugin) } else { Err(mistakes) }
@@ -114,6 +130,12 @@ impl Model {
             mistakes.push(Mistake::new(join(place, "sample_rate"), fault));
         }
         not_zero(&join(place, "max_capture_bytes"), self.max_capture_bytes, mistakes);
+        if let Some(bytes) = self.max_sample_bytes_per_second {
+            not_zero(&join(place, "max_sample_bytes_per_second"), bytes, mistakes);
+        }
+        if let Some(confidence) = &self.keep.low_confidence {
+            not_empty(&join(place, "keep.low_confidence.output"), &confidence.output, mistakes);
+        }
         let mut names = HashSet::new();
         for (index, version) in self.versions.iter().enumerate() {
             let place = format!("{place}.versions[{index}]");
@@ -176,7 +198,8 @@ pub struct Model {
     pub model: String,
     /// How its exchanges are recognised.
     pub route: Route,
-    /// How its bodies are written.
+    /// How it is spoken to.
+    #[serde(default)]
     pub protocol: Protocol,
     /// What is done about a breach.
     pub mode: Mode,
@@ -185,6 +208,13 @@ pub struct Model {
     /// Bytes kept of each body.
     #[serde(default = "capture_bytes")]
     pub max_capture_bytes: u32,
+    /// Bytes of samples that each worker keeps in a second; past it the rate falls until they are
+    /// met. Without it, as many as come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_sample_bytes_per_second: Option<u32>,
+    /// Exchanges that are kept whatever the rate.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub keep: Keep,
     /// Which Envoy cluster is which version.
     #[serde(default)]
     pub versions: Vec<Version>,
@@ -194,6 +224,46 @@ pub struct Model {
     /// A block in force: requests are answered without asking the model.
     #[serde(default)]
     pub block: Option<Block>,
+}
+
+/// Which exchanges are kept whatever the rate. Their weight is 1, so that nothing is biased by it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keep {
+    /// Those that broke the contract, in the request or in the response.
+    pub violations: bool,
+    /// Those answered with a status of 500 or more, or not at all.
+    pub errors: bool,
+    /// Those that took longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slower_than_milliseconds: Option<u32>,
+    /// Those whose model was not sure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low_confidence: Option<LowConfidence>,
+}
+
+/// When a model was not sure: the largest value of an output, in one of the rows, is small.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LowConfidence {
+    /// The output's name.
+    pub output: String,
+    /// Below which value.
+    pub below: f64,
+}
+
+impl Keep {
+    /// Whether any exchange may be kept that the rate does not keep.
+    pub fn is_any(&self) -> bool {
+        self.violations
+            || self.errors
+            || self.slower_than_milliseconds.is_some()
+            || self.low_confidence.is_some()
+    }
+}
+
+fn is_default(keep: &Keep) -> bool {
+    *keep == Keep::default()
 }
 
 /// How an exchange is recognised as a model's. What is given must match; nothing given matches all.
@@ -216,18 +286,6 @@ pub struct Version {
     pub version: String,
     /// Envoy's cluster.
     pub cluster: String,
-}
-
-/// What the filter does when a request breaks the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// Nothing but counting it.
-    Observe,
-    /// It goes through with a header that names the breach.
-    Tag,
-    /// It is answered with 400 and never reaches the model whole.
-    Enforce,
 }
 
 /// A block decision, as the filter carries it out.

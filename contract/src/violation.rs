@@ -39,6 +39,10 @@ pub enum Kind {
     FloatTypeNotFloat,
     /// A text came where a number was expected.
     FloatTypeStringNotFloat,
+    /// A floating-point value that is no number.
+    FloatTypeHasNan,
+    /// An infinite floating-point value.
+    FloatTypeHasInf,
     /// A whole number came where a category was expected.
     EnumTypeIntNotString,
     /// A fractional number came where a category was expected.
@@ -75,4 +79,53 @@ pub enum Kind {
     BodyUnreadable,
     /// Ours: the body nests deeper than the reader's bound.
     BodyTooDeep,
+}
+
+impl Kind {
+    /// The published name, such as `INT_TYPE_BIG_INT`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::IntTypeBigInt => "INT_TYPE_BIG_INT",
+            Self::IntTypeSmallInt => "INT_TYPE_SMALL_INT",
+            Self::IntTypeIntExpected => "INT_TYPE_INT_EXPECTED",
+            Self::IntTypeNotIntString => "INT_TYPE_NOT_INT_STRING",
+            Self::FloatTypeBigFloat => "FLOAT_TYPE_BIG_FLOAT",
+            Self::FloatTypeSmallFloat => "FLOAT_TYPE_SMALL_FLOAT",
+            Self::FloatTypeNotFloat => "FLOAT_TYPE_NOT_FLOAT",
+            Self::FloatTypeStringNotFloat => "FLOAT_TYPE_STRING_NOT_FLOAT",
+            Self::FloatTypeHasNan => "FLOAT_TYPE_HAS_NAN",
+            Self::FloatTypeHasInf => "FLOAT_TYPE_HAS_INF",
+            Self::EnumTypeIntNotString => "ENUM_TYPE_INT_NOT_STRING",
+            Self::EnumTypeFloatNotString => "ENUM_TYPE_FLOAT_NOT_STRING",
+            Self::EnumTypeBytesNotString => "ENUM_TYPE_BYTES_NOT_STRING",
+            Self::EnumTypeUnexpectedStringValues => "ENUM_TYPE_UNEXPECTED_STRING_VALUES",
+            Self::EnumTypeInvalidUtf8 => "ENUM_TYPE_INVALID_UTF8",
+            Self::BoolTypeUnexpectedString => "BOOL_TYPE_UNEXPECTED_STRING",
+            Self::FeatureTypeNotPresent => "FEATURE_TYPE_NOT_PRESENT",
+            Self::SchemaNewColumn => "SCHEMA_NEW_COLUMN",
+            Self::SchemaMissingColumn => "SCHEMA_MISSING_COLUMN",
+            Self::UnexpectedDataType => "UNEXPECTED_DATA_TYPE",
+            Self::InvalidFeatureShape => "INVALID_FEATURE_SHAPE",
+            Self::FeatureTypeHighNumberValues => "FEATURE_TYPE_HIGH_NUMBER_VALUES",
+            Self::FeatureTypeLowNumberValues => "FEATURE_TYPE_LOW_NUMBER_VALUES",
+            Self::NumberAsText => "NUMBER_AS_TEXT",
+            Self::FormatMismatch => "FORMAT_MISMATCH",
+            Self::FieldRepeated => "FIELD_REPEATED",
+            Self::BodyUnreadable => "BODY_UNREADABLE",
+            Self::BodyTooDeep => "BODY_TOO_DEEP",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_told_by_the_name_that_it_is_written_by() {
+        for kind in [Kind::IntTypeBigInt, Kind::EnumTypeInvalidUtf8, Kind::FloatTypeHasNan] {
+            let written = serde_json::to_string(&kind).expect("writes");
+            assert_eq!(written, format!("\"{}\"", kind.name()));
+        }
+    }
 }

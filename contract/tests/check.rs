@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use tidegate_contract::check::{Check, MAX_KEPT, Progress, Verdict};
 use tidegate_contract::contract::Contract;
-use tidegate_contract::protocol::{Protocol, Side};
+use tidegate_contract::format::{Format, Layout};
+use tidegate_contract::protocol::Side;
 use tidegate_contract::rules::Rules;
 use tidegate_contract::violation::Kind::{self, *};
+
+const RECORD: Format = Format::plain(Layout::Record);
+const OIP: Format = Format::plain(Layout::Oip);
 
 const PEOPLE: &str = r#"{
     "inputs": [
@@ -19,9 +23,9 @@ const PEOPLE: &str = r#"{
     "outputs": [{"name": "class", "type": "integer", "max": 1}]
 }"#;
 
-fn check(protocol: Protocol, side: Side, body: &str) -> Verdict {
+fn check(format: Format, side: Side, body: &str) -> Verdict {
     let contract = Contract::parse(PEOPLE).expect("a good contract");
-    let mut check = Check::new(Some(Arc::new(Rules::of(&contract))), protocol, side);
+    let mut check = Check::new(Some(Arc::new(Rules::of(&contract))), format, side);
     check.feed(body.as_bytes());
     check.finish().clone()
 }
@@ -33,7 +37,7 @@ fn breaches(verdict: &Verdict) -> Vec<Breach> {
 }
 
 fn record(body: &str) -> Vec<Breach> {
-    breaches(&check(Protocol::Json, Side::Request, body))
+    breaches(&check(RECORD, Side::Request, body))
 }
 
 /// A request for one row of `age` and `wage`, with this tensor beside them.
@@ -45,7 +49,7 @@ fn tensor(tensor: &str) -> Vec<Breach> {
             {tensor}
         ]}}"#
     );
-    breaches(&check(Protocol::Oip, Side::Request, &body))
+    breaches(&check(OIP, Side::Request, &body))
 }
 
 fn one(kind: Kind, field: &str, row: u64) -> Vec<Breach> {
@@ -62,7 +66,7 @@ fn a_good_record_passes() {
         "member": true}"#;
     assert_eq!(record(good), []);
     assert_eq!(record(&format!("[{good}, {good}]")), []);
-    assert_eq!(check(Protocol::Json, Side::Request, &format!("[{good}, {good}]")).rows, 2);
+    assert_eq!(check(RECORD, Side::Request, &format!("[{good}, {good}]")).rows, 2);
     assert_eq!(record("[]"), []);
 }
 
@@ -109,7 +113,7 @@ fn each_wrong_value_has_its_name() {
 #[test]
 fn a_violation_says_what_was_expected_and_what_came() {
     let told = |body: &str| {
-        let violation = &check(Protocol::Json, Side::Request, body).violations[0];
+        let violation = &check(RECORD, Side::Request, body).violations[0];
         format!("expected {}, got {}", violation.expected, violation.got)
     };
     assert_eq!(told(r#"{"age": 1986, "wage": 1}"#), "expected integer from 0 to 120, got 1986");
@@ -134,9 +138,17 @@ fn missing_unknown_and_repeated_fields_are_told_with_their_row() {
 }
 
 #[test]
+fn a_row_without_names_lacks_the_fields_that_it_is_too_short_for() {
+    assert_eq!(record("[[]]").len(), 2);
+    assert_eq!(record("[1]"), one(SchemaMissingColumn, "wage", 0));
+    assert_eq!(record("3"), one(SchemaMissingColumn, "wage", 0));
+    assert_eq!(record("[[30, 1.5]]"), []);
+}
+
+#[test]
 fn a_body_that_is_no_record_is_unreadable() {
-    for body in ["", "3", "[[]]", "[1]", "\"x\"", "{\"age\": 1", "{} {}", "nul"] {
-        let verdict = check(Protocol::Json, Side::Request, body);
+    for body in ["", "{\"age\": 1", "{} {}", "nul", "[1"] {
+        let verdict = check(RECORD, Side::Request, body);
         assert!(verdict.unreadable, "{body}");
         assert_eq!(verdict.violations.last().map(|it| it.kind), Some(BodyUnreadable), "{body}");
     }
@@ -147,7 +159,7 @@ fn a_body_that_is_no_record_is_unreadable() {
 
 #[test]
 fn text_that_is_not_utf8_has_its_own_name() {
-    let mut check = Check::new(None, Protocol::Json, Side::Request);
+    let mut check = Check::new(None, RECORD, Side::Request);
     check.feed(b"{\"age\": \"\xff\"}");
     assert_eq!(breaches(check.finish()), all(EnumTypeInvalidUtf8, ""));
 }
@@ -160,7 +172,7 @@ fn a_good_tensor_passes_flat_or_nested_in_any_order_of_keys() {
         r#"{"shape": [0], "name": "gender", "data": [], "parameters": {"a": {"b": [1]}}, "z": [[]],
             "datatype": "BYTES"}"#,
         r#"{"name": "gender", "shape": [9], "datatype": "BYTES",
-            "parameters": {"binary_data_size": 40}}"#,
+            "parameters": {"shared_memory_region": "r"}}"#,
     ] {
         assert_eq!(tensor(good), [], "{good}");
     }
@@ -208,7 +220,7 @@ fn a_value_must_fit_the_datatype_it_was_declared_with() {
                 "data": [{value}]}}, {{"name": "age", "shape": [0], "datatype": "INT8",
                 "data": []}}]}}"#
         );
-        breaches(&check(Protocol::Oip, Side::Request, &body))
+        breaches(&check(OIP, Side::Request, &body))
     };
     assert_eq!(age("UINT8", "255"), []);
     assert_eq!(age("UINT8", "256"), one(IntTypeBigInt, "wage", 0));
@@ -231,17 +243,17 @@ fn a_broken_envelope_is_unreadable() {
         r#"{"inputs": [{}]}"#,
         r#"{"inputs": [], "inputs": []}"#,
         r#"{"inputs": [{"name": "age", "name": "wage"}]}"#,
-        r#"{"inputs": [{"name": "age", "data": 3}]}"#,
+        r#"{"inputs": [{"name": "age", "data": {}}]}"#,
         r#"{"inputs": [{"name": 3}]}"#,
     ] {
-        assert!(check(Protocol::Oip, Side::Request, body).unreadable, "{body}");
+        assert!(check(OIP, Side::Request, body).unreadable, "{body}");
     }
 }
 
 #[test]
 fn missing_unknown_and_repeated_tensors_are_told_once() {
     assert_eq!(
-        breaches(&check(Protocol::Oip, Side::Request, r#"{"inputs": []}"#)),
+        breaches(&check(OIP, Side::Request, r#"{"inputs": []}"#)),
         [all(SchemaMissingColumn, "age"), all(SchemaMissingColumn, "wage")].concat()
     );
     let unknown = r#"{"name": "x", "shape": [1], "datatype": "INT8", "data": [9999]}"#;
@@ -269,7 +281,7 @@ fn responses_are_held_against_the_outputs() {
             r#"{{"model_name": "m", "model_version": null, "outputs": [{{"name": "class",
                 "shape": [2, 1], "datatype": "INT64", "parameters": null, "data": [0, {value}]}}]}}"#
         );
-        breaches(&check(Protocol::Oip, Side::Response, &body))
+        breaches(&check(OIP, Side::Response, &body))
     };
     assert_eq!(answer("1"), []);
     assert_eq!(answer("2"), one(IntTypeBigInt, "class", 1));
@@ -277,7 +289,7 @@ fn responses_are_held_against_the_outputs() {
 
 #[test]
 fn without_rules_only_readability_is_asked() {
-    let mut check = Check::new(None, Protocol::Json, Side::Request);
+    let mut check = Check::new(None, RECORD, Side::Request);
     assert_eq!(check.feed(br#"{"anything": ["#), Progress::Reading);
     assert_eq!(check.feed(b"]}"), Progress::Whole);
     assert_eq!(check.feed(b" \n"), Progress::Whole);
@@ -288,7 +300,7 @@ fn without_rules_only_readability_is_asked() {
 fn a_side_without_fields_is_not_asked_anything() {
     let contract = r#"{"inputs": [{"name": "a", "type": "text"}]}"#;
     let rules = Arc::new(Rules::of(&Contract::parse(contract).expect("good")));
-    let mut check = Check::new(Some(rules), Protocol::Json, Side::Response);
+    let mut check = Check::new(Some(rules), RECORD, Side::Response);
     check.feed(br#"{"anything": 1}"#);
     assert_eq!(check.finish().count, 0);
 }
@@ -296,7 +308,7 @@ fn a_side_without_fields_is_not_asked_anything() {
 #[test]
 fn all_violations_are_counted_and_the_first_kept() {
     let rows = vec![r#"{"age": 999, "wage": 1}"#; 100].join(",");
-    let verdict = check(Protocol::Json, Side::Request, &format!("[{rows}]"));
+    let verdict = check(RECORD, Side::Request, &format!("[{rows}]"));
     assert_eq!((verdict.count, verdict.violations.len()), (100, MAX_KEPT));
     assert_eq!(verdict.violations[15].row, Some(15));
 }
@@ -305,7 +317,7 @@ fn all_violations_are_counted_and_the_first_kept() {
 fn a_violation_stands_before_the_body_is_whole() {
     let contract = Contract::parse(PEOPLE).expect("good");
     let rules = Arc::new(Rules::of(&contract));
-    let mut check = Check::new(Some(rules), Protocol::Json, Side::Request);
+    let mut check = Check::new(Some(rules), RECORD, Side::Request);
     assert_eq!(check.feed(br#"{"age": 1986,"#), Progress::Reading);
     assert_eq!(check.verdict().count, 1);
 }

@@ -1,15 +1,19 @@
 //! What bodies look like as columns, one fact each.
 
 use tidegate_contract::columns::{Cell, Columns, Wanted, read};
-use tidegate_contract::protocol::{Protocol, Side};
+use tidegate_contract::format::{Format, Layout};
+use tidegate_contract::protocol::Side;
+
+const RECORD: Format = Format::plain(Layout::Record);
+const OIP: Format = Format::plain(Layout::Oip);
 
 /// What the tests want, but for `other` and those that nobody names.
 const WANTED: [&str; 9] = ["a", "b", "c", "x[0]", "x[1]", "y[1]", "y[10]", "t", "class"];
 
 /// A table in words: each column as its name and cells.
-fn table(protocol: Protocol, body: &str, max_cells: usize) -> Result<Vec<String>, String> {
+fn table(format: Format, body: &str, max_cells: usize) -> Result<Vec<String>, String> {
     let side = if body.contains("outputs") { Side::Response } else { Side::Request };
-    let table = read(body.as_bytes(), protocol, side, &Wanted::new(WANTED), max_cells)
+    let table = read(body.as_bytes(), format, side, &Wanted::new(WANTED), max_cells)
         .map_err(|error| error.why)?;
     assert!(table.cost() <= max_cells.min(4 * body.len()));
     let Columns { rows, columns } = table;
@@ -34,11 +38,11 @@ fn table(protocol: Protocol, body: &str, max_cells: usize) -> Result<Vec<String>
 }
 
 fn record(body: &str) -> Vec<String> {
-    table(Protocol::Json, body, 100).expect("readable")
+    table(RECORD, body, 100).expect("readable")
 }
 
 fn tensors(list: &str) -> Result<Vec<String>, String> {
-    table(Protocol::Oip, &format!(r#"{{"inputs": [{list}]}}"#), 100)
+    table(OIP, &format!(r#"{{"inputs": [{list}]}}"#), 100)
 }
 
 #[test]
@@ -77,7 +81,7 @@ fn a_tensor_shorter_than_others_is_filled_with_nulls() {
 fn a_response_is_read_from_its_outputs() {
     let body = r#"{"model_name": "m", "outputs": [
         {"name": "class", "shape": [2, 1], "datatype": "INT64", "data": [0, 1]}]}"#;
-    assert_eq!(table(Protocol::Oip, body, 100), Ok(vec!["class: 0 1".to_owned()]));
+    assert_eq!(table(OIP, body, 100), Ok(vec!["class: 0 1".to_owned()]));
 }
 
 #[test]
@@ -94,8 +98,8 @@ fn what_makes_no_table_says_why() {
         "tensor `a` has a shape whose values cannot be counted"
     );
     assert_eq!(
-        table(Protocol::Json, "3", 9).expect_err("no table"),
-        "the body is not one object of named fields, or an array of such objects"
+        table(RECORD, "[3", 9).expect_err("no table"),
+        "byte 2: the body ends before it is whole"
     );
 }
 
@@ -104,7 +108,7 @@ fn of_columns_that_nobody_wants_only_the_rows_are_counted() {
     let rows: Vec<String> = (0..1000).map(|row| format!(r#"{{"f{row}":1}}"#)).collect();
     let table = read(
         format!("[{}]", rows.join(",")).as_bytes(),
-        Protocol::Json,
+        RECORD,
         Side::Request,
         &Wanted::new(WANTED),
         1000,
@@ -140,13 +144,13 @@ fn of_a_wide_tensor_only_the_wanted_places_are_kept() {
 fn cells_are_bounded_even_those_that_nobody_sent() {
     // Three columns of 40 cells cost 4 cells more each, and the rows one each.
     let body = format!(r#"[{}{{"a": 1, "b": 1, "c": 1}}]"#, r#"{"a": 1},"#.repeat(39));
-    assert!(table(Protocol::Json, &body, 172).is_ok());
-    assert_eq!(table(Protocol::Json, &body, 171), Err("more than 171 cells".to_owned()));
+    assert!(table(RECORD, &body, 172).is_ok());
+    assert_eq!(table(RECORD, &body, 171), Err("more than 171 cells".to_owned()));
     let long = r#"{"inputs": [
         {"name": "other", "shape": [9], "datatype": "INT8", "data": [1,2,3,4,5,6,7,8,9]},
         {"name": "x", "shape": [1, 2], "datatype": "INT8", "data": [1,2]}]}"#;
-    assert!(table(Protocol::Oip, long, 35).is_ok());
-    assert_eq!(table(Protocol::Oip, long, 34), Err("more than 34 cells".to_owned()));
+    assert!(table(OIP, long, 35).is_ok());
+    assert_eq!(table(OIP, long, 34), Err("more than 34 cells".to_owned()));
 }
 
 #[test]
@@ -161,8 +165,8 @@ fn a_body_costs_at_most_four_cells_a_byte() {
     let many = format!("[{}{{{}}}]", "{},".repeat(1000), brought.join(","));
     let wanted = Wanted::new(wanted.iter().map(String::as_str));
     let all = usize::MAX;
-    assert!(table(Protocol::Json, &body, all).is_ok());
-    let lost = read(many.as_bytes(), Protocol::Json, Side::Request, &wanted, all);
+    assert!(table(RECORD, &body, all).is_ok());
+    let lost = read(many.as_bytes(), RECORD, Side::Request, &wanted, all);
     assert_eq!(lost.expect_err("too many").why, format!("more than {} cells", 4 * many.len()));
 }
 

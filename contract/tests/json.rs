@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use serde_json::{Map, Value};
-use tidegate_contract::json::{Error, Event, Lexer, MAX_DEPTH, MAX_TOKEN_BYTES, Scalar};
+use tidegate_contract::json::{
+    Error, Event, Form, Lexer, MAX_DEPTH, MAX_TOKEN_BYTES, Number, Plain, Scalar,
+};
 
 /// All events of a text that comes in these chunks, as words, and how it ended.
 fn events<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Result<(), Error>) {
@@ -11,10 +13,19 @@ fn events<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<String>, Resul
     let mut told = Vec::new();
     let mut read = Ok(());
     for chunk in chunks {
-        read = lexer.feed(chunk, &mut |event| told.push(format!("{event:?}")));
+        read = feed(&mut lexer, chunk, |event| told.push(format!("{event:?}")));
     }
-    let read = read.and(lexer.finish(&mut |event| told.push(format!("{event:?}"))));
-    (told, read)
+    let last = lexer.finish().map(|event| told.extend(event.map(|event| format!("{event:?}"))));
+    (told, read.and(last))
+}
+
+/// Pulls all events of a chunk.
+fn feed(lexer: &mut Lexer, chunk: &[u8], mut out: impl FnMut(Event<'_>)) -> Result<(), Error> {
+    let mut at = 0;
+    while let Some(event) = lexer.next(chunk, &mut at)? {
+        out(event);
+    }
+    Ok(())
 }
 
 fn read(text: &[u8]) -> Result<(), Error> {
@@ -42,6 +53,7 @@ impl Tree {
             }
             Event::Scalar(Scalar::Null) => self.put(Value::Null),
             Event::Scalar(Scalar::Bool(value)) => self.put(Value::Bool(value)),
+            Event::Scalar(Scalar::NotFinite(value)) => panic!("{value} is not RFC 8259's"),
             Event::Scalar(Scalar::Text(text)) => self.put(Value::String(text.text.to_owned())),
             Event::Scalar(Scalar::Number(number)) => {
                 self.put(serde_json::from_str(number.text).expect("a number"));
@@ -68,8 +80,10 @@ impl Tree {
 fn tree(text: &[u8]) -> Option<Value> {
     let mut lexer = Lexer::default();
     let mut tree = Tree::default();
-    lexer.feed(text, &mut |event| tree.event(event)).ok()?;
-    lexer.finish(&mut |event| tree.event(event)).ok()?;
+    feed(&mut lexer, text, |event| tree.event(event)).ok()?;
+    if let Some(event) = lexer.finish().ok()? {
+        tree.event(event);
+    }
     tree.root
 }
 
@@ -247,13 +261,29 @@ fn a_long_text_keeps_its_start_and_says_that_it_was_cut() {
     let text = format!("\"{}é\"", "a".repeat(MAX_TOKEN_BYTES - 1));
     let mut lexer = Lexer::default();
     let mut lengths = Vec::new();
-    let read = lexer.feed(text.as_bytes(), &mut |event| {
+    let read = feed(&mut lexer, text.as_bytes(), |event| {
         if let Event::Scalar(Scalar::Text(text)) = event {
             lengths.push((text.text.len(), text.cut));
         }
     });
     assert_eq!(read, Ok(()));
     assert_eq!(lengths, [(MAX_TOKEN_BYTES - 1, true)]);
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_read_as_python_writes_them() {
+    let text = b"[NaN, Infinity,-Infinity,1]";
+    for size in 1..text.len() {
+        let (told, read) = events(text.chunks(size));
+        assert_eq!(read, Ok(()), "chunks of {size}");
+        let told = told.join(" ");
+        for word in ["NotFinite(NaN)", "NotFinite(inf)", "NotFinite(-inf)"] {
+            assert!(told.contains(word), "chunks of {size}: {told}");
+        }
+    }
+    for bad in ["[nan]", "[NaN1]", "[Inf]", "[-NaN]", "[+Infinity]", "[--Infinity]", "NaM"] {
+        assert!(read(bad.as_bytes()).is_err(), "{bad}");
+    }
 }
 
 #[test]
@@ -272,4 +302,122 @@ fn errors_say_where_and_what() {
 #[test]
 fn a_number_past_a_double_is_json_all_the_same() {
     assert_eq!(read(b"1e999"), Ok(()));
+}
+
+/// How many scalars of a text there are, and how it ended, when numbers are passed over where they may be.
+fn passing(
+    chunks: &[&[u8]],
+    plain: &Plain,
+    fits: impl Fn(&Number<'_>) -> bool,
+) -> (u64, u64, Result<(), Error>) {
+    let mut lexer = Lexer::default();
+    let (mut scalars, mut passed) = (0, 0);
+    let mut count = |event: Event<'_>| {
+        if let Event::Scalar(scalar) = event {
+            scalars += 1;
+            if let Scalar::Number(number) = scalar {
+                passed += u64::from(fits(&number));
+            }
+        }
+    };
+    let mut bulk = 0;
+    let mut read = || -> Result<(), Error> {
+        for chunk in chunks {
+            let mut at = 0;
+            loop {
+                bulk += lexer.numbers(chunk, &mut at, plain)?;
+                match lexer.next(chunk, &mut at)? {
+                    Some(event) => count(event),
+                    None => break,
+                }
+            }
+        }
+        if let Some(event) = lexer.finish()? {
+            count(event);
+        }
+        Ok(())
+    };
+    let read = read();
+    (scalars + bulk, passed + bulk, read)
+}
+
+/// Whether passing over numbers changes nothing: the same count of values, the same count of those that
+/// fit, and the same error as when each is looked at.
+fn passing_agrees(text: &[u8], size: usize, plain: &Plain) -> Result<(), TestCaseError> {
+    let fits = |number: &Number<'_>| {
+        let runs = number.text.split(|letter: char| !letter.is_ascii_digit());
+        let digits = runs.map(str::len).max().unwrap_or(0);
+        let within = |(least, greatest)| {
+            number.value().is_some_and(|value| value >= least && value <= greatest)
+        };
+        (number.form == Form::Whole || !plain.whole && number.form == Form::Fraction)
+            && (plain.negative || !number.text.starts_with('-'))
+            && plain.range.is_none_or(within)
+            && digits as u64 <= u64::from(plain.max_digits)
+    };
+    let chunks: Vec<&[u8]> = text.chunks(size).collect();
+    let looking = Plain { max_digits: 0, ..*plain };
+    let (scalars, passed, read) = passing(&chunks, plain, fits);
+    let (each, fitting, slow) = passing(&chunks, &looking, fits);
+    prop_assert_eq!(read, slow);
+    if read.is_ok() {
+        prop_assert_eq!((scalars, passed), (each, fitting));
+    }
+    Ok(())
+}
+
+/// Which numbers need no look, of every kind.
+fn plains() -> impl Strategy<Value = Plain> {
+    (
+        any::<bool>(),
+        prop_oneof![Just(u32::MAX), 1..12_u32],
+        any::<bool>(),
+        proptest::option::of((-60.0..60.0_f64, 0.0..60.0_f64)),
+    )
+        .prop_map(|(whole, max_digits, negative, range)| Plain {
+            whole,
+            max_digits,
+            negative,
+            range: range.map(|(least, span)| (least, least + span)),
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 2000, rng_seed: RngSeed::Fixed(7), failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn passing_over_numbers_changes_nothing(
+        values in proptest::collection::vec(
+            "(0|-?[1-9][0-9]{0,4}|-?[0-9]{1,2}\\.[0-9]{1,18}|-0|1e[+-]?[0-9]|-?[1-9][0-9]{50,90}|\\[[0-9]{1,2}(,[0-9]{1,3}){0,9}\\])[ \n]{0,1}",
+            0..40),
+        separator in ",( |\t\r\n|)",
+        size in prop_oneof![1..200_usize, Just(10_000)],
+        plain in plains(),
+    ) {
+        passing_agrees(format!("[{}]", values.join(&separator)).as_bytes(), size, &plain)?;
+    }
+
+    #[test]
+    fn passing_over_what_is_broken_finds_the_same_error(
+        values in proptest::collection::vec("-?(0|[1-9][0-9]{0,6})(\\.[0-9]{1,9})?", 1..60),
+        changes in proptest::collection::vec(
+            (any::<proptest::sample::Index>(), proptest::sample::select(b"0123456789-.,eE+ ][\"x\n".to_vec())),
+            0..4),
+        size in prop_oneof![1..200_usize, Just(10_000)],
+        plain in plains(),
+    ) {
+        let mut text = format!("[{}]", values.join(",")).into_bytes();
+        for (at, byte) in changes {
+            let at = at.index(text.len());
+            text[at] = byte;
+        }
+        passing_agrees(&text, size, &plain)?;
+        let accepted = passing(&[&text], &plain, |_| true).2.is_ok();
+        let theirs = serde_json::from_slice::<Value>(&text);
+        let out_of_range = theirs.as_ref().is_err_and(|error| error.to_string().contains("number out of range"));
+        prop_assert!(accepted == theirs.is_ok() || out_of_range, "{}", String::from_utf8_lossy(&text));
+    }
 }

@@ -10,9 +10,13 @@ use serde_json::{Value, json};
 use tidegate_contract::check::{Check, MAX_KEPT, Verdict};
 use tidegate_contract::columns;
 use tidegate_contract::contract::{Contract, Datatype, Field, FieldType};
-use tidegate_contract::protocol::{Protocol, Side};
+use tidegate_contract::format::{Format, Layout};
+use tidegate_contract::protocol::Side;
 use tidegate_contract::rules::Rules;
 use tidegate_contract::violation::Kind::{self, *};
+
+const RECORD: Format = Format::plain(Layout::Record);
+const OIP: Format = Format::plain(Layout::Oip);
 
 const CONTRACT: &str = r#"{"inputs": [
     {"name": "age", "type": "integer", "min": 0, "max": 120, "datatype": "INT64",
@@ -27,8 +31,8 @@ fn contract() -> Contract {
     Contract::parse(CONTRACT).expect("a good contract")
 }
 
-fn verdict<'a>(protocol: Protocol, chunks: impl IntoIterator<Item = &'a [u8]>) -> Verdict {
-    let mut check = Check::new(Some(Arc::new(Rules::of(&contract()))), protocol, Side::Request);
+fn verdict<'a>(format: Format, chunks: impl IntoIterator<Item = &'a [u8]>) -> Verdict {
+    let mut check = Check::new(Some(Arc::new(Rules::of(&contract()))), format, Side::Request);
     for chunk in chunks {
         check.feed(chunk);
     }
@@ -113,7 +117,7 @@ fn flatten<'a>(data: &'a Value, values: &mut Vec<&'a Value>) {
 }
 
 fn wrong(field: &Field, value: &Value) -> Option<Kind> {
-    use FieldType::{Boolean, Integer, Number, Text};
+    use FieldType::{Any, Boolean, Bytes, Integer, Number, Text};
     let whole = value.as_f64().is_some_and(|value| value.fract() == 0.0);
     let below = value.as_f64().zip(field.min).is_some_and(|(value, min)| value < min);
     let above = value.as_f64().zip(field.max).is_some_and(|(value, max)| value > max);
@@ -139,6 +143,7 @@ fn wrong(field: &Field, value: &Value) -> Option<Kind> {
         (Text, _) => Some(EnumTypeBytesNotString),
         (Boolean, Value::Bool(_)) => None,
         (Boolean, _) => Some(BoolTypeUnexpectedString),
+        (Bytes | Any, _) => unreachable!("the contract has none"),
     }
 }
 
@@ -276,7 +281,7 @@ proptest! {
     #[test]
     fn a_good_request_passes(rows in 0..6_u64, turn in 0..4_usize) {
         let body = written(&good_request(rows), turn);
-        let verdict = verdict(Protocol::Oip, [body.as_bytes()]);
+        let verdict = verdict(OIP, [body.as_bytes()]);
         prop_assert_eq!(&verdict.violations, &[]);
         prop_assert_eq!(verdict.rows, rows);
     }
@@ -296,7 +301,7 @@ proptest! {
             apply(&mut request, change);
         }
         let body = written(&request, turn);
-        let verdict = verdict(Protocol::Oip, [body.as_bytes()]);
+        let verdict = verdict(OIP, [body.as_bytes()]);
         let mut expected = reference(&request);
         prop_assert!(!verdict.unreadable);
         prop_assert_eq!(verdict.count, expected.len() as u64, "{}", body);
@@ -332,10 +337,10 @@ proptest! {
             }
         }
         let wanted = columns::Wanted::new(["age", "wage", "sex", "x", "x[0]"]);
-        for protocol in [Protocol::Oip, Protocol::Json] {
-            let whole = verdict(protocol, [bytes.as_slice()]);
-            prop_assert_eq!(&verdict(protocol, bytes.chunks(size)), &whole);
-            let table = columns::read(&bytes, protocol, Side::Request, &wanted, 1000);
+        for format in [OIP, RECORD] {
+            let whole = verdict(format, [bytes.as_slice()]);
+            prop_assert_eq!(&verdict(format, bytes.chunks(size)), &whole);
+            let table = columns::read(&bytes, format, Side::Request, &wanted, 1000);
             if let Ok(table) = table {
                 prop_assert!(table.columns.iter().all(|column| column.cells.len() == table.rows));
                 prop_assert!(!whole.unreadable);

@@ -10,10 +10,13 @@
 
 pub mod chi2;
 pub mod correction;
+pub mod ecod;
 pub mod finding;
+pub mod forest;
 mod gamma;
 pub mod judge;
 pub mod ks;
+pub mod outlier;
 pub mod proportion;
 pub mod quantile;
 pub mod reference;

@@ -36,6 +36,11 @@ impl Capture {
         self.passed
     }
 
+    /// Whether more passed than was kept.
+    pub fn is_cut(&self) -> bool {
+        self.passed > u64::try_from(self.kept.len()).unwrap_or(u64::MAX)
+    }
+
     /// The bytes kept.
     pub fn into_kept(self) -> Vec<u8> {
         self.kept

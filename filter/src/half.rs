@@ -1,7 +1,9 @@
-//! One half of an exchange: its bytes on their way into the capture and through the check. It does
-//! not know what is done about a breach.
+//! One half of an exchange: its bytes on their way through unpacking into the capture and through the
+//! check. It does not know what is done about a breach.
 
 use tidegate_contract::check::{Check, Verdict};
+use tidegate_contract::format::{Format, Layout};
+use tidegate_contract::inflate::{Coding, Inflate};
 use tidegate_proto::intake::v1::Payload;
 
 use crate::capture::Capture;
@@ -12,16 +14,34 @@ use crate::coding;
 pub(crate) struct Half {
     pub(crate) content_type: String,
     pub(crate) content_encoding: String,
-    pub(crate) capture: Capture,
+    capture: Capture,
+    /// Bytes that passed on the wire.
+    passed: u64,
+    /// How the plain bytes are written; absent where nothing is asked of the body.
+    format: Option<Format>,
+    packed: Packed,
     /// Absent where nothing is asked of the body, or it is not understood.
-    pub(crate) check: Option<Check>,
-    /// Whether the body may be something else than text: then it is only a breach when it turns
-    /// out to be text after all, and that breaks the contract.
-    pub(crate) doubtful: bool,
-    /// Bytes that the check still gets, where raw bytes follow after them.
-    readable: Option<u64>,
-    pub(crate) unreadable: bool,
+    check: Option<Check>,
+    /// Whether the copy that leaves is what the check transcribed, instead of the capture.
+    transcribed: bool,
+    /// Whether the body may be something else than what is read: then it is only a breach when it
+    /// turns out to be that after all, and that breaks the contract.
+    doubtful: bool,
+    /// Whether it could not be read through no fault of its sender.
+    unreadable: bool,
     pub(crate) whole: bool,
+}
+
+/// What the bytes on the wire have to do with the plain ones.
+#[derive(Debug)]
+enum Packed {
+    /// They are the same.
+    No,
+    /// They are compressed, says the head; the first byte tells whether they are.
+    Said(Coding),
+    Yes(Box<Inflate>),
+    /// They could not be unpacked. What was captured of them is cut.
+    Lost,
 }
 
 impl Half {
@@ -31,41 +51,94 @@ impl Half {
             content_type: String::new(),
             content_encoding: String::new(),
             capture: Capture::new(capture_bytes),
+            passed: 0,
+            format: None,
+            packed: Packed::No,
             check: None,
+            transcribed: false,
             doubtful: false,
-            readable: None,
             unreadable: false,
             whole: false,
         }
     }
 
-    /// Asks the check of this half; `json_bytes` of it are text where raw bytes follow.
-    pub(crate) fn ask(&mut self, check: Check, json_bytes: Option<u64>) {
+    /// Asks the check of this half, of a body that its head says to be of this format.
+    pub(crate) fn ask(&mut self, check: Check, format: Format) {
+        match Coding::named(&self.content_encoding) {
+            Some(coding) => self.packed = Packed::Said(coding),
+            None => self.doubtful = coding::may_hide(&self.content_encoding),
+        }
+        // JSON that is sent as a form is JSON to most servers, and a form is a form.
+        self.doubtful |= coding::is_form(&self.content_type);
         // A length of 0 says that there is no JSON, only raw bytes; not every server looks.
-        self.doubtful = coding::may_hide(&self.content_encoding) || json_bytes == Some(0);
-        self.readable = json_bytes.filter(|bytes| *bytes > 0);
+        self.doubtful |= format.layout == Layout::OipBinary { json_bytes: 0 };
+        self.format = Some(format);
         self.check = Some(check);
     }
 
-    pub(crate) fn feed(&mut self, bytes: &[u8]) {
-        self.capture.take(bytes);
-        if self.whole {
-            return;
+    /// Knows how the body is written, although nothing is asked of it.
+    pub(crate) fn is_written_as(&mut self, format: Format) {
+        self.format = Some(format);
+        if let Some(coding) = Coding::named(&self.content_encoding) {
+            self.packed = Packed::Said(coding);
         }
-        let Some(check) = &mut self.check else { return };
-        let text = match &mut self.readable {
-            None => bytes,
-            Some(left) => {
-                let text = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
-                *left = left.saturating_sub(text as u64);
-                bytes.get(..text).unwrap_or(bytes)
+    }
+
+    /// Keeps what the check transcribes instead of the bytes.
+    pub(crate) fn transcribe(&mut self) {
+        self.transcribed = true;
+        self.capture = Capture::new(0);
+    }
+
+    /// Bytes that passed on the wire so far.
+    pub(crate) fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    /// Whether the bytes that come next are needed.
+    pub(crate) fn reads(&self) -> bool {
+        self.check.is_some() || self.capture.has_room()
+    }
+
+    /// Takes bytes of the body.
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+        self.count(bytes.len());
+        if let Packed::Said(coding) = self.packed {
+            let Some(first) = bytes.first() else { return };
+            self.packed = if coding::begins_packed(coding, *first) {
+                Packed::Yes(Box::new(Inflate::new(coding)))
+            } else {
+                // Some clients say so of all they send; a server that looks at the bytes reads them.
+                self.content_encoding.clear();
+                Packed::No
+            };
+        }
+        let Self { packed, capture, check, whole, .. } = self;
+        let mut plain = |bytes: &[u8]| {
+            capture.take(bytes);
+            if let (false, Some(check)) = (*whole, check.as_mut()) {
+                check.feed(bytes);
             }
         };
-        check.feed(text);
+        match packed {
+            Packed::No | Packed::Said(_) => plain(bytes),
+            Packed::Yes(inflate) => {
+                if inflate.feed(bytes, &mut plain).is_err() {
+                    self.lose();
+                }
+            }
+            Packed::Lost => {}
+        }
         self.drop_doubtful();
     }
 
-    /// A body that may be something else than text, and is none, is nobody's fault.
+    /// The packed bytes cannot be read: the server, which reads them as well, decides.
+    fn lose(&mut self) {
+        self.packed = Packed::Lost;
+        self.unreadable |= self.check.take().is_some();
+    }
+
+    /// A body that may be something else than what is read, and is, is nobody's fault.
     fn drop_doubtful(&mut self) {
         let none = self.check.as_ref().is_some_and(|check| check.verdict().unreadable);
         if self.doubtful && none {
@@ -74,13 +147,37 @@ impl Half {
         }
     }
 
+    /// Says that bytes passed which nobody looked at.
     pub(crate) fn skip(&mut self, bytes: usize) {
+        self.count(bytes);
         self.capture.count(bytes);
         // With a hole in it the rest cannot be read; that is ours, not the sender's, fault.
         self.unreadable |= self.check.take().is_some() && !self.whole;
     }
 
+    fn count(&mut self, bytes: usize) {
+        self.passed = self.passed.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+    }
+
+    /// Whether all that the format asks for has come. Only some formats tell.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.check.as_ref().is_some_and(Check::is_whole)
+    }
+
+    /// Says that no more comes.
     pub(crate) fn finish(&mut self) {
+        if let Packed::Yes(inflate) = &mut self.packed {
+            let (capture, check) = (&mut self.capture, &mut self.check);
+            let finished = inflate.finish(&mut |bytes| {
+                capture.take(bytes);
+                if let Some(check) = check.as_mut() {
+                    check.feed(bytes);
+                }
+            });
+            if finished.is_err() {
+                self.lose();
+            }
+        }
         if let Some(check) = &mut self.check {
             check.finish();
         }
@@ -88,25 +185,55 @@ impl Half {
         self.whole = true;
     }
 
+    /// The verdict so far.
+    pub(crate) fn verdict(&self) -> Option<&Verdict> {
+        self.check.as_ref().map(Check::verdict)
+    }
+
     /// The verdict, where it is a bad one.
     pub(crate) fn breach(&self) -> Option<&Verdict> {
         if self.doubtful && !self.whole {
             return None;
         }
-        let verdict = self.check.as_ref()?.verdict();
+        let verdict = self.verdict()?;
         (verdict.count > 0 || verdict.unreadable).then_some(verdict)
     }
 
-    pub(crate) fn is_unreadable(&self) -> bool {
-        self.unreadable || self.check.as_ref().is_some_and(|check| check.verdict().unreadable)
+    /// Whether the model was not sure in some row.
+    pub(crate) fn is_low_confidence(&self) -> bool {
+        self.check.as_ref().is_some_and(Check::is_low_confidence)
     }
 
+    /// Whether the body could not be read, through whoever's fault.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.unreadable || self.verdict().is_some_and(|verdict| verdict.unreadable)
+    }
+
+    /// The copy that leaves.
     pub(crate) fn into_payload(self) -> Payload {
-        Payload {
-            body_bytes: self.capture.passed(),
-            body: self.capture.into_kept(),
+        let packed = matches!(self.packed, Packed::Yes(_) | Packed::Lost);
+        let payload = Payload {
+            body_bytes: self.passed,
             content_type: self.content_type,
-            content_encoding: self.content_encoding,
+            content_encoding: if packed { String::new() } else { self.content_encoding },
+            ..Payload::default()
+        };
+        if self.transcribed {
+            let transcript = self.check.and_then(Check::into_transcript);
+            return Payload {
+                cut: transcript.is_none(),
+                format: Format::plain(Layout::Transcript).to_string(),
+                body: transcript.unwrap_or_default(),
+                content_encoding: String::new(),
+                ..payload
+            };
+        }
+        let cut = self.capture.is_cut() || matches!(self.packed, Packed::Lost) || !self.whole;
+        Payload {
+            cut,
+            format: self.format.map(|format| format.to_string()).unwrap_or_default(),
+            body: self.capture.into_kept(),
+            ..payload
         }
     }
 }

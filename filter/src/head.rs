@@ -2,6 +2,8 @@
 //! stranger can choose are cut at a bound, and bytes that are not text do no harm. It does not
 //! know what follows from them.
 
+use tidegate_contract::protocol::Head;
+
 /// Bytes kept of a header's value, where the filter passes it on to the collector.
 const MAX_VALUE_BYTES: usize = 256;
 /// The headers that only the filter may set.
@@ -22,6 +24,8 @@ pub struct RequestHead {
     pub content_type: String,
     /// `content-encoding`; empty for identity.
     pub content_encoding: String,
+    /// `grpc-encoding`; empty for identity.
+    pub grpc_encoding: String,
     /// `content-length`, where it is a number.
     pub content_length: Option<u64>,
     /// Bytes of JSON that come before tensors as raw bytes (Open Inference Protocol's binary
@@ -40,9 +44,23 @@ pub struct ResponseHead {
     pub content_type: String,
     /// `content-encoding`; empty for identity.
     pub content_encoding: String,
+    /// `grpc-encoding`; empty for identity.
+    pub grpc_encoding: String,
+    /// Bytes of JSON that come before tensors as raw bytes, as in [`RequestHead`].
+    pub json_bytes: Option<u64>,
 }
 
 impl RequestHead {
+    /// What it says of what is asked and how.
+    pub fn asks(&self) -> Head<'_> {
+        Head {
+            method: &self.method,
+            path: &self.path,
+            content_type: &self.content_type,
+            json_bytes: self.json_bytes,
+        }
+    }
+
     /// Picks what matters from a request's headers.
     pub fn read<'a>(pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Self {
         let mut head = Self::default();
@@ -55,6 +73,8 @@ impl RequestHead {
                 b"traceparent" => head.traceparent = text(value),
                 b"content-type" => head.content_type = text(value),
                 b"content-encoding" => head.content_encoding = encoding(value),
+                // Of a gRPC message, whose frames say whether they are compressed.
+                b"grpc-encoding" => head.grpc_encoding = encoding(value),
                 b"content-length" => head.content_length = number(value),
                 b"inference-header-content-length" => head.json_bytes = number(value),
                 name if name.starts_with(OWN_PREFIX) => {
@@ -76,6 +96,8 @@ impl ResponseHead {
                 b":status" => head.status = number(value).unwrap_or(0),
                 b"content-type" => head.content_type = text(value),
                 b"content-encoding" => head.content_encoding = encoding(value),
+                b"inference-header-content-length" => head.json_bytes = number(value),
+                b"grpc-encoding" => head.grpc_encoding = encoding(value),
                 _ => {}
             }
         }

@@ -27,6 +27,7 @@ pub enum Map {
 pub enum Body {
     Request = 0,
     Response = 1,
+    GrpcAnswer = 5,
     Configuration = 7,
 }
 
@@ -190,6 +191,7 @@ pub fn answer(
     details: &str,
     headers: &[(&str, &str)],
     body: &[u8],
+    grpc: Option<i32>,
 ) -> Result<(), Refused> {
     let headers = pairs::write(headers);
     // SAFETY: the pointers and lengths are those of live slices.
@@ -202,7 +204,7 @@ pub fn answer(
             body.len(),
             headers.as_ptr(),
             headers.len(),
-            -1,
+            grpc.unwrap_or(-1),
         )
     })
 }
@@ -377,11 +379,11 @@ extern "C" fn proxy_on_delete(context: u32) {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn proxy_on_grpc_receive(root: u32, token: u32, _length: usize) {
-    shell::landed(root, token, true);
+extern "C" fn proxy_on_grpc_receive(root: u32, token: u32, length: usize) {
+    shell::landed(root, token, Some(length));
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_grpc_close(root: u32, token: u32, status: u32) {
-    shell::landed(root, token, status == 0);
+    shell::landed(root, token, (status == 0).then_some(0));
 }

@@ -31,6 +31,7 @@ mod half;
 pub mod head;
 pub mod holding;
 pub mod log_budget;
+pub mod pace;
 pub mod pairs;
 pub mod problem;
 pub mod sampling;

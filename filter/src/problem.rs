@@ -1,11 +1,18 @@
-//! Problems: the answers that the filter gives in the model's place, as RFC 9457 problem details.
-//! It does not decide when they are given.
+//! Problems: the answers that the filter gives in the model's place, in the shape that the client's
+//! protocol has for errors: RFC 9457 problem details, a gRPC status with details, or OpenAI's error
+//! object. It does not decide when they are given.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use prost::Message as _;
 use serde::Serialize;
 use tidegate_contract::check::Verdict;
 use tidegate_contract::plugin::Block;
+use tidegate_contract::protocol::Call;
 use tidegate_contract::violation::Violation;
 
+/// Letters of a message that goes into a header.
+const MAX_MESSAGE_CHARS: usize = 512;
 /// Seconds a client is asked to wait at most; a block may be lifted long before it expires.
 const MAX_RETRY_AFTER_SECONDS: u64 = 60;
 
@@ -14,10 +21,43 @@ const MAX_RETRY_AFTER_SECONDS: u64 = 60;
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
+    /// The gRPC status, where the client asked over gRPC.
+    pub grpc: Option<Grpc>,
     /// Headers.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
+}
+
+/// Statuses of gRPC that the filter answers with (<https://grpc.io/docs/guides/status-codes>).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Grpc {
+    /// The request broke the contract.
+    InvalidArgument = 3,
+    /// A block is in force.
+    Unavailable = 14,
+}
+
+/// In which shape a client expects errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// `application/problem+json`.
+    Problem,
+    /// A gRPC status; its details are `google.rpc` messages.
+    Grpc,
+    /// OpenAI's error object.
+    Openai,
+}
+
+impl Shape {
+    /// The shape for a call.
+    pub fn of(call: &Call) -> Self {
+        match (call.is_grpc(), call.is_openai()) {
+            (true, _) => Self::Grpc,
+            (_, true) => Self::Openai,
+            _ => Self::Problem,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -35,61 +75,194 @@ struct Problem<'a> {
     violations: Option<&'a [Violation]>,
 }
 
+/// OpenAI's error object, as its clients read it.
+#[derive(Serialize)]
+struct OpenaiError<'a> {
+    error: OpenaiProblem<'a>,
+}
+
+#[derive(Serialize)]
+struct OpenaiProblem<'a> {
+    message: &'a str,
+    r#type: &'static str,
+    param: Option<&'a str>,
+    code: &'a str,
+}
+
+/// `google.rpc.Status`, with the details that the violations or the wait are.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Status {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Any>,
+}
+
+/// `google.protobuf.Any`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Any {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+/// `google.rpc.BadRequest`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct BadRequest {
+    #[prost(message, repeated, tag = "1")]
+    field_violations: Vec<FieldViolation>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct FieldViolation {
+    #[prost(string, tag = "1")]
+    field: String,
+    #[prost(string, tag = "2")]
+    description: String,
+    /// The published name of the kind.
+    #[prost(string, tag = "3")]
+    reason: String,
+}
+
+/// `google.rpc.RetryInfo`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    retry_delay: Option<Duration>,
+}
+
+/// `google.protobuf.Duration`.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Duration {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+}
+
+/// What a violation says, in a sentence.
+fn sentence(violation: &Violation) -> String {
+    let subject = if violation.field.is_empty() {
+        "the body".to_owned()
+    } else {
+        format!("field `{}`", violation.field)
+    };
+    let row = violation.row.map(|row| format!(" in row {row}")).unwrap_or_default();
+    format!("{subject}{row}: expected {}, got {}", violation.expected, violation.got)
+}
+
 /// `400`: the request broke the contract.
-pub fn refused(model: &str, verdict: &Verdict) -> Answer {
-    let detail = verdict.violations.first().map_or_else(
+pub fn refused(model: &str, verdict: &Verdict, shape: Shape) -> Answer {
+    let first = verdict.violations.first();
+    let detail = first.map_or_else(
         || "the body cannot be read as the model's protocol says".to_owned(),
-        |first| {
-            let subject = if first.field.is_empty() {
-                "the body".to_owned()
-            } else {
-                format!("field `{}`", first.field)
-            };
-            let row = first.row.map(|row| format!(" in row {row}")).unwrap_or_default();
-            format!("{subject}{row}: expected {}, got {}", first.expected, first.got)
-        },
+        sentence,
     );
-    answer(
-        &Problem {
-            r#type: "urn:tidegate:problem:contract-violation",
-            title: "the request breaks the model's contract",
-            status: 400,
-            detail,
-            model,
-            decision: None,
-            violation_count: Some(verdict.count),
-            violations: Some(&verdict.violations),
-        },
-        None,
-    )
+    match shape {
+        Shape::Problem => problem(
+            &Problem {
+                r#type: "urn:tidegate:problem:contract-violation",
+                title: "the request breaks the model's contract",
+                status: 400,
+                detail,
+                model,
+                decision: None,
+                violation_count: Some(verdict.count),
+                violations: Some(&verdict.violations),
+            },
+            None,
+        ),
+        Shape::Openai => {
+            let code = first.map_or("BODY_UNREADABLE", |violation| violation.kind.name());
+            let param = first.map(|it| it.field.as_str()).filter(|field| !field.is_empty());
+            openai(400, "invalid_request_error", &detail, param, code, None)
+        }
+        Shape::Grpc => {
+            let violations = verdict.violations.iter().map(|violation| FieldViolation {
+                field: violation.field.clone(),
+                description: sentence(violation),
+                reason: violation.kind.name().to_owned(),
+            });
+            let details = BadRequest { field_violations: violations.collect() }.encode_to_vec();
+            grpc(Grpc::InvalidArgument, &detail, "google.rpc.BadRequest", details)
+        }
+    }
 }
 
 /// `503`: a block decision answers until its end. Times in seconds since the epoch.
-pub fn blocked(model: &str, block: &Block, now_seconds: u64) -> Answer {
+pub fn blocked(model: &str, block: &Block, now_seconds: u64, shape: Shape) -> Answer {
     let left = block.until_unix_seconds.saturating_sub(now_seconds);
-    answer(
-        &Problem {
-            r#type: "urn:tidegate:problem:blocked",
-            title: "the model is blocked",
-            status: 503,
-            detail: block.reason.clone(),
-            model,
-            decision: Some(&block.decision),
-            violation_count: None,
-            violations: None,
-        },
-        Some(left.clamp(1, MAX_RETRY_AFTER_SECONDS)),
-    )
+    let wait = left.clamp(1, MAX_RETRY_AFTER_SECONDS);
+    match shape {
+        Shape::Problem => problem(
+            &Problem {
+                r#type: "urn:tidegate:problem:blocked",
+                title: "the model is blocked",
+                status: 503,
+                detail: block.reason.clone(),
+                model,
+                decision: Some(&block.decision),
+                violation_count: None,
+                violations: None,
+            },
+            Some(wait),
+        ),
+        Shape::Openai => {
+            openai(503, "server_error", &block.reason, None, &block.decision, Some(wait))
+        }
+        Shape::Grpc => {
+            let seconds = i64::try_from(wait).unwrap_or(i64::MAX);
+            let delay = RetryInfo { retry_delay: Some(Duration { seconds }) }.encode_to_vec();
+            let message = format!("{} ({})", block.reason, block.decision);
+            grpc(Grpc::Unavailable, &message, "google.rpc.RetryInfo", delay)
+        }
+    }
 }
 
-fn answer(problem: &Problem<'_>, retry_after_seconds: Option<u64>) -> Answer {
-    let mut headers = vec![("content-type", "application/problem+json".to_owned())];
+fn problem(problem: &Problem<'_>, retry_after_seconds: Option<u64>) -> Answer {
+    json(problem.status, "application/problem+json", problem, retry_after_seconds)
+}
+
+fn openai(
+    status: u16,
+    r#type: &'static str,
+    message: &str,
+    param: Option<&str>,
+    code: &str,
+    retry_after_seconds: Option<u64>,
+) -> Answer {
+    let error = OpenaiError { error: OpenaiProblem { message, r#type, param, code } };
+    json(status, "application/json", &error, retry_after_seconds)
+}
+
+fn json(
+    status: u16,
+    content_type: &'static str,
+    body: &impl Serialize,
+    retry_after_seconds: Option<u64>,
+) -> Answer {
+    let mut headers = vec![("content-type", content_type.to_owned())];
     if let Some(seconds) = retry_after_seconds {
         headers.push(("retry-after", seconds.to_string()));
     }
     // Texts and numbers always have a JSON form; an empty body is still a refusal.
-    let body = serde_json::to_vec(problem).unwrap_or_default();
-    Answer { status: problem.status, headers, body }
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    Answer { status, grpc: None, headers, body }
+}
+
+/// A status whose message the host puts into `grpc-message`, and whose details go beside it.
+fn grpc(code: Grpc, message: &str, detail: &str, value: Vec<u8>) -> Answer {
+    let message: String = message.chars().take(MAX_MESSAGE_CHARS).collect();
+    let detail = Any { type_url: format!("type.googleapis.com/{detail}"), value };
+    let status = Status { code: code as i32, message: message.clone(), details: vec![detail] };
+    let details = BASE64.encode(status.encode_to_vec());
+    Answer {
+        status: 200,
+        grpc: Some(code),
+        headers: vec![("grpc-status-details-bin", details)],
+        body: message.into_bytes(),
+    }
 }
 
 #[cfg(test)]
@@ -115,7 +288,7 @@ mod tests {
             count: 40,
             ..Verdict::default()
         };
-        let answer = refused("census", &verdict);
+        let answer = refused("census", &verdict, Shape::Problem);
         assert_eq!(answer.status, 400);
         assert_eq!(answer.headers, [("content-type", "application/problem+json".to_owned())]);
         assert_eq!(
@@ -137,10 +310,40 @@ mod tests {
     fn a_block_says_which_decision_and_when_to_ask_again() {
         let block =
             Block { decision: "d-1".into(), reason: "drift".into(), until_unix_seconds: 1030 };
-        let answer = blocked("census", &block, 1000);
+        let answer = blocked("census", &block, 1000, Shape::Problem);
         assert_eq!(answer.status, 503);
         assert_eq!(answer.headers[1], ("retry-after", "30".to_owned()));
         assert_eq!(body(&answer)["decision"], "d-1");
-        assert_eq!(blocked("census", &block, 0).headers[1].1, "60");
+        assert_eq!(blocked("census", &block, 0, Shape::Problem).headers[1].1, "60");
+    }
+
+    #[test]
+    fn every_protocol_is_answered_in_its_own_shape() {
+        let verdict = Verdict {
+            violations: vec![Violation {
+                kind: Kind::IntTypeBigInt,
+                field: "age".into(),
+                row: None,
+                expected: "integer".into(),
+                got: "999".into(),
+            }],
+            count: 1,
+            ..Verdict::default()
+        };
+        let openai = refused("llm", &verdict, Shape::Openai);
+        assert_eq!(openai.status, 400);
+        assert_eq!(body(&openai)["error"]["param"], "age");
+        assert_eq!(body(&openai)["error"]["code"], "INT_TYPE_BIG_INT");
+        let grpc = refused("census", &verdict, Shape::Grpc);
+        assert_eq!((grpc.status, grpc.grpc), (200, Some(Grpc::InvalidArgument)));
+        assert_eq!(grpc.body, b"field `age`: expected integer, got 999");
+        let details = BASE64.decode(&grpc.headers[0].1).unwrap();
+        let status = Status::decode(&details[..]).unwrap();
+        let bad = BadRequest::decode(&status.details[0].value[..]).unwrap();
+        assert_eq!(bad.field_violations[0].reason, "INT_TYPE_BIG_INT");
+        let block =
+            Block { decision: "d-1".into(), reason: "drift".into(), until_unix_seconds: 1030 };
+        let blocked = blocked("census", &block, 1000, Shape::Grpc);
+        assert_eq!(blocked.grpc, Some(Grpc::Unavailable));
     }
 }

@@ -1,5 +1,15 @@
-//! Sampling: whether an exchange is kept, as a pure function of its request id and the rate, so
-//! that every proxy, and the shadow of an exchange, decides alike. It does not know what is kept.
+//! Sampling: whether an exchange is kept, as a pure function of its trace or request id and the rate,
+//! so that every proxy, and the shadow of an exchange, decides alike. It does not know what is kept.
+
+/// What an exchange is sampled by: its trace, so that all calls of one trace are kept together, or
+/// where there is none its request id. The trace id is the second part of a W3C `traceparent`.
+pub fn of<'a>(traceparent: &'a str, request_id: &'a str) -> &'a [u8] {
+    let trace = traceparent
+        .split('-')
+        .nth(1)
+        .filter(|trace| trace.len() == 32 && trace.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    trace.unwrap_or(request_id).as_bytes()
+}
 
 /// Where a request id lies in `[0, 1)`: FNV-1a over its bytes, then the finaliser of SplitMix64
 /// (Steele, Lea, Flood 2014), because FNV alone leaves the high bits of short ids alike.
@@ -28,6 +38,16 @@ mod tests {
 
     fn kept_of_10_000(rate: f64) -> usize {
         (0..10_000_u32).filter(|n| keeps(format!("req-{n}").as_bytes(), rate)).count()
+    }
+
+    #[test]
+    fn a_trace_is_kept_or_not_as_a_whole() {
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        let traceparent = format!("00-{trace}-b7ad6b7169203331-01");
+        assert_eq!(of(&traceparent, "a"), trace.as_bytes());
+        for none in ["", "00-xyz-b7ad6b7169203331-01", "00"] {
+            assert_eq!(of(none, "a"), b"a");
+        }
     }
 
     #[test]

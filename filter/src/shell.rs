@@ -7,7 +7,10 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::exchange::{Effect, End};
+use prost::Message as _;
+use tidegate_proto::intake::v1::ShipResponse;
+
+use crate::exchange::{Asked, Effect, End};
 use crate::head::{RequestHead, ResponseHead};
 use crate::holding::Holding;
 use crate::host::{self, Action, Body, Level, Map};
@@ -22,6 +25,8 @@ const TICK: Duration = Duration::from_millis(100);
 const PIECE_BYTES: usize = 256 << 10;
 /// Bytes of a configuration; Envoy's own messages are far smaller.
 const MAX_CONFIGURATION_BYTES: usize = 16 << 20;
+/// Bytes of an answer of the collector; it is two numbers.
+const MAX_ANSWER_BYTES: usize = 1 << 10;
 const SERVICE: &str = "tidegate.intake.v1.Intake";
 const METHOD: &str = "Ship";
 
@@ -122,8 +127,9 @@ pub fn deleted(context: u32) {
     });
 }
 
-pub fn landed(root: u32, token: u32, delivered: bool) {
-    with((), |shell| shell.landed(root, token, delivered));
+/// A call was answered with so many bytes, or failed.
+pub fn landed(root: u32, token: u32, answer: Option<usize>) {
+    with((), |shell| shell.landed(root, token, answer));
 }
 
 impl Shell {
@@ -189,12 +195,10 @@ impl Shell {
             // One that cannot be removed does not decide anything here.
             let _ = host::remove_header(Map::RequestHeaders, name);
         }
-        if !served.is_inference(&head) {
-            return None;
-        }
-        let now = host::now_nanos();
-        let may_hold = self.holding.may_hold();
-        let (held, effect) = self.worker.begin(&stream.table, served, head, ended, may_hold, now);
+        let call = served.call(&head)?;
+        let (may_hold, now_nanos) = (self.holding.may_hold(), host::now_nanos());
+        let asked = Asked { call, head, ended, may_hold, now_nanos };
+        let (held, effect) = self.worker.begin(&stream.table, served, asked);
         stream.held = Some(held);
         Some(effect)
     }
@@ -233,11 +237,15 @@ impl Shell {
                 self.holding.hold(context, host::now_nanos());
                 Action::Pause
             }
-            Effect::Release { tag } => {
+            Effect::Release(release) => {
                 self.holding.released(context);
-                if let Some(tag) = tag {
+                if let Some(tag) = release.tag {
                     // The response carries it too.
                     let _ = host::add_header(Map::RequestHeaders, tag::HEADER, &tag);
+                }
+                if release.divert {
+                    // The host looks for the route again when a header of the request changed.
+                    let _ = host::add_header(Map::RequestHeaders, tag::DIVERT, "1");
                 }
                 Action::Continue
             }
@@ -245,7 +253,8 @@ impl Shell {
             Effect::Answer(answer) => {
                 let headers: Vec<_> =
                     answer.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-                match host::answer(answer.status, "tidegate", &headers, &answer.body) {
+                let grpc = answer.grpc.map(|status| status as i32);
+                match host::answer(answer.status, "tidegate", &headers, &answer.body, grpc) {
                     Ok(()) => Action::Pause,
                     Err(host::Refused(status)) => {
                         if let Some(held) =
@@ -354,10 +363,15 @@ impl Shell {
         }
     }
 
-    fn landed(&mut self, root: u32, token: u32, delivered: bool) {
+    fn landed(&mut self, root: u32, token: u32, answer: Option<usize>) {
         self.flights.remove(&token);
-        self.worker.landed(token, delivered);
-        if !delivered {
+        let pace = answer.map(|length| {
+            let most = length.min(MAX_ANSWER_BYTES);
+            let bytes = host::body(Body::GrpcAnswer, 0, most).unwrap_or_default();
+            ShipResponse::decode(bytes.as_slice()).map_or(0.0, |answer| answer.pace)
+        });
+        self.worker.landed(token, pace);
+        if pace.is_none() {
             self.say(Level::Warn, "a batch of samples was lost: the collector did not take it");
         }
         if self.leaving.contains(&root) && !self.flights.values().any(|owner| *owner == root) {

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use tidegate_contract::contract::Mode;
 use tidegate_contract::mistake::Mistake;
-use tidegate_contract::plugin::{Block, Collector, Mode, Model, Plugin, Route};
-use tidegate_contract::protocol::{Protocol, infer_target, unescaped};
+use tidegate_contract::plugin::{Block, Collector, Keep, Model, Plugin, Route};
+use tidegate_contract::protocol::{Call, Protocol, Side, unescaped};
 use tidegate_contract::rules::Rules;
+use tidegate_contract::sensitive::Key;
 
 use crate::head::RequestHead;
 
@@ -28,10 +30,18 @@ pub struct Served {
     pub protocol: Protocol,
     /// What is done about a breach.
     pub mode: Mode,
+    /// Whether a head may have to wait for the verdict on its body.
+    pub holds: bool,
     /// The share of exchanges kept.
     pub sample_rate: f64,
+    /// Which exchanges are kept whatever the rate.
+    pub keep: Keep,
     /// Bytes kept of each body.
     pub max_capture_bytes: usize,
+    /// Bytes of samples kept in a second; past it the rate falls.
+    pub max_sample_bytes_per_second: Option<u32>,
+    /// The key of the hash of sensitive values, where the contract has any.
+    pub sensitive: Option<Key>,
     /// What its bodies are held against; without it they are only read.
     pub rules: Option<Arc<Rules>>,
     /// Whether the contract says anything of responses.
@@ -57,10 +67,11 @@ impl Table {
     }
 
     fn of(plugin: Plugin) -> Self {
+        let key = plugin.sensitive_key.as_deref().map(Key::of).unwrap_or_else(Key::random);
         Self {
             collector: plugin.collector,
             asks_route_name: plugin.models.iter().any(|model| model.route.name.is_some()),
-            models: plugin.models.into_iter().map(|model| Arc::new(Served::of(model))).collect(),
+            models: plugin.models.into_iter().map(|it| Arc::new(Served::of(it, key))).collect(),
         }
     }
 
@@ -81,15 +92,22 @@ impl Table {
 }
 
 impl Served {
-    fn of(model: Model) -> Self {
+    fn of(model: Model, key: Key) -> Self {
+        let rules = model.contract.as_ref().map(|contract| Arc::new(Rules::of(contract)));
         Self {
             name: model.model.into(),
+            holds: rules.as_ref().is_some_and(|rules| {
+                rules.modes(model.mode).any(|mode| matches!(mode, Mode::Tag | Mode::Divert))
+            }),
+            sensitive: rules.as_ref().filter(|rules| rules.has_sensitive()).map(|_| key),
+            keep: model.keep,
+            max_sample_bytes_per_second: model.max_sample_bytes_per_second,
             protocol: model.protocol,
             mode: model.mode,
             sample_rate: model.sample_rate,
             max_capture_bytes: usize::try_from(model.max_capture_bytes).unwrap_or(usize::MAX),
             checks_responses: model.contract.as_ref().is_some_and(|c| !c.outputs.is_empty()),
-            rules: model.contract.as_ref().map(|contract| Arc::new(Rules::of(contract))),
+            rules,
             block: model.block,
             route: model.route,
             versions: model.versions.into_iter().map(|v| (v.cluster, v.version.into())).collect(),
@@ -107,17 +125,15 @@ impl Served {
             })
     }
 
-    /// Whether a request on this model's route asks the model something. Metadata and health do
-    /// not.
-    pub fn is_inference(&self, head: &RequestHead) -> bool {
-        match self.protocol {
-            Protocol::Oip => infer_target(&head.method, &head.path).is_some(),
-            // gRPC and forms come by POST too, and are not JSON.
-            Protocol::Json => {
-                matches!(head.method.as_str(), "POST" | "PUT" | "PATCH")
-                    && !foreign(&head.content_type)
-            }
-        }
+    /// What a request on this model's route asks; `None` where it asks the model nothing, as
+    /// metadata and health do.
+    pub fn call(&self, head: &RequestHead) -> Option<Call> {
+        self.protocol.call(&head.asks())
+    }
+
+    /// The name of a request's field, by its place in the contract.
+    pub fn field_name(&self, place: usize) -> &str {
+        self.rules.as_ref().map_or("", |rules| rules.field_name(Side::Request, place))
     }
 
     /// The version that a cluster serves; empty for a cluster that the table does not name.
@@ -127,14 +143,6 @@ impl Served {
             .find(|(known, _)| Some(known.as_bytes()) == cluster)
             .map_or_else(|| "".into(), |(_, version)| Arc::clone(version))
     }
-}
-
-/// Whether a body says of itself that it is written in another way than JSON.
-fn foreign(content_type: &str) -> bool {
-    let starts = |with: &str| {
-        content_type.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
-    };
-    starts("application/grpc") || starts("multipart/")
 }
 
 /// Whether the path is the prefix or lies below it; `/a/census2` is not below `/a/census`, but

@@ -8,6 +8,8 @@ use tidegate_contract::violation::Kind;
 
 /// The header's name.
 pub const HEADER: &str = "x-tidegate-violations";
+/// The header that sends a request to the fallback version; routes match it.
+pub const DIVERT: &str = "x-tidegate-divert";
 /// Violations named in a tag.
 const MAX_NAMED: usize = 4;
 /// Characters of a field's name.
@@ -24,25 +26,19 @@ pub fn of(verdict: &Verdict) -> Option<String> {
         if !tag.is_empty() {
             tag.push_str(", ");
         }
-        tag.push_str(&kind_name(violation.kind));
+        tag.push_str(violation.kind.name());
         if !violation.field.is_empty() {
             tag.push_str(";field=");
             tag.extend(violation.field.chars().take(MAX_FIELD_CHARS).map(safe));
         }
     }
     if tag.is_empty() {
-        tag.push_str(&kind_name(Kind::BodyUnreadable));
+        tag.push_str(Kind::BodyUnreadable.name());
     }
     if verdict.count > MAX_NAMED as u64 {
         let _ = write!(tag, ";count={}", verdict.count);
     }
     Some(tag)
-}
-
-/// The published name of a kind, as it goes over the wire.
-pub fn kind_name(kind: Kind) -> String {
-    let quoted = serde_json::to_string(&kind).unwrap_or_default();
-    quoted.trim_matches('"').to_owned()
 }
 
 /// What a token of HTTP may hold, and `_` for the rest.

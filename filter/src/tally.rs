@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidegate_proto::intake::v1::Tally;
+use tidegate_proto::intake::v1::{self as wire, Tally};
 
 /// Models and versions counted apart. Names come from configuration, so only very many pushes
 /// with ever new names come near it; then new names are counted under an empty one.
@@ -31,6 +31,10 @@ pub struct Counts {
     pub blocked: u64,
     pub unreadable: u64,
     pub failed: u64,
+    pub tagged: u64,
+    pub diverted: u64,
+    pub would_refuse: u64,
+    pub response_violating: u64,
 }
 
 impl Counts {
@@ -44,6 +48,10 @@ impl Counts {
             (&mut self.blocked, other.blocked),
             (&mut self.unreadable, other.unreadable),
             (&mut self.failed, other.failed),
+            (&mut self.tagged, other.tagged),
+            (&mut self.diverted, other.diverted),
+            (&mut self.would_refuse, other.would_refuse),
+            (&mut self.response_violating, other.response_violating),
         ] {
             *mine = change(*mine, theirs);
         }
@@ -56,10 +64,27 @@ impl Counts {
     }
 }
 
+/// Ways of breaking fields counted apart, for each key.
+const MAX_BREACHES: usize = 64;
+
+/// A way in which a request broke its contract: the field, empty where it is none of the
+/// contract's, and the published name of the kind.
+pub type Breach = (Box<str>, &'static str);
+
+fn breaches(counts: &BTreeMap<Breach, u64>) -> Vec<wire::Breach> {
+    let wire = |((field, kind), exchanges): (&Breach, &u64)| wire::Breach {
+        field: field.to_string(),
+        kind: (*kind).to_owned(),
+        exchanges: *exchanges,
+    };
+    counts.iter().map(wire).collect()
+}
+
 /// All counts of one worker.
 #[derive(Debug, Default)]
 pub struct Tallies {
     counts: BTreeMap<Key, Counts>,
+    breaches: BTreeMap<Key, BTreeMap<Breach, u64>>,
     total: Counts,
     changed: bool,
 }
@@ -72,6 +97,22 @@ impl Tallies {
         let known = self.counts.contains_key(key) || self.counts.len() < MAX_KEYS;
         let key = if known { key.clone() } else { Key { model: "".into(), version: "".into() } };
         self.counts.entry(key).or_default().each(counts, u64::saturating_add);
+    }
+
+    /// Counts the ways in which one exchange broke its contract. Past the bound new ones are left
+    /// out; the exchange itself is counted by [`Tallies::add`].
+    pub fn add_breaches(&mut self, key: &Key, breaches: Vec<Breach>) {
+        if breaches.is_empty() || !self.counts.contains_key(key) {
+            return;
+        }
+        let counts = self.breaches.entry(key.clone()).or_default();
+        for breach in breaches {
+            if let Some(count) = counts.get_mut(&breach) {
+                *count = count.saturating_add(1);
+            } else if counts.len() < MAX_BREACHES {
+                counts.insert(breach, 1);
+            }
+        }
     }
 
     /// The sum over all keys.
@@ -109,6 +150,11 @@ impl Tallies {
                 blocked: counts.blocked,
                 unreadable: counts.unreadable,
                 failed: counts.failed,
+                tagged: counts.tagged,
+                diverted: counts.diverted,
+                would_refuse: counts.would_refuse,
+                response_violating: counts.response_violating,
+                breaches: self.breaches.get(key).map(breaches).unwrap_or_default(),
             })
             .collect()
     }
@@ -131,6 +177,10 @@ mod tests {
         blocked: 0,
         unreadable: 0,
         failed: 0,
+        tagged: 0,
+        diverted: 0,
+        would_refuse: 0,
+        response_violating: 0,
     };
 
     #[test]

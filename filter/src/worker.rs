@@ -8,11 +8,15 @@ use tidegate_contract::plugin::Collector;
 
 use crate::batch::Batch;
 use crate::buffer::{Buffer, Waiting};
-use crate::exchange::{Effect, End, Exchange, Keeping};
+use tidegate_proto::intake::v1::Reason;
+
+use crate::exchange::{Asked, Effect, End, Exchange, Keeping, Start};
 use crate::head::RequestHead;
+use crate::pace::Pace;
 use crate::sampling;
 use crate::table::{Served, Table};
 use crate::tally::{Counts, Key, Tallies};
+use prost::Message as _;
 
 /// Bytes that the bodies of exchanges under way may take; past it exchanges are not kept.
 const MAX_HELD_BYTES: usize = 32 << 20;
@@ -25,7 +29,7 @@ const TALLY_INTERVAL_NANOS: u64 = 1_000_000_000;
 const GRACE_NANOS: u64 = 5_000_000_000;
 
 /// The counters that operators see, by name and in this order.
-pub const METERS: [&str; 10] = [
+pub const METERS: [&str; 13] = [
     "tidegate_filter_exchanges_total",
     "tidegate_filter_sampled_total",
     "tidegate_filter_dropped_total",
@@ -34,6 +38,9 @@ pub const METERS: [&str; 10] = [
     "tidegate_filter_blocked_total",
     "tidegate_filter_unreadable_total",
     "tidegate_filter_failed_total",
+    "tidegate_filter_tagged_total",
+    "tidegate_filter_diverted_total",
+    "tidegate_filter_would_refuse_total",
     "tidegate_filter_response_violating_total",
     "tidegate_filter_batches_lost_total",
 ];
@@ -52,7 +59,10 @@ pub struct Worker {
     tallies_packed_nanos: u64,
     flights: BTreeMap<u32, Flight>,
     batches_lost: u64,
-    responses_violating: u64,
+    /// How fast each model is sampled, as a share of its rate.
+    paces: BTreeMap<Arc<str>, Pace>,
+    /// How fast the collector can take samples, as a share of all rates.
+    collector: Pace,
 }
 
 /// A batch under way.
@@ -84,7 +94,8 @@ impl Worker {
             tallies_packed_nanos: 0,
             flights: BTreeMap::new(),
             batches_lost: 0,
-            responses_violating: 0,
+            paces: BTreeMap::new(),
+            collector: Pace::default(),
         }
     }
 
@@ -103,55 +114,73 @@ impl Worker {
         MAX_HELD_BYTES.checked_div(self.open.max(FULLY_HELD)).unwrap_or(0)
     }
 
-    /// Begins an exchange with a model; `ended` and `may_hold` as in [`Exchange::begin`].
+    /// Begins an exchange with a model.
     pub fn begin(
         &mut self,
         table: &Table,
         served: &Arc<Served>,
-        mut head: RequestHead,
-        ended: bool,
-        may_hold: bool,
-        now_nanos: u64,
+        mut asked: Asked,
     ) -> (Held, Effect) {
         self.begun = self.begun.wrapping_add(1);
-        if head.request_id.is_empty() {
-            head.request_id = format!("{:016x}-{}", self.id, self.begun);
+        if asked.head.request_id.is_empty() {
+            asked.head.request_id = format!("{:016x}-{}", self.id, self.begun);
         }
-        let sampled = table.collector.is_some()
-            && sampling::keeps(head.request_id.as_bytes(), served.sample_rate);
-        let (keeping, reserved_bytes) =
-            if sampled { self.reserve(served, &head) } else { (Keeping::No, 0) };
+        let (keeping, reserved_bytes) = self.keeping(table, served, &asked.head);
         let held_bytes = self.held_bytes();
         self.open = self.open.saturating_add(1);
-        let (exchange, effect) =
-            Exchange::begin(served, head, ended, may_hold, keeping, held_bytes, now_nanos);
+        let (exchange, effect) = Exchange::begin(Start { served, asked, keeping, held_bytes });
         (Held { exchange, reserved_bytes }, effect)
     }
 
-    fn reserve(&mut self, served: &Served, head: &RequestHead) -> (Keeping, usize) {
+    /// Whether an exchange may become a sample, and the bytes that are set aside for it.
+    fn keeping(&mut self, table: &Table, served: &Served, head: &RequestHead) -> (Keeping, usize) {
+        if table.collector.is_none() {
+            return (Keeping::NO, 0);
+        }
+        let model = self.paces.get(&served.name).map_or(1.0, Pace::share);
+        let rate = served.sample_rate * self.collector.share() * model;
+        let by_rate = sampling::keeps(sampling::of(&head.traceparent, &head.request_id), rate);
+        if !by_rate && !served.keep.is_any() {
+            return (Keeping::NO, 0);
+        }
+        let reserved = self.reserve(served, head);
+        (Keeping { by_rate, rate, copies: reserved.is_some() }, reserved.unwrap_or(0))
+    }
+
+    /// Sets bytes aside for the bodies of an exchange; `None` when there is no room.
+    fn reserve(&mut self, served: &Served, head: &RequestHead) -> Option<usize> {
         let most = served.max_capture_bytes;
-        let declared = head.content_length.and_then(|length| usize::try_from(length).ok());
+        let plain = head.content_encoding.is_empty();
+        let declared = head.content_length.filter(|_| plain);
+        let declared = declared.and_then(|length| usize::try_from(length).ok());
         let wanted = most.saturating_add(declared.map_or(most, |length| length.min(most)));
         let held = self.captured_bytes.saturating_add(wanted);
         if held > MAX_CAPTURED_BYTES {
-            return (Keeping::Crowded, 0);
+            return None;
         }
         self.captured_bytes = held;
-        (Keeping::Yes, wanted)
+        Some(wanted)
     }
 
     /// Ends an exchange: counts it, and keeps its sample for the next batch.
     pub fn end(&mut self, held: Held, end: &End<'_>) {
         self.captured_bytes = self.captured_bytes.saturating_sub(held.reserved_bytes);
         self.open = self.open.saturating_sub(1);
+        let budget = held.exchange.served().max_sample_bytes_per_second;
         let remains = held.exchange.end(end);
         self.tallies.add(&remains.key, &remains.counts);
-        let violating = u64::from(remains.response_violating);
-        self.responses_violating = self.responses_violating.saturating_add(violating);
-        if let Some(sample) = remains.sample {
-            for key in self.buffer.push(Waiting { key: remains.key, sample }) {
-                self.drop_samples(&key, 1);
+        self.tallies.add_breaches(&remains.key, remains.breaches);
+        let Some(sample) = remains.sample else { return };
+        if let Some(budget) = budget {
+            let pace = self.paces.entry(Arc::clone(&remains.key.model)).or_default();
+            // What a rule keeps counts, but only what the rate keeps is given up.
+            let fits = pace.spend(sample.encoded_len(), budget, end.now_nanos);
+            if !fits && sample.reason() == Reason::Rate {
+                return self.drop_samples(&remains.key, 1);
             }
+        }
+        for key in self.buffer.push(Waiting { key: remains.key, sample }) {
+            self.drop_samples(&key, 1);
         }
     }
 
@@ -187,12 +216,16 @@ impl Worker {
         self.lose(batch.aboard);
     }
 
-    /// A batch was answered. Tokens that nobody knows are ignored.
-    pub fn landed(&mut self, token: u32, delivered: bool) {
-        if let Some(flight) = self.flights.remove(&token)
-            && !delivered
-        {
-            self.lose(flight.aboard);
+    /// A batch was answered: with the pace that the collector asks for, or not at all. Tokens that
+    /// nobody knows are ignored.
+    pub fn landed(&mut self, token: u32, answer: Option<f64>) {
+        let Some(flight) = self.flights.remove(&token) else { return };
+        match answer {
+            Some(pace) => self.collector.ask(pace),
+            None => {
+                self.collector.slow_down();
+                self.lose(flight.aboard);
+            }
         }
     }
 
@@ -201,7 +234,7 @@ impl Worker {
         let overdue = self.flights.iter().filter(|(_, flight)| flight.given_up_nanos <= now_nanos);
         let tokens: Vec<u32> = overdue.map(|(token, _)| *token).collect();
         for token in &tokens {
-            self.landed(*token, false);
+            self.landed(*token, None);
         }
         tokens
     }
@@ -233,7 +266,10 @@ impl Worker {
             total.blocked,
             total.unreadable,
             total.failed,
-            self.responses_violating,
+            total.tagged,
+            total.diverted,
+            total.would_refuse,
+            total.response_violating,
             self.batches_lost,
         ]
     }
@@ -246,7 +282,6 @@ fn size(bytes: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prost::Message as _;
     use tidegate_proto::intake::v1::{Outcome, ShipRequest};
 
     const SECOND: u64 = 1_000_000_000;
@@ -269,7 +304,10 @@ mod tests {
 
     fn begin(worker: &mut Worker, table: &Table) -> Held {
         let served = table.find("/", None).unwrap();
-        worker.begin(table, served, RequestHead::default(), false, false, SECOND).0
+        let head = RequestHead { method: "POST".into(), ..RequestHead::default() };
+        let call = served.call(&head).unwrap();
+        let asked = Asked { call, head, ended: false, may_hold: false, now_nanos: SECOND };
+        worker.begin(table, served, asked).0
     }
 
     fn exchange(worker: &mut Worker, table: &Table) {
@@ -308,12 +346,12 @@ mod tests {
         exchange(&mut worker, &table);
         let batch = worker.next_batch(&collector, 3 * SECOND).unwrap();
         worker.sent(9, batch, &collector, 3 * SECOND);
-        worker.landed(9, false);
-        worker.landed(9, false);
-        worker.landed(1234, false);
+        worker.landed(9, None);
+        worker.landed(9, None);
+        worker.landed(1234, None);
         let again = read(&worker.next_batch(&collector, 5 * SECOND).unwrap());
         assert_eq!((again.samples.len(), again.tallies[0].dropped), (0, 1));
-        assert_eq!(worker.meters()[9], 1);
+        assert_eq!(worker.meters()[12], 1);
     }
 
     #[test]

@@ -59,12 +59,15 @@ enum Recipe {
 enum Bench {
     /// The detectors and sketches, on one thread
     Detectors,
+    /// What a request costs Envoy, with our filter and with others, beside Envoy alone
+    Filter,
 }
 
 impl Bench {
     fn program(self) -> &'static str {
         match self {
             Self::Detectors => "detectors",
+            Self::Filter => "filter",
         }
     }
 }

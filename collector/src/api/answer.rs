@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tidegate_contract::plugin::Mode;
+use tidegate_contract::contract::Mode;
 use tidegate_detectors::finding::{Finding, Verdict};
 
 use crate::decision::{Decision, UnixMillis};

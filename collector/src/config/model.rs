@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tidegate_contract::plugin::{Mode, Route};
+use tidegate_contract::contract::Mode;
+use tidegate_contract::plugin::{Keep, Route};
 use tidegate_contract::protocol::Protocol;
 
 use super::rule::Rule;
@@ -25,6 +26,10 @@ pub struct Model {
     pub sample_rate: f64,
     /// Bytes kept of each body.
     pub max_capture_bytes: u32,
+    /// Bytes of samples that each worker of an Envoy keeps in a second.
+    pub max_sample_bytes_per_second: Option<u32>,
+    /// Which exchanges are kept whatever the rate.
+    pub keep: Keep,
     /// The folder that `tidegate profile` wrote; absolute.
     pub profile: PathBuf,
     /// The contract, where it is not the profile's own; absolute.

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tidegate_contract::plugin::Mode;
+use tidegate_contract::contract::Mode;
 use tidegate_contract::protocol::Protocol;
 
 use super::mistake::{Mistakes, Place};
@@ -54,12 +54,27 @@ pub(super) struct Model {
     pub(super) route: Field<Route>,
     pub(super) sample_rate: Field<f64>,
     pub(super) max_capture_bytes: Field<u32>,
+    pub(super) max_sample_bytes_per_second: Field<u32>,
+    pub(super) keep: Field<Keep>,
     pub(super) profile: Field<String>,
     pub(super) contract: Field<String>,
     pub(super) versions: Field<Vec<Version>>,
     pub(super) window: Field<Window>,
     pub(super) detectors: Field<Detectors>,
     pub(super) policy: Field<Vec<Rule>>,
+}
+
+pub(super) struct Keep {
+    pub(super) violations: Field<bool>,
+    pub(super) errors: Field<bool>,
+    pub(super) slower_than: Field<Duration>,
+    pub(super) low_confidence: Field<LowConfidence>,
+}
+
+pub(super) struct LowConfidence {
+    pub(super) place: Place,
+    pub(super) output: Field<String>,
+    pub(super) below: Field<f64>,
 }
 
 #[derive(Clone)]
@@ -123,9 +138,13 @@ const SEVERITIES: [(&str, Severity); 2] =
     [("warning", Severity::Warning), ("alarm", Severity::Alarm)];
 const APPROVALS: [(&str, Approval); 2] =
     [("automatic", Approval::Automatic), ("required", Approval::Required)];
-const PROTOCOLS: [(&str, Protocol); 2] = [("oip", Protocol::Oip), ("json", Protocol::Json)];
-const MODES: [(&str, Mode); 3] =
-    [("observe", Mode::Observe), ("tag", Mode::Tag), ("enforce", Mode::Enforce)];
+const MODES: [(&str, Mode); 4] = [
+    ("observe", Mode::Observe),
+    ("tag", Mode::Tag),
+    ("divert", Mode::Divert),
+    ("enforce", Mode::Enforce),
+];
+const YES_OR_NO: [(&str, bool); 2] = [("true", true), ("false", false)];
 const ROLES: [(&str, Role); 3] =
     [("primary", Role::Primary), ("fallback", Role::Fallback), ("candidate", Role::Candidate)];
 
@@ -202,6 +221,8 @@ impl Model {
             "route",
             "sample_rate",
             "max_capture_bytes",
+            "max_sample_bytes_per_second",
+            "keep",
             "profile",
             "contract",
             "versions",
@@ -212,7 +233,7 @@ impl Model {
         let map = at.mapping(keys, mistakes)?;
         Some(Self {
             name: map.field("name", mistakes, |at, m| at.text("a name such as census", m)),
-            protocol: map.field("protocol", mistakes, |at, m| at.word(&PROTOCOLS, m)),
+            protocol: map.field("protocol", mistakes, |at, m| at.word(&Protocol::NAMES, m)),
             mode: map.field("mode", mistakes, |at, m| at.word(&MODES, m)),
             route: map.field("route", mistakes, |at, m| whole(&at, Route::read(&at, m))),
             sample_rate: map
@@ -220,6 +241,12 @@ impl Model {
             max_capture_bytes: map.field("max_capture_bytes", mistakes, |at, m| {
                 at.number("a whole number such as 65536", m)
             }),
+            max_sample_bytes_per_second: map.field(
+                "max_sample_bytes_per_second",
+                mistakes,
+                |at, m| at.number("a whole number such as 1000000", m),
+            ),
+            keep: map.field("keep", mistakes, |at, m| whole(&at, Keep::read(&at, m))),
             profile: map.field("profile", mistakes, |at, m| at.text("a folder such as ./p", m)),
             contract: map
                 .field("contract", mistakes, |at, m| at.text("a file such as ./c.json", m)),
@@ -229,6 +256,31 @@ impl Model {
             detectors: map
                 .field("detectors", mistakes, |at, m| whole(&at, Detectors::read(&at, m))),
             policy: map.field("policy", mistakes, |at, m| at.list(0..=MAX_RULES, m, Rule::read)),
+            place: map.place,
+        })
+    }
+}
+
+impl Keep {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let keys = &["violations", "errors", "slower_than", "low_confidence"];
+        let map = at.mapping(keys, mistakes)?;
+        Some(Self {
+            violations: map.field("violations", mistakes, |at, m| at.word(&YES_OR_NO, m)),
+            errors: map.field("errors", mistakes, |at, m| at.word(&YES_OR_NO, m)),
+            slower_than: map.field("slower_than", mistakes, |at, m| at.duration(m)),
+            low_confidence: map
+                .field("low_confidence", mistakes, |at, m| whole(&at, LowConfidence::read(&at, m))),
+        })
+    }
+}
+
+impl LowConfidence {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let map = at.mapping(&["output", "below"], mistakes)?;
+        Some(Self {
+            output: map.field("output", mistakes, |at, m| at.text("the name of an output", m)),
+            below: map.field("below", mistakes, |at, m| at.number("a number such as 0.6", m)),
             place: map.place,
         })
     }

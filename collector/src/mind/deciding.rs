@@ -78,7 +78,8 @@ impl Mind {
 
     /// Gives the Envoys what is decided now.
     pub(super) fn push(&mut self) {
-        let (routings, snapshot) = orders::give(&self.config, &self.watched, &self.ledger);
+        let (routings, snapshot) =
+            orders::give(&self.config, &self.watched, &self.ledger, &self.sensitive_key);
         self.routings = routings;
         let fleet = &mut self.fleet;
         self.snapshots.send_if_modified(|current| {

@@ -114,6 +114,8 @@ pub struct Mind {
     journal_trouble: Option<String>,
     lost: Arc<LostAtDoor>,
     metrics: Metrics,
+    /// What the filters hash sensitive values by.
+    sensitive_key: String,
 }
 
 impl Mind {
@@ -127,6 +129,7 @@ impl Mind {
         subjects: Vec<Subject>,
         lost: Arc<LostAtDoor>,
         metrics: Metrics,
+        sensitive_key: String,
     ) -> Result<(Self, watch::Receiver<Arc<Snapshot>>), JournalError> {
         let (journal, events) = Journal::open::<Event>(&config.state)?;
         if let Some(torn) = journal.torn() {
@@ -149,7 +152,7 @@ impl Mind {
                 links: Vec::new(),
             })
             .collect();
-        let (routings, snapshot) = orders::give(&config, &watched, &ledger);
+        let (routings, snapshot) = orders::give(&config, &watched, &ledger, &sensitive_key);
         let (snapshots, receiver) = watch::channel(Arc::new(snapshot));
         let mut mind = Self {
             config,
@@ -163,6 +166,7 @@ impl Mind {
             journal_trouble: None,
             lost,
             metrics,
+            sensitive_key,
         };
         mind.resume()?;
         Ok((mind, receiver))

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tidegate_contract::contract::Contract;
 use tidegate_contract::plugin;
 
 use super::Watched;
@@ -15,6 +16,7 @@ pub(super) fn give(
     config: &Config,
     watched: &[Watched],
     ledger: &Ledger,
+    sensitive_key: &str,
 ) -> (BTreeMap<String, Routing>, Snapshot) {
     let mut routings = BTreeMap::new();
     let mut models = Vec::new();
@@ -27,6 +29,8 @@ pub(super) fn give(
             mode: model.mode,
             sample_rate: model.sample_rate,
             max_capture_bytes: model.max_capture_bytes,
+            max_sample_bytes_per_second: model.max_sample_bytes_per_second,
+            keep: model.keep.clone(),
             versions: model
                 .versions
                 .iter()
@@ -44,7 +48,14 @@ pub(super) fn give(
         cluster: config.envoy.collector_cluster.clone(),
         ..plugin::Collector::default()
     };
-    let table = plugin::Plugin { collector: Some(collector), models };
+    // Told only where it is needed: who may see Envoy's configuration sees it.
+    let sensitive = watched.iter().any(|watched| has_sensitive(&watched.contract));
+    let sensitive_key = sensitive.then(|| sensitive_key.to_owned());
+    let table = plugin::Plugin { collector: Some(collector), sensitive_key, models };
     let snapshot = Snapshot::of(&routings, &table, &config.envoy);
     (routings, snapshot)
+}
+
+fn has_sensitive(contract: &Contract) -> bool {
+    contract.inputs.iter().chain(&contract.outputs).any(|field| field.sensitive.is_some())
 }

@@ -2,7 +2,7 @@
 //! two profiles can be compared line by line. It does not hold the sketches.
 
 use serde::{Deserialize, Serialize};
-use tidegate_contract::contract::Format;
+use tidegate_contract::contract::TextFormat;
 use tidegate_contract::protocol::Protocol;
 use tidegate_detectors::reference::Values;
 use tidegate_detectors::summary::NumberSummary;
@@ -209,9 +209,9 @@ fn kind(survey: &Survey) -> SummaryKind {
         (_, _) if survey.levels().is_some() || survey.code => SummaryKind::Category,
         (Kind::Integer, _) => SummaryKind::Integer,
         (Kind::Number, _) => SummaryKind::Number,
-        (Kind::Text, Some(Format::Date)) => SummaryKind::Date,
-        (Kind::Text, Some(Format::DateTime)) => SummaryKind::DateTime,
-        (Kind::Text, None) => SummaryKind::Text,
+        (Kind::Text, Some(TextFormat::Date)) => SummaryKind::Date,
+        (Kind::Text, Some(TextFormat::DateTime)) => SummaryKind::DateTime,
+        (Kind::Text, Some(TextFormat::Number | TextFormat::Uuid) | None) => SummaryKind::Text,
     }
 }
 

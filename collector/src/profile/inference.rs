@@ -40,16 +40,12 @@ fn field(survey: &Survey) -> Field {
         _ => Vec::new(),
     };
     Field {
-        name: survey.name.clone(),
-        kind,
-        datatype: None,
-        shape: None,
-        required: true,
         nullable: survey.feature.missing() > 0,
         min: range.map(|(min, _)| min),
         max: range.map(|(_, max)| max),
         format: if categories.is_empty() { survey.format() } else { None },
         categories,
+        ..Field::of(&survey.name, kind)
     }
 }
 

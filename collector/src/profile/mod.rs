@@ -17,7 +17,7 @@ mod tests;
 mod wording;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tidegate_contract::contract::Contract;
@@ -52,7 +52,8 @@ pub struct ProfileArgs {
     /// A column that the model answers with (repeatable)
     #[arg(long, value_name = "COL")]
     pub outputs: Vec<String>,
-    /// How the model is asked: oip (Open Inference Protocol, a tensor a column) or json
+    /// How the model is asked: oip (Open Inference Protocol, a tensor a column), v1, mlflow, json, or
+    /// auto for any of them
     #[arg(long, value_name = "PROTOCOL", default_value = "oip", value_parser = protocol)]
     pub protocol: Protocol,
     /// A text that means null in CSV, in place of those pandas knows (repeatable); an empty cell
@@ -74,11 +75,8 @@ pub struct ProfileArgs {
 }
 
 fn protocol(text: &str) -> Result<Protocol, &'static str> {
-    match text {
-        "oip" => Ok(Protocol::Oip),
-        "json" => Ok(Protocol::Json),
-        _ => Err("oip or json"),
-    }
+    let known = Protocol::NAMES.iter().find(|(name, _)| *name == text);
+    known.map(|(_, protocol)| *protocol).ok_or("one of auto, oip, v1, mlflow, openai and json")
 }
 
 /// What a model's training data looked like.
@@ -92,6 +90,28 @@ pub struct Profile {
     pub reference: Reference,
     /// The outputs' distributions; without features where no output was named.
     pub outputs: Reference,
+}
+
+/// The contract that training data of any format implies.
+///
+/// # Errors
+/// When the data cannot be read.
+pub fn contract_of(data: &Path) -> Result<Contract, ProfileError> {
+    let args = ProfileArgs {
+        data: data.to_owned(),
+        out: PathBuf::new(),
+        model: None,
+        exclude: Vec::new(),
+        category: Vec::new(),
+        outputs: Vec::new(),
+        protocol: Protocol::Auto,
+        null: Vec::new(),
+        trim: false,
+        delimiter: None,
+        names: Vec::new(),
+        created: None,
+    };
+    make(&args, 0).map(|profile| profile.contract)
 }
 
 /// Makes the profile and writes its folder; says on `out` what was written and what to do next.

@@ -1,6 +1,6 @@
 //! `SUMMARY.md`: the profile as a page for people. It decides nothing and computes nothing.
 
-use tidegate_contract::contract::{Contract, Field, FieldType, Format};
+use tidegate_contract::contract::{Contract, Field, TextFormat};
 
 use crate::profile::Profile;
 use crate::profile::document::{Document, Summary, SummaryKind};
@@ -143,16 +143,13 @@ fn asked(contract: &Contract) -> String {
 }
 
 fn field_row(field: &Field) -> Vec<String> {
-    let kind = match field.kind {
-        FieldType::Integer => "integer",
-        FieldType::Number => "number",
-        FieldType::Text => "text",
-        FieldType::Boolean => "boolean",
-    };
+    let kind = field.kind.name();
     let values = match (field.min, field.max, field.format) {
         (Some(min), Some(max), _) => format!("{} to {}", exact(min), exact(max)),
-        (_, _, Some(Format::Date)) => "a date, as 2026-11-23".to_owned(),
-        (_, _, Some(Format::DateTime)) => "a date and time, as 2026-11-23T08:30:00Z".to_owned(),
+        (_, _, Some(TextFormat::Date)) => "a date, as 2026-11-23".to_owned(),
+        (_, _, Some(TextFormat::DateTime)) => "a date and time, as 2026-11-23T08:30:00Z".to_owned(),
+        (_, _, Some(TextFormat::Number)) => "a number written as text".to_owned(),
+        (_, _, Some(TextFormat::Uuid)) => "a UUID".to_owned(),
         _ if field.categories.is_empty() => "any".to_owned(),
         _ => {
             let shown: Vec<_> =

@@ -1,7 +1,7 @@
 //! What is learned of one column while its cells stream past: the sketch for the detectors, and
 //! what the contract needs beside it. It does not decide what the contract asks.
 
-use tidegate_contract::contract::Format;
+use tidegate_contract::contract::TextFormat;
 use tidegate_detectors::reference::{Feature, Observation, Values};
 use tidegate_detectors::summary::{CategorySummary, LEVEL_BYTES};
 
@@ -90,10 +90,10 @@ impl Survey {
     }
 
     /// How all texts are written, where there is a format for it.
-    pub fn format(&self) -> Option<Format> {
+    pub fn format(&self) -> Option<TextFormat> {
         match (self.kind, self.filled()) {
-            (Kind::Text, 1..) if self.dates => Some(Format::Date),
-            (Kind::Text, 1..) if self.instants => Some(Format::DateTime),
+            (Kind::Text, 1..) if self.dates => Some(TextFormat::Date),
+            (Kind::Text, 1..) if self.instants => Some(TextFormat::DateTime),
             _ => None,
         }
     }

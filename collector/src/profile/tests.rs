@@ -7,7 +7,8 @@ use clap::Parser;
 use parquet::basic::Compression;
 use proptest::prelude::*;
 use tidegate_contract::check::Check;
-use tidegate_contract::contract::{Field, Format};
+use tidegate_contract::contract::{Field, TextFormat};
+use tidegate_contract::format::{Format, Layout};
 use tidegate_contract::protocol::{Protocol, Side};
 use tidegate_contract::rules::Rules;
 use tidegate_detectors::reference::Values;
@@ -100,9 +101,9 @@ fn names_of_free_text_never_leave_the_file() {
 #[test]
 fn dates_and_instants_are_formats_when_all_texts_are() {
     let days = |row: i32| format!("2026-01-{:02}", row % 28 + 1);
-    assert_eq!(asked((0..28).map(days), &[]).format, Some(Format::Date));
+    assert_eq!(asked((0..28).map(days), &[]).format, Some(TextFormat::Date));
     let instants = asked((0..28).map(|row| days(row) + "T00:00:00Z"), &[]);
-    assert_eq!(instants.format, Some(Format::DateTime));
+    assert_eq!(instants.format, Some(TextFormat::DateTime));
     let mixed = (0..28).map(|row| if row == 3 { "soon".to_owned() } else { days(row) });
     assert_eq!(asked(mixed, &[]).format, None);
 }
@@ -364,7 +365,7 @@ proptest! {
         let rules = Arc::new(Rules::of(&profile.contract));
         for row in 0..usize::try_from(profile.document.rows).expect("few rows") {
             let body = record(&specimen, row).to_string();
-            let mut check = Check::new(Some(Arc::clone(&rules)), Protocol::Json, Side::Request);
+            let mut check = Check::new(Some(Arc::clone(&rules)), Format::plain(Layout::Record), Side::Request);
             check.feed(body.as_bytes());
             prop_assert_eq!(&check.finish().violations, &vec![], "{}", body);
         }
@@ -376,7 +377,8 @@ fn a_row_unlike_the_data_breaks_the_contract() {
     let profile = profile(&people(), &["--protocol", "json"]).expect("a profile");
     let rules = Arc::new(Rules::of(&profile.contract));
     let count = |body: &str| {
-        let mut check = Check::new(Some(Arc::clone(&rules)), Protocol::Json, Side::Request);
+        let mut check =
+            Check::new(Some(Arc::clone(&rules)), Format::plain(Layout::Record), Side::Request);
         check.feed(body.as_bytes());
         check.finish().count
     };

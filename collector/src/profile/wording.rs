@@ -64,7 +64,10 @@ pub(super) fn size(bytes: u64) -> String {
 pub(super) fn protocol(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Oip => "one tensor for each column (Open Inference Protocol)",
-        Protocol::Json => "one JSON field for each column",
+        Protocol::V1 => "one field of an instance for each column (V1 protocol)",
+        Protocol::Mlflow => "one column of the data frame for each (MLflow)",
+        Protocol::Json | Protocol::Openai => "one JSON field for each column",
+        Protocol::Auto => "one field or tensor for each column, in whatever protocol",
     }
 }
 

@@ -1,12 +1,12 @@
 //! Numbers: their grammar as a machine over slices, and their value when someone asks for it. It
 //! does not know what a number is allowed to be.
 
-use super::{Error, Event, Inside, Lexer, MAX_TOKEN_BYTES, Scalar, text};
+use super::{Error, Inside, Lexer, MINUS_INFINITY, Token};
 
 /// A number as it was written.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Number<'a> {
-    /// Its characters, up to [`MAX_TOKEN_BYTES`].
+    /// Its characters, up to [`super::MAX_TOKEN_BYTES`].
     pub text: &'a str,
     /// How it was written.
     pub form: Form,
@@ -38,6 +38,20 @@ impl Number<'_> {
         }
         self.text.parse().ok()
     }
+}
+
+/// Which numbers need no look. One with an exponent, and one so long that it could pass the range of
+/// a double, always needs one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plain {
+    /// Only those that are digits and nothing else, but for a sign.
+    pub whole: bool,
+    /// Only those with at most so many digits in a row; `u32::MAX` for any.
+    pub max_digits: u32,
+    /// Also those below zero.
+    pub negative: bool,
+    /// Only those from the first to the second. Only where this is asked are numbers converted.
+    pub range: Option<(f64, f64)>,
 }
 
 /// The part of a number that was read last.
@@ -89,13 +103,35 @@ impl Part {
     }
 }
 
-fn digits(bytes: &[u8]) -> usize {
-    bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len())
+/// A number without exponent that ends before these bytes do, and its length; `None` for all others, good
+/// or bad.
+#[inline]
+fn whole(bytes: &[u8]) -> Option<(Form, usize)> {
+    let begin = usize::from(bytes.first() == Some(&b'-'));
+    let mut at = begin;
+    while bytes.get(at)?.is_ascii_digit() {
+        at += 1;
+    }
+    if at == begin || bytes[begin] == b'0' && at > begin + 1 {
+        return None;
+    }
+    let mut form = Form::Whole;
+    if bytes[at] == b'.' {
+        let point = at;
+        at += 1;
+        while bytes.get(at)?.is_ascii_digit() {
+            at += 1;
+        }
+        if at == point + 1 {
+            return None;
+        }
+        form = Form::Fraction;
+    }
+    (!matches!(bytes[at], b'.' | b'e' | b'E')).then_some((form, at))
 }
 
-/// The characters of a number; every byte that [`Part::take`] takes is ASCII.
-fn characters(bytes: &[u8]) -> &str {
-    str::from_utf8(bytes).unwrap_or_default()
+fn digits(bytes: &[u8]) -> usize {
+    bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len())
 }
 
 impl Lexer {
@@ -103,37 +139,37 @@ impl Lexer {
         &mut self,
         mut part: Part,
         chunk: &[u8],
-        at: usize,
-        out: &mut impl FnMut(Event<'_>),
-    ) -> Result<usize, Error> {
+        at: &mut usize,
+    ) -> Result<Token, Error> {
         let first = part == Part::Start;
-        let end = at + part.take(&chunk[at..]);
+        let begin = *at;
+        if first && let Some((form, length)) = whole(&chunk[begin..]) {
+            *at = begin + length;
+            self.value_done();
+            self.found(chunk, begin, *at);
+            return Ok(Token::Number(form));
+        }
+        let end = begin + part.take(&chunk[begin..]);
+        if part == Part::Minus && chunk.get(end) == Some(&b'I') {
+            self.inside = Inside::Word { word: MINUS_INFINITY, matched: 1 };
+            *at = end;
+            return Ok(Token::More);
+        }
         if first {
             self.kept.clear();
             self.cut = false;
+            self.span = None;
         }
+        self.keep(str::from_utf8(&chunk[begin..end]).unwrap_or_default());
+        *at = end;
         if end == chunk.len() {
-            self.keep(characters(&chunk[at..end]));
             self.inside = Inside::Number(part);
-            return Ok(end);
+            return Ok(Token::More);
         }
         let Some(form) = part.form() else {
             return Err(self.unexpected(end, chunk[end], "a digit"));
         };
-        if first {
-            let whole = characters(&chunk[at..end]);
-            let text = text::head(whole, MAX_TOKEN_BYTES);
-            self.value_done();
-            out(Event::Scalar(Scalar::Number(Number { text, form, cut: text.len() < end - at })));
-        } else {
-            self.keep(characters(&chunk[at..end]));
-            self.number_done(form, out);
-        }
-        Ok(end)
-    }
-
-    pub(super) fn number_done(&mut self, form: Form, out: &mut impl FnMut(Event<'_>)) {
         self.value_done();
-        out(Event::Scalar(Scalar::Number(Number { text: &self.kept, form, cut: self.cut })));
+        Ok(Token::Number(form))
     }
 }

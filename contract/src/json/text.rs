@@ -1,7 +1,8 @@
 //! Texts: runs of plain bytes, escapes, surrogate pairs and UTF-8 that chunks cut in two. It does
 //! not know what a text is for.
 
-use super::{Error, Event, Expect, Inside, Lexer, MAX_TOKEN_BYTES, Scalar};
+use super::block;
+use super::{Error, Expect, Inside, Lexer, MAX_TOKEN_BYTES, Token};
 
 /// A text, its escapes resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,85 +43,79 @@ pub(super) fn head(text: &str, most: usize) -> &str {
     &text[..text.floor_char_boundary(most)]
 }
 
-/// How many bytes from the start are neither quote, backslash nor control character. Eight are
-/// looked at together: a byte of `word` less than n borrows into its own top bit.
+/// How many bytes of a long text are kept, cut between characters.
+pub(super) fn head_length(text: &[u8]) -> usize {
+    let continues = |at: &usize| text.get(*at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    (0..=MAX_TOKEN_BYTES).rev().find(|at| !continues(at)).unwrap_or(0)
+}
+
+/// How many bytes from the start are neither quote, backslash nor control character.
 fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & TOPS;
-    let mut at = 0;
-    while let Some(eight) = bytes[at..].first_chunk::<8>() {
-        let word = u64::from_le_bytes(*eight);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & TOPS;
-        let quote = zero(word ^ (ONES * u64::from(b'"')));
-        let backslash = zero(word ^ (ONES * u64::from(b'\\')));
-        let special = control | quote | backslash;
-        // Borrows only make false marks above a true one, so the lowest mark is right.
-        if special != 0 {
-            return at + (special.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
     let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    at + bytes[at..].iter().position(special).unwrap_or(bytes.len() - at)
+    let ascii = block::plain_ascii(bytes);
+    ascii + bytes[ascii..].iter().position(special).unwrap_or(bytes.len() - ascii)
 }
 
 impl Lexer {
-    /// Begins the text after its opening quote at `at - 1`.
-    pub(super) fn text_start(
-        &mut self,
-        chunk: &[u8],
-        at: usize,
-        out: &mut impl FnMut(Event<'_>),
-    ) -> Result<usize, Error> {
-        let rest = &chunk[at..];
-        let run = plain(rest);
-        if rest.get(run) == Some(&b'"') {
-            let whole = str::from_utf8(&rest[..run])
-                .map_err(|error| Error::InvalidUtf8 { at: self.place(at + error.valid_up_to()) })?;
-            let text = head(whole, MAX_TOKEN_BYTES);
-            let event = self.text_done(Text { text, cut: text.len() < run });
-            out(event);
-            return Ok(at + run + 1);
+    /// Begins the text after its opening quote.
+    pub(super) fn text_start(&mut self, chunk: &[u8], at: &mut usize) -> Result<Token, Error> {
+        let begin = *at;
+        let rest = &chunk[begin..];
+        let ascii = block::plain_ascii(rest);
+        let run =
+            if rest.get(ascii) == Some(&b'"') { ascii } else { ascii + plain(&rest[ascii..]) };
+        if rest.get(run) != Some(&b'"') {
+            self.kept.clear();
+            self.cut = false;
+            self.span = None;
+            self.inside = Inside::Text;
+            return Ok(Token::More);
         }
-        self.kept.clear();
-        self.cut = false;
-        self.inside = Inside::Text;
-        Ok(at)
+        if run > ascii {
+            str::from_utf8(&rest[..run]).map_err(|error| Error::InvalidUtf8 {
+                at: self.place(begin + error.valid_up_to()),
+            })?;
+        }
+        self.found(chunk, begin, begin + run);
+        *at = begin + run + 1;
+        let token = self.text_done();
+        if token == Token::Key && chunk.get(*at) == Some(&b':') {
+            *at += 1;
+            self.expect = Expect::Value;
+        }
+        Ok(token)
     }
 
-    fn text_done<'a>(&mut self, text: Text<'a>) -> Event<'a> {
+    /// Ends a text and says whether it is a key.
+    fn text_done(&mut self) -> Token {
         if matches!(self.expect, Expect::Key | Expect::FirstKey) {
             self.inside = Inside::Nothing;
             self.expect = Expect::Colon;
-            return Event::Key(text);
+            return Token::Key;
         }
         self.value_done();
-        Event::Scalar(Scalar::Text(text))
+        Token::Text
     }
 
-    pub(super) fn text(
-        &mut self,
-        chunk: &[u8],
-        at: usize,
-        out: &mut impl FnMut(Event<'_>),
-    ) -> Result<usize, Error> {
+    pub(super) fn text(&mut self, chunk: &[u8], at: &mut usize) -> Result<Token, Error> {
         if self.escape != Escape::None {
-            self.escape(chunk[at], at)?;
-            return Ok(at + 1);
+            self.escape(chunk[*at], *at)?;
+            *at += 1;
+            return Ok(Token::More);
         }
         if self.partial.length > 0 {
-            self.complete(chunk[at], at)?;
-            return Ok(at + 1);
+            self.complete(chunk[*at], *at)?;
+            *at += 1;
+            return Ok(Token::More);
         }
-        let rest = &chunk[at..];
+        let rest = &chunk[*at..];
         let run = plain(rest);
         match str::from_utf8(&rest[..run]) {
             Ok(piece) => self.keep(piece),
             Err(error) => {
                 let good = error.valid_up_to();
                 if error.error_len().is_some() || run < rest.len() {
-                    return Err(Error::InvalidUtf8 { at: self.place(at + good) });
+                    return Err(Error::InvalidUtf8 { at: self.place(*at + good) });
                 }
                 self.keep(str::from_utf8(&rest[..good]).unwrap_or_default());
                 let tail = &rest[good..run];
@@ -129,19 +124,20 @@ impl Lexer {
             }
         }
         let Some(&byte) = rest.get(run) else {
-            return Ok(chunk.len());
+            *at = chunk.len();
+            return Ok(Token::More);
         };
+        let end = *at + run;
         match byte {
             b'"' => {
-                let kept = std::mem::take(&mut self.kept);
-                let event = self.text_done(Text { text: &kept, cut: self.cut });
-                out(event);
-                self.kept = kept;
+                *at = end + 1;
+                return Ok(self.text_done());
             }
             b'\\' => self.escape = Escape::Start,
-            _ => return Err(self.unexpected(at + run, byte, "no bare control character")),
+            _ => return Err(self.unexpected(end, byte, "no bare control character")),
         }
-        Ok(at + run + 1)
+        *at = end + 1;
+        Ok(Token::More)
     }
 
     fn complete(&mut self, byte: u8, at: usize) -> Result<(), Error> {

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tidegate_contract::plugin::{Mode, Route};
+use tidegate_contract::contract::Mode;
+use tidegate_contract::plugin::{Keep, LowConfidence, Route};
+use tidegate_contract::protocol::Protocol;
 
 use super::range::{lasting, positive, within};
 use super::{NAME, VERSION_NAME, absolute, is_visible, name, rule, unreadable};
@@ -19,6 +21,8 @@ const SAMPLE_RATE: f64 = 0.1;
 const CAPTURE_BYTES: u32 = 64 << 10;
 /// Both bodies of an exchange must fit a batch of the filter's (1 MiB) with room for the rest.
 const MAX_CAPTURE_BYTES: u32 = 384 << 10;
+/// How slow an answer may be that is always kept.
+const SLOW: [Duration; 2] = [Duration::from_millis(1), Duration::from_hours(24)];
 const WINDOW_LENGTH: Duration = Duration::from_secs(60);
 const WINDOW_LENGTHS: [Duration; 2] = [Duration::from_secs(1), Duration::from_hours(24)];
 const LEAST_HOP: Duration = Duration::from_millis(100);
@@ -63,7 +67,6 @@ fn one(
         .name
         .check(|written| name(written, NAME, mistakes))
         .required("name", "census", place, mistakes);
-    let protocol = raw.protocol.required("protocol", "oip", place, mistakes);
     let has_rules = raw.policy.given().is_some_and(|policy| !policy.value.is_empty());
     let sample_rate = within(raw.sample_rate, 0.0, 1.0, mistakes).check(|rate| {
         let blind = has_rules && rate.value == 0.0;
@@ -73,6 +76,12 @@ fn one(
         (!blind).then_some(())
     });
     let capture = within(raw.max_capture_bytes, 1, MAX_CAPTURE_BYTES, mistakes);
+    let budget = within(raw.max_sample_bytes_per_second, 1, u32::MAX, mistakes);
+    let keep = match raw.keep {
+        Field::Absent => Some(Keep::default()),
+        Field::Mistaken => None,
+        Field::Given(written) => keep(written.value, mistakes),
+    };
     let profile = raw.profile.required("profile", "./profile", place, mistakes);
     let contract: Field<Option<PathBuf>> = raw.contract.map(|file| Some(absolute(&file, folder)));
     let roles = roles(&raw.versions);
@@ -100,11 +109,13 @@ fn one(
     };
     Some(Model {
         name: model_name?.value,
-        protocol: protocol?.value,
+        protocol: raw.protocol.or(Protocol::Auto)?,
         mode: raw.mode.or(Mode::Observe)?,
         route: route?,
         sample_rate: sample_rate.or(SAMPLE_RATE)?,
         max_capture_bytes: capture.or(CAPTURE_BYTES)?,
+        max_sample_bytes_per_second: budget.map(Some).or(None)?,
+        keep: keep?,
         profile: absolute(&profile?.value, folder),
         contract: contract.or(None)?,
         versions: versions?,
@@ -112,6 +123,29 @@ fn one(
         detectors: detectors?,
         policy: policy?,
     })
+}
+
+fn keep(raw: raw::Keep, mistakes: &mut Mistakes) -> Option<Keep> {
+    let slower_than = lasting(raw.slower_than, SLOW[0], SLOW[1], mistakes);
+    let low_confidence = match raw.low_confidence {
+        Field::Absent => Some(None),
+        Field::Mistaken => None,
+        Field::Given(written) => low_confidence(written.value, mistakes).map(Some),
+    };
+    Some(Keep {
+        violations: raw.violations.or(false)?,
+        errors: raw.errors.or(false)?,
+        slower_than_milliseconds: slower_than
+            .map(|bound| u32::try_from(bound.as_millis()).ok())
+            .or(None)?,
+        low_confidence: low_confidence?,
+    })
+}
+
+fn low_confidence(raw: raw::LowConfidence, mistakes: &mut Mistakes) -> Option<LowConfidence> {
+    let output = raw.output.required("output", "score", &raw.place, mistakes);
+    let below = raw.below.required("below", "0.6", &raw.place, mistakes);
+    Some(LowConfidence { output: output?.value, below: below?.value })
 }
 
 fn route(model: &raw::Model, mistakes: &mut Mistakes) -> Option<Written<Route>> {

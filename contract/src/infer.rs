@@ -1,0 +1,405 @@
+//! `ModelInferRequest` and `ModelInferResponse` of the Open Inference Protocol over gRPC, as they stream
+//! past. It does not know which tensors there should be.
+//!
+//! Tensors have typed `contents`, or all of them together `raw_input_contents` (in answers
+//! `raw_output_contents`) in their order. What describes a tensor comes before its values, as every
+//! library writes it.
+
+use crate::contract::Datatype;
+use crate::described::{Described, Later};
+use crate::grpc::Frames;
+use crate::inflate::Coding;
+use crate::json::{Form, MAX_TOKEN_BYTES, Number, Scalar, Text};
+use crate::protobuf::{self, Parser, Varint, Visitor, Want};
+use crate::protocol::Side;
+use crate::raw;
+use crate::rows::{Broken, Content, Raw, Rows, Values};
+
+/// Values that are told at once.
+const BATCH_BYTES: usize = 512;
+
+/// Reads the frames of one body.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    frames: Frames,
+    parser: Parser,
+    message: Message,
+}
+
+impl Reader {
+    /// A reader of one side; in a stream of answers each is wrapped once more.
+    pub(crate) fn new(side: Side, wrapped: bool) -> Self {
+        let message = Message::new(side, wrapped);
+        Self { frames: Frames::default(), parser: Parser::default(), message }
+    }
+
+    pub(crate) fn packed_by(&mut self, coding: Option<Coding>) {
+        self.frames.packed_by(coding);
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        self.frames.is_between()
+    }
+
+    pub(crate) fn feed(&mut self, chunk: &[u8], rows: &mut impl Rows) -> Result<(), Broken> {
+        let Self { frames, parser, message } = self;
+        frames.feed(chunk, &mut |piece, last| {
+            parser.feed(piece, &mut Telling { message, rows })?;
+            if last {
+                parser.finish()?;
+                *parser = Parser::default();
+                message.finish(rows)?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(crate) fn finish(&mut self) -> Result<(), Broken> {
+        self.frames.finish()
+    }
+}
+
+/// One message on its way.
+#[derive(Debug)]
+struct Message {
+    /// The field of raw contents, which differs between the sides.
+    raw_field: u32,
+    wrapped: bool,
+    /// Where we are, the outermost first.
+    at: Vec<At>,
+    tensor: Described,
+    /// Whether the tensor's values lie in shared memory.
+    elsewhere: bool,
+    /// Whether the tensor's typed contents came.
+    told: bool,
+    later: Later,
+    /// What the bytes that come are.
+    taking: Taking,
+    text: Vec<u8>,
+    varint: Varint,
+    batch: Vec<u8>,
+    values: raw::Values,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// In the answer within an answer of a stream.
+    Wrapped,
+    Tensor,
+    Parameter,
+    Contents,
+}
+
+/// What the bytes of a field are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taking {
+    Name,
+    Datatype,
+    Shape,
+    ParameterName,
+    /// Packed numbers of this field of the contents.
+    Packed(u32),
+    Element,
+    Raw,
+}
+
+/// Fields of `InferTensorContents`.
+mod contents {
+    pub(super) const BOOL: u32 = 1;
+    pub(super) const INT: u32 = 2;
+    pub(super) const INT64: u32 = 3;
+    pub(super) const UINT: u32 = 4;
+    pub(super) const UINT64: u32 = 5;
+    pub(super) const FP32: u32 = 6;
+    pub(super) const FP64: u32 = 7;
+    pub(super) const BYTES: u32 = 8;
+}
+
+/// Whether the values of a field of the contents are of a datatype.
+fn carries(field: u32, datatype: Datatype) -> bool {
+    match datatype {
+        Datatype::Bool => field == contents::BOOL,
+        Datatype::Int8 | Datatype::Int16 | Datatype::Int32 => field == contents::INT,
+        Datatype::Int64 => field == contents::INT64,
+        Datatype::Uint8 | Datatype::Uint16 | Datatype::Uint32 => field == contents::UINT,
+        Datatype::Uint64 => field == contents::UINT64,
+        Datatype::Fp32 => field == contents::FP32,
+        Datatype::Fp64 => field == contents::FP64,
+        Datatype::Bytes => field == contents::BYTES,
+        Datatype::Fp16 | Datatype::Bf16 => false,
+    }
+}
+
+impl Message {
+    fn new(side: Side, wrapped: bool) -> Self {
+        Self {
+            raw_field: if side == Side::Request { 7 } else { 6 },
+            wrapped: wrapped && side == Side::Response,
+            at: Vec::new(),
+            tensor: Described::default(),
+            elsewhere: false,
+            told: false,
+            later: Later::default(),
+            taking: Taking::Name,
+            text: Vec::new(),
+            varint: Varint::default(),
+            batch: Vec::new(),
+            values: raw::Values::default(),
+        }
+    }
+
+    /// Whether we are in the request or the answer proper.
+    fn is_in_body(&self) -> bool {
+        match self.at.as_slice() {
+            [] => !self.wrapped,
+            [At::Wrapped] => true,
+            _ => false,
+        }
+    }
+
+    fn datatype(&self) -> Option<Datatype> {
+        Datatype::parse(self.tensor.datatype.as_deref().unwrap_or_default())
+    }
+
+    /// The message is whole.
+    fn finish(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {
+        self.later.tell_rest(rows);
+        rows.whole(Content::Tensors);
+        Ok(())
+    }
+
+    /// Tells the tensor before the first of its typed contents.
+    fn tell(&mut self, rows: &mut impl Rows) {
+        if !self.told {
+            self.told = true;
+            rows.tensor(self.tensor.tensor());
+        }
+    }
+
+    /// The datatype of the contents, if they are what the tensor says.
+    fn expect(&self, field: u32) -> Result<Datatype, Broken> {
+        let fits = self.datatype().filter(|datatype| carries(field, *datatype));
+        fits.ok_or(Broken::Envelope { place: "`contents`", expected: "of the tensor's datatype" })
+    }
+
+    /// A whole number of the typed contents.
+    fn number(&mut self, field: u32, value: u64, rows: &mut impl Rows) -> Result<(), Broken> {
+        let datatype = self.expect(field)?;
+        let number = match field {
+            // The wire has the sign of 32 bits in all 64.
+            contents::INT | contents::INT64 => i128::from(value as i64),
+            _ => i128::from(value),
+        };
+        let fits =
+            datatype.range().is_none_or(|(least, greatest)| (least..=greatest).contains(&number));
+        if fits {
+            let width = datatype.width().unwrap_or(1);
+            let value = if datatype == Datatype::Bool { u64::from(value != 0) } else { value };
+            self.batch.extend_from_slice(&value.to_le_bytes()[..width]);
+            if self.batch.len() >= BATCH_BYTES {
+                self.flush(rows);
+            }
+            return Ok(());
+        }
+        self.flush(rows);
+        let text = number.to_string();
+        rows.scalar(&Scalar::Number(Number { text: &text, form: Form::Whole, cut: false }));
+        Ok(())
+    }
+
+    /// Tells the numbers that were gathered.
+    fn flush(&mut self, rows: &mut impl Rows) {
+        if let Some(raw) = self.datatype().and_then(|datatype| Raw::new(datatype, &self.batch))
+            && !raw.is_empty()
+        {
+            rows.raw(raw);
+        }
+        self.batch.clear();
+    }
+}
+
+/// A message, and who listens.
+struct Telling<'a, R> {
+    message: &'a mut Message,
+    rows: &'a mut R,
+}
+
+impl<R: Rows> Visitor for Telling<'_, R> {
+    fn scalar(&mut self, field: u32, value: protobuf::Scalar) -> Result<(), Broken> {
+        let Self { message, rows } = self;
+        match (message.at.last(), field, value) {
+            (Some(At::Tensor), 3, protobuf::Scalar::Varint(extent)) => {
+                message.tensor.shape.add(i64::try_from(extent).ok().map(|it| it as u64));
+            }
+            (Some(At::Contents), _, _) if message.datatype().is_none() => {
+                message.tell(*rows);
+                message.elsewhere = true;
+            }
+            (Some(At::Contents), field, protobuf::Scalar::Varint(value)) => {
+                message.tell(*rows);
+                message.number(field, value, *rows)?;
+            }
+            (Some(At::Contents), contents::FP32, protobuf::Scalar::Fixed32(bytes)) => {
+                message.tell(*rows);
+                message.expect(field)?;
+                message.batch.extend_from_slice(&bytes);
+            }
+            (Some(At::Contents), contents::FP64, protobuf::Scalar::Fixed64(bytes)) => {
+                message.tell(*rows);
+                message.expect(field)?;
+                message.batch.extend_from_slice(&bytes);
+            }
+            _ => {}
+        }
+        if message.batch.len() >= BATCH_BYTES {
+            message.flush(*rows);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, field: u32, length: u64) -> Result<Want, Broken> {
+        let Self { message, rows } = self;
+        let taking = match (message.at.last(), field) {
+            (None, 2) if message.wrapped => {
+                message.at.push(At::Wrapped);
+                return Ok(Want::Fields);
+            }
+            (_, 5) if message.is_in_body() => {
+                message.tensor.clear();
+                message.elsewhere = false;
+                message.told = false;
+                message.at.push(At::Tensor);
+                return Ok(Want::Fields);
+            }
+            (_, field) if message.is_in_body() && field == message.raw_field => {
+                if !message.later.begin(length) {
+                    return Err(Broken::TooEarly("raw contents"));
+                }
+                Taking::Raw
+            }
+            (Some(At::Tensor), 1) => Taking::Name,
+            (Some(At::Tensor), 2) => Taking::Datatype,
+            (Some(At::Tensor), 3) => {
+                message.tensor.shape.begin();
+                Taking::Shape
+            }
+            (Some(At::Tensor), 4) => {
+                message.at.push(At::Parameter);
+                return Ok(Want::Fields);
+            }
+            (Some(At::Tensor), 5) => {
+                message.at.push(At::Contents);
+                return Ok(Want::Fields);
+            }
+            (Some(At::Parameter), 1) => Taking::ParameterName,
+            // Values of a datatype that nobody knows say nothing.
+            (Some(At::Contents), _) if message.datatype().is_none() => {
+                message.tell(*rows);
+                message.elsewhere = true;
+                return Ok(Want::Nothing);
+            }
+            (Some(At::Contents), contents::BYTES) => {
+                message.tell(*rows);
+                message.expect(field)?;
+                Taking::Element
+            }
+            (Some(At::Contents), contents::BOOL..=contents::FP64) => {
+                message.tell(*rows);
+                message.expect(field)?;
+                message.flush(*rows);
+                message.values = raw::Values::of(message.tensor.datatype.as_deref().unwrap_or(""));
+                Taking::Packed(field)
+            }
+            _ => return Ok(Want::Nothing),
+        };
+        message.taking = taking;
+        message.text.clear();
+        Ok(Want::Bytes)
+    }
+
+    fn bytes(&mut self, piece: &[u8], last: bool) -> Result<(), Broken> {
+        let Self { message, rows } = self;
+        match message.taking {
+            Taking::Raw => {
+                message.later.feed(piece, *rows)?;
+            }
+            Taking::Element => message.values.piece(piece, last, *rows),
+            Taking::Packed(contents::FP32 | contents::FP64) => {
+                message.values.feed(piece, *rows);
+                if last {
+                    message.values.finish()?;
+                }
+            }
+            Taking::Packed(_) | Taking::Shape => {
+                let overlong = || Broken::Envelope { place: "a number", expected: "of 10 bytes" };
+                for byte in piece {
+                    let number = message.varint.byte(*byte).map_err(|()| overlong())?;
+                    match (number, message.taking) {
+                        (Some(extent), Taking::Shape) => {
+                            message
+                                .tensor
+                                .shape
+                                .add(i64::try_from(extent).ok().map(|it| it as u64));
+                        }
+                        (Some(value), Taking::Packed(field)) => {
+                            message.number(field, value, *rows)?;
+                        }
+                        _ => {}
+                    }
+                }
+                if last {
+                    if message.varint.is_open() {
+                        return Err(overlong());
+                    }
+                    message.flush(*rows);
+                }
+            }
+            Taking::Name | Taking::Datatype | Taking::ParameterName => {
+                let room = (MAX_TOKEN_BYTES + 4).saturating_sub(message.text.len());
+                message.text.extend_from_slice(&piece[..room.min(piece.len())]);
+                if last {
+                    message.text_end();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Broken> {
+        let Self { message, rows } = self;
+        match message.at.pop() {
+            Some(At::Contents) => message.flush(*rows),
+            Some(At::Tensor) if message.told => {
+                let known = !message.elsewhere;
+                rows.tensor_end(if known { Values::Here } else { Values::Elsewhere });
+            }
+            Some(At::Tensor) if message.elsewhere => {
+                rows.tensor(message.tensor.tensor());
+                rows.tensor_end(Values::Elsewhere);
+            }
+            Some(At::Tensor) => {
+                let tensor = std::mem::take(&mut message.tensor);
+                message.later.add(tensor, 0)?;
+            }
+            Some(At::Wrapped | At::Parameter) | None => {}
+        }
+        Ok(())
+    }
+}
+
+impl Message {
+    fn text_end(&mut self) {
+        let text = String::from_utf8_lossy(&self.text);
+        let kept = &text[..text.floor_char_boundary(MAX_TOKEN_BYTES)];
+        let text = Text { text: kept, cut: kept.len() < text.len() };
+        match self.taking {
+            Taking::Name => {
+                text.text.clone_into(&mut self.tensor.name);
+                self.tensor.name_cut = text.cut;
+            }
+            Taking::Datatype => self.tensor.datatype = Some(text.text.to_owned()),
+            Taking::ParameterName => self.elsewhere |= text.text == "shared_memory_region",
+            Taking::Shape | Taking::Packed(_) | Taking::Element | Taking::Raw => {}
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Sixty-four bytes at once, as sets of places: which of them are digits, commas, and so on. One bit a byte,
+//! the first byte lowest. It does not know what may follow what.
+
+/// How many bytes are looked at together.
+pub(super) const BYTES: usize = 64;
+
+/// Where the bytes of each class stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Classes {
+    pub(super) digits: u64,
+    pub(super) zeros: u64,
+    pub(super) minuses: u64,
+    pub(super) points: u64,
+    pub(super) commas: u64,
+    pub(super) blanks: u64,
+    /// Closing brackets.
+    pub(super) closings: u64,
+}
+
+/// How many bytes from the start are ASCII and neither quote, backslash nor control character. Without
+/// registers it may be fewer than there are.
+#[cfg(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128")))]
+#[inline]
+pub(super) fn plain_ascii(bytes: &[u8]) -> usize {
+    let (sixteens, rest) = bytes.as_chunks::<16>();
+    for (at, sixteen) in sixteens.iter().enumerate() {
+        let bytes = simd::Sixteen::load(sixteen);
+        let special = bytes.low_or_high() | bytes.equal(b'"') | bytes.equal(b'\\');
+        if special != 0 {
+            return at * 16 + special.trailing_zeros() as usize;
+        }
+    }
+    let plain = |byte: &u8| matches!(byte, 0x20..0x80) && !matches!(byte, b'"' | b'\\');
+    bytes.len() - rest.len() + rest.iter().take_while(|byte| plain(byte)).count()
+}
+
+/// The same for any machine.
+#[cfg(not(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128"))))]
+pub(super) fn plain_ascii(bytes: &[u8]) -> usize {
+    let plain = |byte: &u8| matches!(byte, 0x20..0x80) && !matches!(byte, b'"' | b'\\');
+    bytes.iter().take_while(|byte| plain(byte)).count()
+}
+
+/// Says of each byte to which class it belongs.
+#[cfg(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128")))]
+pub(super) fn classify(bytes: &[u8; BYTES]) -> Classes {
+    let mut classes = Classes::default();
+    let (sixteens, _) = bytes.as_chunks::<16>();
+    let mut low = 0;
+    for (at, sixteen) in sixteens.iter().enumerate() {
+        let bytes = simd::Sixteen::load(sixteen);
+        let shift = at * 16;
+        classes.digits |= bytes.up_from(b'0', 9) << shift;
+        classes.zeros |= bytes.equal(b'0') << shift;
+        classes.minuses |= bytes.equal(b'-') << shift;
+        classes.points |= bytes.equal(b'.') << shift;
+        classes.commas |= bytes.equal(b',') << shift;
+        classes.closings |= bytes.equal(b']') << shift;
+        low |= bytes.up_from(0, 0x20) << shift;
+    }
+    // Compact JSON has none.
+    if low != 0 {
+        for (at, sixteen) in sixteens.iter().enumerate() {
+            let bytes = simd::Sixteen::load(sixteen);
+            let blanks =
+                bytes.equal(b' ') | bytes.equal(b'\n') | bytes.equal(b'\r') | bytes.equal(b'\t');
+            classes.blanks |= blanks << (at * 16);
+        }
+    }
+    classes
+}
+
+/// Says of each byte to which class it belongs.
+#[cfg(not(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128"))))]
+pub(super) fn classify(bytes: &[u8; BYTES]) -> Classes {
+    one_by_one(bytes)
+}
+
+/// The same for any machine.
+#[cfg(any(
+    test,
+    not(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128")))
+))]
+fn one_by_one(bytes: &[u8; BYTES]) -> Classes {
+    let mut classes = Classes::default();
+    for (at, byte) in bytes.iter().enumerate() {
+        let bit = 1 << at;
+        match byte {
+            b'0'..=b'9' => classes.digits |= bit,
+            b'-' => classes.minuses |= bit,
+            b'.' => classes.points |= bit,
+            b',' => classes.commas |= bit,
+            b']' => classes.closings |= bit,
+            b' ' | b'\n' | b'\r' | b'\t' => classes.blanks |= bit,
+            _ => {}
+        }
+        if *byte == b'0' {
+            classes.zeros |= bit;
+        }
+    }
+    classes
+}
+
+/// Sixteen bytes in a register; SSE2 is part of x86-64.
+#[cfg(target_arch = "x86_64")]
+mod simd {
+    use core::arch::x86_64::{
+        __m128i, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8,
+        _mm_set1_epi8, _mm_sub_epi8,
+    };
+
+    #[derive(Clone, Copy)]
+    pub(super) struct Sixteen(__m128i);
+
+    impl Sixteen {
+        #[inline(always)]
+        pub(super) fn load(bytes: &[u8; 16]) -> Self {
+            // SAFETY: the pointer is to 16 readable bytes, and the load asks for no alignment.
+            Self(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) })
+        }
+
+        /// Where a byte is this one.
+        #[inline(always)]
+        pub(super) fn equal(self, byte: u8) -> u64 {
+            // SAFETY: SSE2 is part of x86-64.
+            let places =
+                unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(self.0, _mm_set1_epi8(byte as i8))) };
+            u64::from(places as u16)
+        }
+
+        /// Where a byte is a control character, or no ASCII.
+        #[inline(always)]
+        pub(super) fn low_or_high(self) -> u64 {
+            // SAFETY: SSE2 is part of x86-64. As signed numbers both are below a blank.
+            let places = unsafe { _mm_movemask_epi8(_mm_cmplt_epi8(self.0, _mm_set1_epi8(0x20))) };
+            u64::from(places as u16)
+        }
+
+        /// Where a byte is from `first` to `first + span`.
+        #[inline(always)]
+        pub(super) fn up_from(self, first: u8, span: u8) -> u64 {
+            // SAFETY: SSE2 is part of x86-64.
+            let places = unsafe {
+                let above = _mm_sub_epi8(self.0, _mm_set1_epi8(first as i8));
+                let least = _mm_min_epu8(above, _mm_set1_epi8(span as i8));
+                _mm_movemask_epi8(_mm_cmpeq_epi8(least, above))
+            };
+            u64::from(places as u16)
+        }
+    }
+}
+
+/// Sixteen bytes in a register of WebAssembly.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod simd {
+    use core::arch::wasm32::{
+        i8x16_bitmask, i8x16_eq, i8x16_lt, i8x16_splat, i8x16_sub, u8x16_le, u8x16_splat, v128,
+        v128_load,
+    };
+
+    #[derive(Clone, Copy)]
+    pub(super) struct Sixteen(v128);
+
+    impl Sixteen {
+        #[inline(always)]
+        pub(super) fn load(bytes: &[u8; 16]) -> Self {
+            // SAFETY: the pointer is to 16 readable bytes, and the load asks for no alignment.
+            Self(unsafe { v128_load(bytes.as_ptr().cast()) })
+        }
+
+        /// Where a byte is this one.
+        #[inline(always)]
+        pub(super) fn equal(self, byte: u8) -> u64 {
+            i8x16_bitmask(i8x16_eq(self.0, i8x16_splat(byte as i8))).into()
+        }
+
+        /// Where a byte is a control character, or no ASCII: as signed numbers both are below a blank.
+        #[inline(always)]
+        pub(super) fn low_or_high(self) -> u64 {
+            i8x16_bitmask(i8x16_lt(self.0, i8x16_splat(0x20))).into()
+        }
+
+        /// Where a byte is from `first` to `first + span`.
+        #[inline(always)]
+        pub(super) fn up_from(self, first: u8, span: u8) -> u64 {
+            let above = i8x16_sub(self.0, i8x16_splat(first as i8));
+            i8x16_bitmask(u8x16_le(above, u8x16_splat(span))).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_at_every_place_is_in_its_class() {
+        for byte in 0..=u8::MAX {
+            let mut bytes = [b'x'; BYTES];
+            for at in [0, 1, 15, 16, 31, 32, 47, 48, 63] {
+                bytes[at] = byte;
+            }
+            assert_eq!(classify(&bytes), one_by_one(&bytes), "{byte}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Runs of numbers, sixty-four bytes at once: the whole grammar of JSON's numbers (without exponents), of the
+//! commas between and the blanks around them, as arithmetic on sets of places. It does not know what the
+//! numbers are for.
+//!
+//! A set of places moves one byte on by a shift, and through a run of a class by an addition, whose
+//! carries ripple to the first place behind the run (Cameron et al., "Parabix: boosting the efficiency of text
+//! processing on commodity processors", HPCA 2012). What leaves a block is carried into the next.
+
+use super::block::{self, BYTES, Classes};
+use super::{Error, Expect, Inside, Lexer};
+use crate::json::Plain;
+
+/// What one block tells the next: what its last byte was, and which runs go on.
+#[derive(Debug, Clone, Copy, Default)]
+struct Carry {
+    number: bool,
+    minus: bool,
+    point: bool,
+    /// The last byte was a minus that began a number.
+    signed: bool,
+    /// The last byte was the zero that began a number.
+    zero: bool,
+    /// In the digits behind a point.
+    fraction: bool,
+    /// Behind a comma, or in the blanks after it.
+    comma: bool,
+    /// Behind a number, or in the blanks after it.
+    end: bool,
+    /// All digits of the last block.
+    digits: u64,
+}
+
+/// What stands in one block.
+struct Found {
+    /// What the grammar does not allow, and numbers that need a look.
+    wrong: u64,
+    /// What is no part of a run of numbers.
+    other: u64,
+    commas: u64,
+    closings: u64,
+}
+
+/// The set one byte on.
+fn on(set: u64, carry: bool) -> u64 {
+    set << 1 | u64::from(carry)
+}
+
+/// Whether the last place is in the set.
+fn ends_in(set: u64) -> bool {
+    set >> 63 == 1
+}
+
+/// From the marks on through the places of a class to the first that is not of it. True when a run
+/// goes on beyond the block.
+fn through(marks: u64, class: u64) -> (u64, bool) {
+    let (sum, goes_on) = marks.overflowing_add(class);
+    (sum & !class, goes_on)
+}
+
+/// The ends of all pieces of `most + 1` digits in a row, given the digits of the block before.
+fn long_runs(digits: u64, before: u64, most: u32) -> u64 {
+    let mut runs = u128::from(digits) << 64 | u128::from(before);
+    let mut length = 1;
+    while length <= most {
+        let step = length.min(most + 1 - length);
+        runs &= runs << step;
+        length += step;
+    }
+    (runs >> 64) as u64
+}
+
+impl Carry {
+    fn look(&mut self, classes: &Classes, plain: &Plain) -> Found {
+        let Classes { digits, zeros, minuses, points, commas, blanks, closings } = *classes;
+        let numbers = digits | minuses | points;
+        let starts = numbers & !on(numbers, self.number);
+        // A minus only begins a number; digits stand behind it, and on both sides of a point.
+        let mut wrong = minuses & !starts;
+        wrong |= points & !on(digits, ends_in(self.digits));
+        wrong |= (on(minuses, self.minus) | on(points, self.point)) & !digits;
+        // A zero that begins a number is the whole of what stands before the point.
+        let signed = starts & minuses;
+        let leading = (starts | on(signed, self.signed)) & zeros;
+        wrong |= on(leading, self.zero) & digits;
+        // Behind the digits of a fraction comes no other point.
+        let (behind, fraction) = through(on(points, self.point) | u64::from(self.fraction), digits);
+        wrong |= behind & points;
+        // Behind a comma comes a number, behind a number a comma or the end of the list, and a comma
+        // nowhere else.
+        let (value, comma) = through(on(commas, self.comma), blanks);
+        wrong |= value & !starts;
+        let (after, end) =
+            through(on(numbers, self.number) & !numbers | u64::from(self.end), blanks);
+        wrong |= after & !(commas | closings);
+        wrong |= commas & !after;
+        if plain.whole {
+            wrong |= points;
+        }
+        if !plain.negative {
+            wrong |= minuses;
+        }
+        if plain.max_digits < 64 {
+            wrong |= long_runs(digits, self.digits, plain.max_digits);
+        }
+        if numbers == u64::MAX {
+            // So long a number could pass the range of a double.
+            wrong |= 1;
+        }
+        *self = Self {
+            number: ends_in(numbers),
+            minus: ends_in(minuses),
+            point: ends_in(points),
+            signed: ends_in(signed),
+            zero: ends_in(leading),
+            fraction,
+            comma: comma || ends_in(commas),
+            end,
+            digits,
+        };
+        Found { wrong, other: !(numbers | commas | blanks), commas, closings }
+    }
+}
+
+/// How far a run of numbers was passed.
+#[derive(Debug, Clone, Copy, Default)]
+struct Passed {
+    bytes: usize,
+    commas: u64,
+    /// Whether it ends before the bracket that closes the list, and not behind a comma.
+    closed: bool,
+}
+
+/// Passes over a run; `value` says that a value comes first, and not what follows one.
+fn pass(bytes: &[u8], value: bool, plain: &Plain) -> Passed {
+    let mut carry = Carry { comma: value, end: !value, ..Carry::default() };
+    let mut passed = Passed::default();
+    let (mut from, mut commas) = (0, 0_u64);
+    while from < bytes.len() {
+        // What lies behind the chunk is nothing that could stand here.
+        let mut padded = [0xff; BYTES];
+        let block = bytes[from..].first_chunk::<BYTES>().unwrap_or_else(|| {
+            padded[..bytes.len() - from].copy_from_slice(&bytes[from..]);
+            &padded
+        });
+        let found = carry.look(&block::classify(block), plain);
+        let good = (found.wrong | found.other).trailing_zeros();
+        let before = found.commas & u64::MAX.checked_shr(64 - good).unwrap_or(0);
+        if before != 0 {
+            passed.bytes = from + 64 - before.leading_zeros() as usize;
+            passed.commas = commas + u64::from(before.count_ones());
+        }
+        if good < 64 {
+            let bit = 1 << good;
+            if found.closings & bit != 0 && found.wrong & bit == 0 {
+                passed.bytes = from + good as usize;
+                passed.closed = true;
+            }
+            return passed;
+        }
+        commas += u64::from(found.commas.count_ones());
+        from += BYTES;
+    }
+    passed
+}
+
+/// The first number of a run that is out of a range, by where it begins and how many stand before it.
+fn outside(bytes: &[u8], (least, greatest): (f64, f64)) -> Option<(usize, u64)> {
+    let part_of_number = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    let (mut at, mut before) = (0, 0);
+    while let Some(skipped) = bytes[at..].iter().position(part_of_number) {
+        let begins = at + skipped;
+        let (value, length) = value(&bytes[begins..]);
+        if !(value >= least && value <= greatest) {
+            return Some((begins, before));
+        }
+        before += 1;
+        at = begins + length;
+    }
+    None
+}
+
+/// A number without exponent at the start of these bytes: the nearest double, and its length.
+fn value(bytes: &[u8]) -> (f64, usize) {
+    /// Powers of ten that a double holds exactly.
+    const TENS: [f64; 23] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+        1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+    ];
+    let negative = bytes.first() == Some(&b'-');
+    let mut at = usize::from(negative);
+    let (mut digits, mut count, mut point) = (0_u64, 0_usize, None);
+    while let Some(&byte) = bytes.get(at) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            digits = digits.wrapping_mul(10).wrapping_add(digit.into());
+            count += 1;
+        } else if byte == b'.' {
+            point = Some(count);
+        } else {
+            break;
+        }
+        at += 1;
+    }
+    let decimals = point.map_or(0, |point| count - point);
+    // Both exact, so the quotient is the nearest double (Clinger, "How to read floating point numbers
+    // accurately", PLDI 1990).
+    if count <= 15 && decimals < TENS.len() {
+        let value = digits as f64 / TENS[decimals];
+        return (if negative { -value } else { value }, at);
+    }
+    let text = str::from_utf8(&bytes[..at]).unwrap_or_default();
+    (text.parse().unwrap_or(f64::NAN), at)
+}
+
+impl Lexer {
+    /// Passes over numbers of the innermost open array that need no look, with the commas and
+    /// blanks around them, and says how many they were. It stops, ready for [`Lexer::next`], before
+    /// anything else: a value that is no number, a number that is not `plain`, a bracket, and what
+    /// the chunk cuts in two.
+    ///
+    /// # Errors
+    /// The error that the lexer met before; a new one is left to [`Lexer::next`].
+    pub fn numbers(&mut self, chunk: &[u8], at: &mut usize, plain: &Plain) -> Result<u64, Error> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let value = match self.expect {
+            Expect::Value | Expect::FirstElement => true,
+            Expect::CommaOrEnd => false,
+            Expect::FirstKey | Expect::Key | Expect::Colon | Expect::Nothing => return Ok(0),
+        };
+        let in_list = self.depth > 0 && self.objects & 1 == 0 && self.inside == Inside::Nothing;
+        let bytes = chunk.get(*at..).unwrap_or_default();
+        let other = matches!(bytes.first(), Some(b']' | b'[' | b'{' | b'"') | None);
+        if !in_list || other {
+            return Ok(0);
+        }
+        let mut passed = pass(bytes, value, plain);
+        if let Some(range) = plain.range
+            && let Some((begins, before)) = outside(&bytes[..passed.bytes], range)
+        {
+            // Behind the last comma before it, if there is one.
+            let comma = bytes[..begins].iter().rposition(|byte| *byte == b',');
+            let commas = if value { before } else { before + u64::from(comma.is_some()) };
+            passed = Passed { bytes: comma.map_or(0, |comma| comma + 1), commas, closed: false };
+        }
+        if passed.bytes == 0 {
+            return Ok(0);
+        }
+        *at += passed.bytes;
+        self.expect = if passed.closed { Expect::CommaOrEnd } else { Expect::Value };
+        // Each comma ends a value, but for one that was told before; so does the bracket.
+        Ok((passed.commas + u64::from(passed.closed)).saturating_sub(u64::from(!value)))
+    }
+}

@@ -1,0 +1,458 @@
+//! Raw tensors: what bodies with binary tensors, and messages over gRPC, look like as columns and to the
+//! check; and that the same tensors are the same in JSON, in bytes and over gRPC.
+
+use std::io::Write as _;
+use std::sync::Arc;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use serde_json::{Value, json};
+use tidegate_contract::check::{Check, Verdict};
+use tidegate_contract::columns::{self, Cell, Wanted};
+use tidegate_contract::contract::{Contract, Datatype};
+use tidegate_contract::format::{Format, Layout};
+use tidegate_contract::protocol::Side;
+use tidegate_contract::rules::Rules;
+use tidegate_contract::violation::Kind::{self, *};
+
+const CONTRACT: &str = r#"{"inputs": [
+    {"name": "age", "type": "integer", "min": 0, "max": 120},
+    {"name": "wage", "type": "number", "max": 1000, "shape": [-1, 2]},
+    {"name": "sex", "type": "text", "categories": ["F", "M"]},
+    {"name": "photo", "type": "bytes", "required": false}
+]}"#;
+const NAMES: [&str; 4] = ["age", "wage[0]", "wage[1]", "sex"];
+const GRPC: Format = Format::plain(Layout::OipGrpc);
+
+/// A tensor as a client has it.
+#[derive(Debug, Clone)]
+struct Tensor {
+    name: &'static str,
+    datatype: Datatype,
+    shape: Vec<u64>,
+    values: Values,
+}
+
+#[derive(Debug, Clone)]
+enum Values {
+    Whole(Vec<i64>),
+    Float(Vec<f64>),
+    Bytes(Vec<Vec<u8>>),
+}
+
+impl Tensor {
+    /// Its values as they lie in memory.
+    fn raw(&self) -> Vec<u8> {
+        match &self.values {
+            Values::Whole(values) => {
+                let width = self.datatype.width().expect("fixed");
+                values.iter().flat_map(|value| value.to_le_bytes()[..width].to_vec()).collect()
+            }
+            Values::Float(values) if self.datatype == Datatype::Fp32 => {
+                values.iter().flat_map(|value| (*value as f32).to_le_bytes()).collect()
+            }
+            Values::Float(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Values::Bytes(values) => {
+                let length = |value: &Vec<u8>| u32::try_from(value.len()).expect("short");
+                let element = |value: &Vec<u8>| [&length(value).to_le_bytes(), &value[..]].concat();
+                values.iter().flat_map(element).collect()
+            }
+        }
+    }
+
+    fn json(&self) -> Value {
+        let data = match &self.values {
+            Values::Whole(values) => json!(values),
+            Values::Float(values) => json!(values),
+            Values::Bytes(values) => {
+                let text = |value: &Vec<u8>| String::from_utf8_lossy(value).into_owned();
+                json!(values.iter().map(text).collect::<Vec<_>>())
+            }
+        };
+        json!({"name": self.name, "datatype": self.datatype.name(), "shape": self.shape, "data": data})
+    }
+
+    /// `InferInputTensor`, with its contents or without.
+    fn message(&self, typed: bool) -> Vec<u8> {
+        let mut message = field(1, self.name.as_bytes());
+        message.extend(field(2, self.datatype.name().as_bytes()));
+        let extents: Vec<u8> = self.shape.iter().flat_map(|extent| varint(*extent)).collect();
+        message.extend(field(3, &extents));
+        // `parameters`, which are passed over.
+        message.extend(field(4, &[field(1, b"x"), field(2, &[0x10, 7])].concat()));
+        if typed {
+            message.extend(field(5, &self.contents()));
+        }
+        message
+    }
+
+    fn contents(&self) -> Vec<u8> {
+        match &self.values {
+            Values::Whole(values) => {
+                let number = match self.datatype {
+                    Datatype::Bool => 1,
+                    Datatype::Int64 => 3,
+                    Datatype::Uint8 | Datatype::Uint16 | Datatype::Uint32 => 4,
+                    Datatype::Uint64 => 5,
+                    _ => 2,
+                };
+                field(
+                    number,
+                    &values.iter().flat_map(|value| varint(*value as u64)).collect::<Vec<_>>(),
+                )
+            }
+            Values::Float(_) if self.datatype == Datatype::Fp32 => field(6, &self.raw()),
+            Values::Float(_) => field(7, &self.raw()),
+            Values::Bytes(values) => values.iter().flat_map(|value| field(8, value)).collect(),
+        }
+    }
+}
+
+fn varint(mut value: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
+}
+
+/// A field with a length.
+fn field(number: u64, bytes: &[u8]) -> Vec<u8> {
+    [varint(number << 3 | 2), varint(bytes.len() as u64), bytes.to_vec()].concat()
+}
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).expect("short");
+    [&[0][..], &length.to_be_bytes(), message].concat()
+}
+
+fn request(tensors: &[Tensor], typed: bool) -> Vec<u8> {
+    let mut message = [field(1, b"census"), field(3, b"id-7")].concat();
+    message.extend(tensors.iter().flat_map(|tensor| field(5, &tensor.message(typed))));
+    message.extend(field(6, &field(1, b"class")));
+    if !typed {
+        message.extend(tensors.iter().flat_map(|tensor| field(7, &tensor.raw())));
+    }
+    framed(&message)
+}
+
+/// The JSON, with raw bytes behind it for those tensors that say so.
+fn binary(tensors: &[Tensor], raw: impl Fn(usize) -> bool) -> (Format, Vec<u8>) {
+    let mut behind = Vec::new();
+    let told = tensors.iter().enumerate().map(|(at, tensor)| {
+        let mut json = tensor.json();
+        if raw(at) {
+            json.as_object_mut().expect("an object").remove("data");
+            json["parameters"] = json!({"binary_data_size": tensor.raw().len()});
+            behind.extend(tensor.raw());
+        }
+        json
+    });
+    let json =
+        json!({"inputs": told.collect::<Vec<_>>(), "parameters": {"binary_data_output": true}});
+    let json = json.to_string().into_bytes();
+    let layout = Layout::OipBinary { json_bytes: json.len() as u64 };
+    (Format::plain(layout), [json, behind].concat())
+}
+
+fn verdict(format: Format, body: &[u8], size: usize) -> Verdict {
+    let contract = Contract::parse(CONTRACT).expect("a good contract");
+    let mut check = Check::new(Some(Arc::new(Rules::of(&contract))), format, Side::Request);
+    body.chunks(size).for_each(|chunk| {
+        check.feed(chunk);
+    });
+    check.finish().clone()
+}
+
+fn breaches(format: Format, body: &[u8]) -> Vec<(Kind, String)> {
+    let whole = verdict(format, body, usize::MAX);
+    for size in [1, 3, 16] {
+        assert_eq!(verdict(format, body, size), whole, "chunks of {size}");
+    }
+    whole.violations.iter().map(|it| (it.kind, it.field.clone())).collect()
+}
+
+fn table(format: Format, body: &[u8]) -> Vec<String> {
+    let read = columns::read(body, format, Side::Request, &Wanted::new(NAMES), 1000);
+    let Ok(table) = read else { return vec![format!("{read:?}")] };
+    let cell = |cell: &Cell| match cell {
+        Cell::Number(value) => value.to_string(),
+        Cell::Text(text) => text.to_string(),
+        other => format!("{other:?}"),
+    };
+    let told = table.columns.iter().map(|column| {
+        format!("{}: {}", column.name, column.cells.iter().map(cell).collect::<Vec<_>>().join(" "))
+    });
+    told.collect()
+}
+
+fn people() -> Vec<Tensor> {
+    let text = |text: &str| text.as_bytes().to_vec();
+    vec![
+        Tensor {
+            name: "age",
+            datatype: Datatype::Int32,
+            shape: vec![2],
+            values: Values::Whole(vec![33, 7]),
+        },
+        Tensor {
+            name: "wage",
+            datatype: Datatype::Fp32,
+            shape: vec![2, 2],
+            values: Values::Float(vec![10.5, 0.25, -3.0, 1000.0]),
+        },
+        Tensor {
+            name: "sex",
+            datatype: Datatype::Bytes,
+            shape: vec![2, 1],
+            values: Values::Bytes(vec![text("F"), text("M")]),
+        },
+    ]
+}
+
+const PEOPLE: [&str; 4] = ["age: 33 7", "wage[0]: 10.5 -3", "wage[1]: 0.25 1000", "sex: F M"];
+
+#[test]
+fn tensors_are_read_from_raw_bytes_behind_the_json() {
+    for raw in [|_| true, |at| at == 1, |at| at != 1] {
+        let (format, body) = binary(&people(), raw);
+        // Columns come in the order of their values, and those in JSON come first.
+        let mut told = table(format, &body);
+        told.sort();
+        let mut people = PEOPLE;
+        people.sort_unstable();
+        assert_eq!(told, people);
+        assert_eq!(breaches(format, &body), []);
+    }
+}
+
+#[test]
+fn tensors_are_read_over_grpc_typed_or_raw() {
+    for typed in [true, false] {
+        let body = request(&people(), typed);
+        assert_eq!(table(GRPC, &body), PEOPLE);
+        assert_eq!(breaches(GRPC, &body), []);
+    }
+}
+
+#[test]
+fn a_compressed_message_is_read() {
+    let plain = request(&people(), false);
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&plain[5..]).expect("memory");
+    let packed = encoder.finish().expect("memory");
+    let length = u32::try_from(packed.len()).expect("short").to_be_bytes();
+    let body = [&[1][..], &length, &packed].concat();
+    let contract = Contract::parse(CONTRACT).expect("a good contract");
+    let rules = Some(Arc::new(Rules::of(&contract)));
+    for (coding, readable) in [("gzip", true), ("", false), ("deflate", false)] {
+        let mut check = Check::new(rules.clone(), GRPC, Side::Request).packed_by(coding);
+        body.chunks(9).for_each(|chunk| {
+            check.feed(chunk);
+        });
+        assert_eq!(check.finish().unreadable, !readable, "{coding}");
+        assert_eq!(check.verdict().rows, if readable { 2 } else { 0 });
+    }
+}
+
+#[test]
+fn breaches_are_found_in_raw_values_too() {
+    let mut people = people();
+    people[0].values = Values::Whole(vec![33, 1986]);
+    people[1].values = Values::Float(vec![f64::NAN, f64::INFINITY, 1.0, 1000.5]);
+    people[2].values = Values::Bytes(vec![vec![0xff], b"X".to_vec()]);
+    let expected = [
+        (IntTypeBigInt, "age"),
+        (FloatTypeHasNan, "wage"),
+        (FloatTypeHasInf, "wage"),
+        (FloatTypeBigFloat, "wage"),
+        (EnumTypeInvalidUtf8, "sex"),
+        (EnumTypeUnexpectedStringValues, "sex"),
+    ]
+    .map(|(kind, field)| (kind, field.to_owned()));
+    let (format, body) = binary(&people, |_| true);
+    assert_eq!(breaches(format, &body), expected);
+    assert_eq!(breaches(GRPC, &request(&people, true)), expected);
+    assert_eq!(breaches(GRPC, &request(&people, false)), expected);
+}
+
+#[test]
+fn a_number_that_its_datatype_cannot_hold_is_found() {
+    let mut people = people();
+    people[0].datatype = Datatype::Int8;
+    people[0].values = Values::Whole(vec![33, 200]);
+    let found = breaches(GRPC, &request(&people, true));
+    assert_eq!(found, [(IntTypeBigInt, "age".to_owned())]);
+}
+
+#[test]
+fn other_sizes_and_types_than_were_said_are_found() {
+    let unreadable = |format, body: &[u8]| {
+        let found = breaches(format, body);
+        assert!(found.contains(&(BodyUnreadable, String::new())), "{found:?}");
+    };
+    let (format, body) = binary(&people(), |_| true);
+    unreadable(format, &body[..body.len() - 1]);
+    unreadable(format, &[&body[..], b"x"].concat());
+    unreadable(Format::plain(Layout::OipBinary { json_bytes: 10 }), &body);
+    unreadable(Format::plain(Layout::OipBinary { json_bytes: 1 << 40 }), &body);
+    unreadable(Format::plain(Layout::Oip), &body);
+    let typed = request(&people(), true);
+    unreadable(GRPC, &typed[..typed.len() - 1]);
+    unreadable(GRPC, b"");
+    unreadable(GRPC, b"{\"inputs\": []}");
+    // Raw values before what describes them, or more of them than there are tensors.
+    unreadable(GRPC, &framed(&field(7, &[0; 4])));
+    let mut people = people();
+    people[0].shape = vec![3];
+    let short = [(FeatureTypeLowNumberValues, "age".to_owned())];
+    assert_eq!(breaches(GRPC, &request(&people, false)), short);
+    assert_eq!(breaches(GRPC, &request(&people, true)), short);
+    // FP32 values in a tensor that says that it has whole numbers.
+    people[0].datatype = Datatype::Fp32;
+    people[0].values = Values::Float(vec![1.0; 3]);
+    let mut message = people[0].message(true);
+    let at = message.windows(4).position(|four| four == b"FP32").expect("there");
+    message[at..at + 4].copy_from_slice(b"INT8");
+    unreadable(GRPC, &framed(&field(5, &message)));
+}
+
+#[test]
+fn tensors_in_shared_memory_are_nobodys_fault() {
+    let body = json!({"inputs": [
+        people()[0].json(), people()[2].json(),
+        {"name": "wage", "datatype": "FP32", "shape": [2, 2],
+         "parameters": {"shared_memory_region": "r", "shared_memory_byte_size": 16}}]});
+    assert_eq!(breaches(Format::plain(Layout::Oip), body.to_string().as_bytes()), []);
+}
+
+#[test]
+fn an_answer_in_a_stream_is_read_within_its_wrapper() {
+    let contract = r#"{"inputs": [], "outputs": [{"name": "class", "type": "integer", "max": 1}]}"#;
+    let contract = Contract::parse(contract).expect("a good contract");
+    let rules = Some(Arc::new(Rules::of(&contract)));
+    let class = |value| Tensor {
+        name: "class",
+        datatype: Datatype::Int64,
+        shape: vec![1],
+        values: Values::Whole(vec![value]),
+    };
+    let answer = |value| {
+        let tensor = class(value);
+        [field(1, b"census"), field(5, &tensor.message(false)), field(6, &tensor.raw())].concat()
+    };
+    for (layout, body) in [
+        (Layout::OipGrpc, framed(&answer(1))),
+        (
+            Layout::OipGrpcStream,
+            [framed(&field(2, &answer(0))), framed(&field(2, &answer(1)))].concat(),
+        ),
+    ] {
+        let mut check = Check::new(rules.clone(), Format::plain(layout), Side::Response);
+        check.feed(&body);
+        assert_eq!(check.finish().violations, []);
+        let mut check = Check::new(rules.clone(), Format::plain(layout), Side::Response);
+        check.feed(&framed(&if layout == Layout::OipGrpc {
+            answer(2)
+        } else {
+            field(2, &answer(2))
+        }));
+        assert_eq!(check.finish().count, 1);
+    }
+}
+
+#[test]
+fn a_message_is_known_to_be_whole_before_its_stream_ends() {
+    let contract = Contract::parse(CONTRACT).expect("a good contract");
+    let mut check = Check::new(Some(Arc::new(Rules::of(&contract))), GRPC, Side::Request);
+    let body = request(&people(), true);
+    let (last, first) = body.split_last().expect("bytes");
+    check.feed(first);
+    assert!(!check.is_whole());
+    check.feed(&[*last]);
+    assert!(check.is_whole());
+}
+
+fn tensors() -> impl Strategy<Value = Vec<Tensor>> {
+    let row = (-200..300_i64, -2000.0..2000.0_f32, -2000.0..2000.0_f32, "[FMé]{0,2}");
+    let rows = proptest::collection::vec(row, 1..5);
+    let integers =
+        proptest::sample::select(vec![Datatype::Int16, Datatype::Int32, Datatype::Int64]);
+    (rows, integers).prop_map(|(rows, datatype)| {
+        let count = rows.len() as u64;
+        let whole = rows.iter().map(|row| row.0).collect();
+        let float = rows.iter().flat_map(|row| [f64::from(row.1), f64::from(row.2)]).collect();
+        let text = rows.iter().map(|row| row.3.clone().into_bytes()).collect();
+        vec![
+            Tensor { name: "age", datatype, shape: vec![count], values: Values::Whole(whole) },
+            Tensor {
+                name: "wage",
+                datatype: Datatype::Fp32,
+                shape: vec![count, 2],
+                values: Values::Float(float),
+            },
+            Tensor {
+                name: "sex",
+                datatype: Datatype::Bytes,
+                shape: vec![count, 1],
+                values: Values::Bytes(text),
+            },
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        rng_seed: RngSeed::Fixed(4), failure_persistence: None, ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn the_same_tensors_are_the_same_in_json_in_bytes_and_over_grpc(
+        tensors in tensors(), size in 1..30_usize, mask in 0..8_usize,
+    ) {
+        let (json, json_body) = binary(&tensors, |_| false);
+        let (mixed, mixed_body) = binary(&tensors, |at| mask >> at & 1 == 1);
+        let told = table(json, &json_body);
+        let found = |format, body: &[u8]| {
+            let verdict = verdict(format, body, size);
+            let mut found: Vec<_> = verdict.violations.iter()
+                .map(|it| (it.field.clone(), it.row, it.kind.name())).collect();
+            found.sort();
+            (found, verdict.count, verdict.rows, verdict.unreadable)
+        };
+        let breaches = found(json, &json_body);
+        for (format, body) in [
+            (mixed, mixed_body),
+            (GRPC, request(&tensors, true)),
+            (GRPC, request(&tensors, false)),
+        ] {
+            let mut others = table(format, &body);
+            others.sort();
+            let mut told = told.clone();
+            told.sort();
+            prop_assert_eq!(others, told, "{}", format);
+            prop_assert_eq!(found(format, &body), breaches.clone(), "{}", format);
+        }
+    }
+
+    #[test]
+    fn no_bytes_of_a_message_panic(
+        tensors in tensors(),
+        changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4),
+        size in 1..30_usize,
+    ) {
+        for typed in [true, false] {
+            let mut body = request(&tensors, typed);
+            for (at, byte) in &changes {
+                let at = at.index(body.len());
+                body[at] = *byte;
+            }
+            prop_assert_eq!(verdict(GRPC, &body, size), verdict(GRPC, &body, usize::MAX));
+            let _ = table(GRPC, &body);
+        }
+    }
+}
