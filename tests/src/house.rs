@@ -183,6 +183,12 @@ impl Plan {
         self.replace("{path_separated_prefix: /v2/models/census}", "{prefix: /}")
     }
 
+    /// With model servers that speak HTTP/2, as gRPC needs it.
+    #[must_use]
+    pub fn over_grpc(self) -> Self {
+        self.replace("{http_protocol_options: {}}", "{http2_protocol_options: {}}")
+    }
+
     /// With a text of the bootstrap replaced.
     #[must_use]
     pub fn replace(mut self, from: &str, to: &str) -> Self {
