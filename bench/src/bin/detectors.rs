@@ -5,5 +5,6 @@ use tidegate_bench::speed;
 
 fn main() {
     let report = Report::from_arguments();
+    speed::ecod::print(&report);
     speed::forest::print(&report);
 }

@@ -1,7 +1,13 @@
 //! How well scorers rank outliers above inliers, beside their peers. It does not know how a
 //! score arises.
 
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
 use krcf::{RandomCutForest, RandomCutForestOptions};
+use serde_json::Value;
+use tidegate_detectors::ecod::Ecod;
+use tidegate_detectors::forest::isolation::{IsolationForest, Size};
 use tidegate_detectors::forest::{Forest, Plan};
 use tidegate_detectors::outlier::Scorer;
 
@@ -16,21 +22,53 @@ const MARGIN: f64 = 0.005;
 /// Prints all figures; says whether each is good enough.
 #[must_use]
 pub fn print(report: &Report) -> bool {
+    let peers = peers();
     let mut ok = true;
+    let (mut ours, mut theirs) = (vec![], vec![]);
     for set in labelled::all() {
         let mean = |measure: fn(&Split<'_>, u64) -> f64| {
             (0..SPLITS).map(|seed| measure(&set.split(seed), seed)).sum::<f64>() / SPLITS as f64
         };
-        let (ours, theirs) = (mean(forest), mean(krcf));
-        ok &= beside(
-            report,
-            &format!("random cut forest, AUROC, {}", set.name),
-            ours,
-            "krcf",
-            theirs,
-        );
+        let of = |scorer: &str| format!("{scorer}, AUROC, {}", set.name);
+        ok &= beside(report, &of("random cut forest"), mean(forest), "krcf", mean(krcf));
+        if let Some(peer) = peers.get(&(set.name.clone(), "scikit-learn".to_owned())) {
+            ok &= beside(report, &of("isolation forest"), mean(isolation), "scikit-learn", *peer);
+        }
+        if let Some(peer) = peers.get(&(set.name.clone(), "pyod".to_owned())) {
+            ours.push(mean(ecod));
+            theirs.push(*peer);
+        }
+    }
+    if !ours.is_empty() {
+        let mean = |areas: &[f64]| areas.iter().sum::<f64>() / areas.len() as f64;
+        let name = format!("ECOD from tables, mean AUROC of {} sets", ours.len());
+        ok &= beside(report, &name, mean(&ours), "pyod", mean(&theirs));
     }
     ok
+}
+
+/// AUROC of the peers in Python, by set and peer. `TIDEGATE_PEERS_PYTHON` names a Python that has
+/// them; without it they are passed over.
+fn peers() -> BTreeMap<(String, String), f64> {
+    let Some(python) = std::env::var_os("TIDEGATE_PEERS_PYTHON") else {
+        eprintln!("passed over: peers in Python, because TIDEGATE_PEERS_PYTHON names none");
+        return BTreeMap::new();
+    };
+    let mut script = Command::new(python);
+    script
+        .arg("bench/peers/outliers.py")
+        .arg(labelled::shared_folder())
+        .arg(labelled::shuttle_file());
+    let output = script.stderr(Stdio::inherit()).output().expect("the Python that was named runs");
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    lines
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|line| {
+            let word = |key: &str| line[key].as_str().map(str::to_owned);
+            Some(((word("set")?, word("peer")?), line["auroc"].as_f64()?))
+        })
+        .collect()
 }
 
 fn beside(report: &Report, name: &str, value: f64, peer: &str, theirs: f64) -> bool {
@@ -40,15 +78,27 @@ fn beside(report: &Report, name: &str, value: f64, peer: &str, theirs: f64) -> b
     value >= least
 }
 
+fn rank(split: &Split<'_>, scorer: &impl Scorer) -> f64 {
+    let scores: Vec<f64> =
+        split.test.iter().map(|row| scorer.score(row).expect("a row of the set")).collect();
+    auroc(&scores, &split.outlier)
+}
+
+fn ecod(split: &Split<'_>, _seed: u64) -> f64 {
+    rank(split, &Ecod::fit(&split.fit))
+}
+
+fn isolation(split: &Split<'_>, seed: u64) -> f64 {
+    rank(split, &IsolationForest::fit(&split.fit, Size::default(), seed).expect("a usual size"))
+}
+
 fn forest(split: &Split<'_>, seed: u64) -> f64 {
     let mut forest =
         Forest::plant(split.fit[0].len(), Plan::default(), seed).expect("a usual size");
     for row in &split.fit {
         forest.learn(row);
     }
-    let scores: Vec<f64> =
-        split.test.iter().map(|row| forest.score(row).expect("a row of the set")).collect();
-    auroc(&scores, &split.outlier)
+    rank(split, &forest)
 }
 
 fn krcf(split: &Split<'_>, seed: u64) -> f64 {

@@ -1,3 +1,4 @@
 //! How fast things are, one file a topic. It does not print: [`crate::report`] does.
 
+pub mod ecod;
 pub mod forest;
