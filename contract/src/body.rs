@@ -2,7 +2,7 @@
 //! listens.
 
 use crate::format::{Format, Layout};
-use crate::inflate::Coding;
+use crate::grpc::Packing;
 use crate::json::{Event, Lexer};
 use crate::protocol::Side;
 use crate::rows::{Broken, Rows};
@@ -32,7 +32,12 @@ impl Body {
             Layout::OipBinary { json_bytes: 0 } => Reader::Oip(oip::Reader::new(side)),
             Layout::OipBinary { json_bytes } => {
                 let reader = oip::Reader::new(side).with_raw_bytes();
-                return Self::Binary(Binary { lexer: Lexer::default(), reader, left: json_bytes });
+                return Self::Binary(Binary {
+                    lexer: Lexer::default(),
+                    reader,
+                    left: json_bytes,
+                    whole: false,
+                });
             }
             Layout::Oip => Reader::Oip(oip::Reader::new(side)),
             Layout::V1 => Reader::Serving(serving::Reader::new(Keys::V1(side))),
@@ -53,9 +58,9 @@ impl Body {
     }
 
     /// Says what the frames of a gRPC message are compressed by.
-    pub(crate) fn packed_by(&mut self, coding: Option<Coding>) {
+    pub(crate) fn packed_by(&mut self, packing: Packing) {
         if let Self::Grpc(reader) = self {
-            reader.packed_by(coding);
+            reader.packed_by(packing);
         }
     }
 
@@ -103,11 +108,13 @@ pub(crate) struct Binary {
     reader: oip::Reader,
     /// Bytes of JSON that are still to come.
     left: u64,
+    /// Whether the last byte came.
+    whole: bool,
 }
 
 impl Binary {
     fn is_whole(&self) -> bool {
-        self.left == 0 && self.lexer.is_whole() && self.reader.is_done()
+        self.whole
     }
 
     fn feed(&mut self, chunk: &[u8], rows: &mut impl Rows) -> Result<(), Broken> {
@@ -115,22 +122,36 @@ impl Binary {
         let (json, raw) = chunk.split_at(json);
         self.left -= json.len() as u64;
         let mut at = 0;
-        while let Some(event) = self.lexer.next(json, &mut at)? {
+        loop {
+            if self.reader.streams()
+                && let Some(plain) = rows.plain()
+            {
+                let count = self.lexer.numbers(json, &mut at, &plain)?;
+                if count > 0 {
+                    rows.numbers(count);
+                }
+            }
+            let Some(event) = self.lexer.next(json, &mut at)? else { break };
             self.reader.event(&event, rows)?;
         }
-        if self.left > 0 || raw.is_empty() {
+        if self.left > 0 {
             return Ok(());
         }
         if !self.lexer.is_whole() {
             let place = "the JSON before the raw bytes";
             return Err(Broken::Envelope { place, expected: "whole where the head says" });
         }
-        self.reader.raw(raw, rows)
+        self.reader.raw(raw, rows)?;
+        if self.reader.is_done() && !self.whole {
+            self.whole = true;
+            self.reader.raw_end(rows)?;
+        }
+        Ok(())
     }
 
     fn finish(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {
         self.lexer.finish()?;
-        self.reader.raw_end(rows)
+        if self.whole { Ok(()) } else { self.reader.raw_end(rows) }
     }
 }
 

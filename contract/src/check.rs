@@ -7,6 +7,7 @@ use crate::body::Body;
 use crate::confidence::Confidence;
 use crate::contract::Mode;
 use crate::format::Format;
+use crate::grpc::Packing;
 use crate::inflate::Coding;
 use crate::json::{Plain, Scalar, Text};
 use crate::judge::Judge;
@@ -99,7 +100,7 @@ impl Check {
     /// Says what the frames of a gRPC message are compressed by, where they say that they are.
     #[must_use]
     pub fn packed_by(mut self, grpc_encoding: &str) -> Self {
-        self.body.packed_by(Coding::named(grpc_encoding));
+        self.body.packed_by(Coding::named(grpc_encoding).map_or(Packing::None, Packing::By));
         self
     }
 

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use crate::body::Body;
 use crate::contract::Field;
 use crate::format::Format;
+use crate::grpc::Packing;
 use crate::json::{Scalar, Text};
 use crate::protocol::Side;
 use crate::rows::{self, Content, Raw, Rows, Shape, Tensor, Values};
@@ -144,7 +145,8 @@ fn place(name: &str) -> Option<(&str, u64)> {
 /// Reads a whole body into those of its columns that are wanted; of all others nothing is kept,
 /// but they count as rows. Rows that lack a column have [`Cell::Null`] there, and so does a number
 /// of more than [`crate::json::MAX_TOKEN_BYTES`] characters; a longer text is cut. A tensor
-/// without values makes no column. In a record, the last of repeated fields stands.
+/// without values makes no column. In a record, the last of repeated fields stands. The messages of
+/// a gRPC stream are one table, one below the other.
 ///
 /// Bounded: the table's [`Columns::cost`] is at most `max_cells`, and at most four cells for
 /// each byte of the body.
@@ -167,10 +169,12 @@ pub fn read(
         done: vec![false; wanted.names.len()],
         open: Open::default(),
         in_tensor: false,
+        before: 0,
         found: false,
         lost: None,
     };
     let mut reading = Body::new(format, side);
+    reading.packed_by(Packing::Unsaid);
     let unreadable = |why: String| Unreadable { format, why };
     reading.feed(body, &mut table).map_err(|broken| unreadable(broken.to_string()))?;
     reading.finish(&mut table).map_err(|broken| unreadable(broken.to_string()))?;
@@ -202,6 +206,8 @@ struct Table<'a> {
     done: Vec<bool>,
     open: Open<'a>,
     in_tensor: bool,
+    /// Rows of the messages before this one, in a stream.
+    before: usize,
     /// Whether a field of ours came in this record.
     found: bool,
     lost: Option<Lost>,
@@ -303,13 +309,19 @@ impl<'a> Table<'a> {
         column
     }
 
+    /// The row of a tensor's next value.
+    fn row(&self) -> usize {
+        let row = usize::try_from(self.open.row).unwrap_or(usize::MAX);
+        self.before.saturating_add(row)
+    }
+
     /// Puts the next value.
     fn put(&mut self, cell: impl FnOnce() -> Cell) {
         if self.lost.is_some() {
             return;
         }
         let (row, place) = if self.in_tensor {
-            let row = usize::try_from(self.open.row).unwrap_or(usize::MAX);
+            let row = self.row();
             if self.open.place == 0 {
                 self.columns.rows = self.columns.rows.max(row.saturating_add(1));
                 self.weigh();
@@ -459,7 +471,7 @@ impl Rows for Table<'_> {
         if self.in_tensor && self.open.depth == 0 && self.open.width.is_none() {
             if self.open.place == 0 && self.lost.is_none() {
                 // An empty row is one all the same.
-                let rows = usize::try_from(self.open.row).unwrap_or(usize::MAX).saturating_add(1);
+                let rows = self.row().saturating_add(1);
                 self.columns.rows = self.columns.rows.max(rows);
                 self.weigh();
             }
@@ -492,5 +504,9 @@ impl Rows for Table<'_> {
         // Never told: this listener looks at each.
     }
 
-    fn whole(&mut self, _content: Content) {}
+    fn whole(&mut self, _content: Content) {
+        // In a stream the next message's rows follow.
+        self.before = self.columns.rows;
+        self.done.fill(false);
+    }
 }

@@ -7,23 +7,38 @@ use crate::rows::Broken;
 
 /// A flag and a length.
 const HEADER_BYTES: usize = 5;
+/// What gzip begins with, and deflate never does: its first four bits would be 15. RFC 1952, 2.3.1.
+const GZIP_BEGINS: u8 = 0x1f;
+
+/// What compressed messages are compressed by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Packing {
+    /// Nothing that is read here: there must be none.
+    #[default]
+    None,
+    /// This, as the head says.
+    By(Coding),
+    /// Nobody kept what the head said: their first byte tells.
+    Unsaid,
+}
 
 /// Takes the frames off.
 #[derive(Debug, Default)]
 pub(crate) struct Frames {
-    /// What compressed messages are compressed by.
-    coding: Option<Coding>,
+    packing: Packing,
     header: Vec<u8>,
     /// Bytes that the open message still has on the wire.
     left: u64,
+    /// Whether the open message is compressed.
+    packed: bool,
     inflate: Option<Box<Inflate>>,
     messages: u64,
 }
 
 impl Frames {
     /// Says what compressed messages are compressed by.
-    pub(crate) fn packed_by(&mut self, coding: Option<Coding>) {
-        self.coding = coding;
+    pub(crate) fn packed_by(&mut self, packing: Packing) {
+        self.packing = packing;
     }
 
     /// Whether at least one message came and none is open.
@@ -57,7 +72,7 @@ impl Frames {
             let (piece, after) = rest.split_at(taken);
             rest = after;
             self.left -= taken as u64;
-            match &mut self.inflate {
+            match self.inflate(piece) {
                 None => out(piece, false)?,
                 Some(inflate) => {
                     let mut told = Ok(());
@@ -84,10 +99,10 @@ impl Frames {
 
     fn begin(&mut self, flag: u8, length: u32) -> Result<(), Broken> {
         self.left = length.into();
-        self.inflate = match (flag, self.coding) {
-            (0, _) => None,
-            (1, Some(coding)) => Some(Box::new(Inflate::new(coding))),
-            (1, None) => {
+        self.packed = match (flag, self.packing) {
+            (0, _) => false,
+            (1, Packing::By(_) | Packing::Unsaid) => true,
+            (1, Packing::None) => {
                 let expected = "compressed by gzip or deflate";
                 return Err(Broken::Envelope { place: "a message", expected });
             }
@@ -96,6 +111,19 @@ impl Frames {
             }
         };
         Ok(())
+    }
+
+    /// What unpacks a piece of the open message, where it is compressed.
+    fn inflate(&mut self, piece: &[u8]) -> Option<&mut Inflate> {
+        if !self.packed {
+            return None;
+        }
+        let coding = match (self.packing, piece.first()) {
+            (Packing::By(coding), _) => coding,
+            (_, Some(&GZIP_BEGINS)) => Coding::Gzip,
+            _ => Coding::Deflate,
+        };
+        Some(self.inflate.get_or_insert_with(|| Box::new(Inflate::new(coding))))
     }
 
     fn end(

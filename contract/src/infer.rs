@@ -7,8 +7,7 @@
 
 use crate::contract::Datatype;
 use crate::described::{Described, Later};
-use crate::grpc::Frames;
-use crate::inflate::Coding;
+use crate::grpc::{Frames, Packing};
 use crate::json::{Form, MAX_TOKEN_BYTES, Number, Scalar, Text};
 use crate::protobuf::{self, Parser, Varint, Visitor, Want};
 use crate::protocol::Side;
@@ -33,8 +32,8 @@ impl Reader {
         Self { frames: Frames::default(), parser: Parser::default(), message }
     }
 
-    pub(crate) fn packed_by(&mut self, coding: Option<Coding>) {
-        self.frames.packed_by(coding);
+    pub(crate) fn packed_by(&mut self, packing: Packing) {
+        self.frames.packed_by(packing);
     }
 
     pub(crate) fn is_whole(&self) -> bool {
@@ -48,7 +47,7 @@ impl Reader {
             if last {
                 parser.finish()?;
                 *parser = Parser::default();
-                message.finish(rows)?;
+                message.finish(rows);
             }
             Ok(())
         })
@@ -68,6 +67,10 @@ struct Message {
     /// Where we are, the outermost first.
     at: Vec<At>,
     tensor: Described,
+    /// The tensor's datatype, where it is one.
+    datatype: Option<Datatype>,
+    /// Whether a tensor came.
+    came: bool,
     /// Whether the tensor's values lie in shared memory.
     elsewhere: bool,
     /// Whether the tensor's typed contents came.
@@ -137,6 +140,8 @@ impl Message {
             wrapped: wrapped && side == Side::Response,
             at: Vec::new(),
             tensor: Described::default(),
+            datatype: None,
+            came: false,
             elsewhere: false,
             told: false,
             later: Later::default(),
@@ -157,15 +162,13 @@ impl Message {
         }
     }
 
-    fn datatype(&self) -> Option<Datatype> {
-        Datatype::parse(self.tensor.datatype.as_deref().unwrap_or_default())
-    }
-
-    /// The message is whole.
-    fn finish(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {
+    /// The message is whole. One of a stream without tensors is an error that is told to the client, or
+    /// says that no more follow: no answer of the model.
+    fn finish(&mut self, rows: &mut impl Rows) {
         self.later.tell_rest(rows);
-        rows.whole(Content::Tensors);
-        Ok(())
+        if std::mem::take(&mut self.came) || !self.wrapped {
+            rows.whole(Content::Tensors);
+        }
     }
 
     /// Tells the tensor before the first of its typed contents.
@@ -178,24 +181,27 @@ impl Message {
 
     /// The datatype of the contents, if they are what the tensor says.
     fn expect(&self, field: u32) -> Result<Datatype, Broken> {
-        let fits = self.datatype().filter(|datatype| carries(field, *datatype));
+        let fits = self.datatype.filter(|datatype| carries(field, *datatype));
         fits.ok_or(Broken::Envelope { place: "`contents`", expected: "of the tensor's datatype" })
     }
 
     /// A whole number of the typed contents.
     fn number(&mut self, field: u32, value: u64, rows: &mut impl Rows) -> Result<(), Broken> {
         let datatype = self.expect(field)?;
+        // Of 32 bits servers take the lower ones, whatever stands above.
         let number = match field {
-            // The wire has the sign of 32 bits in all 64.
-            contents::INT | contents::INT64 => i128::from(value as i64),
-            _ => i128::from(value),
+            contents::INT => i128::from(value as i32),
+            contents::INT64 => i128::from(value as i64),
+            contents::UINT => i128::from(value as u32),
+            contents::UINT64 => i128::from(value),
+            contents::BOOL => i128::from(value != 0),
+            _ => return Err(Broken::Envelope { place: "a number", expected: "of its own type" }),
         };
         let fits =
             datatype.range().is_none_or(|(least, greatest)| (least..=greatest).contains(&number));
         if fits {
             let width = datatype.width().unwrap_or(1);
-            let value = if datatype == Datatype::Bool { u64::from(value != 0) } else { value };
-            self.batch.extend_from_slice(&value.to_le_bytes()[..width]);
+            self.batch.extend_from_slice(&number.to_le_bytes()[..width]);
             if self.batch.len() >= BATCH_BYTES {
                 self.flush(rows);
             }
@@ -209,7 +215,7 @@ impl Message {
 
     /// Tells the numbers that were gathered.
     fn flush(&mut self, rows: &mut impl Rows) {
-        if let Some(raw) = self.datatype().and_then(|datatype| Raw::new(datatype, &self.batch))
+        if let Some(raw) = self.datatype.and_then(|datatype| Raw::new(datatype, &self.batch))
             && !raw.is_empty()
         {
             rows.raw(raw);
@@ -228,10 +234,11 @@ impl<R: Rows> Visitor for Telling<'_, R> {
     fn scalar(&mut self, field: u32, value: protobuf::Scalar) -> Result<(), Broken> {
         let Self { message, rows } = self;
         match (message.at.last(), field, value) {
+            (Some(At::Tensor), 3, _) if message.told => return Err(Broken::TooEarly("contents")),
             (Some(At::Tensor), 3, protobuf::Scalar::Varint(extent)) => {
                 message.tensor.shape.add(i64::try_from(extent).ok().map(|it| it as u64));
             }
-            (Some(At::Contents), _, _) if message.datatype().is_none() => {
+            (Some(At::Contents), _, _) if message.datatype.is_none() => {
                 message.tell(*rows);
                 message.elsewhere = true;
             }
@@ -266,6 +273,8 @@ impl<R: Rows> Visitor for Telling<'_, R> {
             }
             (_, 5) if message.is_in_body() => {
                 message.tensor.clear();
+                message.datatype = None;
+                message.came = true;
                 message.elsewhere = false;
                 message.told = false;
                 message.at.push(At::Tensor);
@@ -273,10 +282,18 @@ impl<R: Rows> Visitor for Telling<'_, R> {
             }
             (_, field) if message.is_in_body() && field == message.raw_field => {
                 if !message.later.begin(length) {
-                    return Err(Broken::TooEarly("raw contents"));
+                    return Err(match message.came {
+                        true => Broken::Envelope {
+                            place: "the number of raw contents",
+                            expected: "that of the tensors without contents of their own",
+                        },
+                        false => Broken::TooEarly("raw contents"),
+                    });
                 }
                 Taking::Raw
             }
+            // What was told of a tensor can no more be changed.
+            (Some(At::Tensor), 1..=3) if message.told => return Err(Broken::TooEarly("contents")),
             (Some(At::Tensor), 1) => Taking::Name,
             (Some(At::Tensor), 2) => Taking::Datatype,
             (Some(At::Tensor), 3) => {
@@ -293,7 +310,7 @@ impl<R: Rows> Visitor for Telling<'_, R> {
             }
             (Some(At::Parameter), 1) => Taking::ParameterName,
             // Values of a datatype that nobody knows say nothing.
-            (Some(At::Contents), _) if message.datatype().is_none() => {
+            (Some(At::Contents), _) if message.datatype.is_none() => {
                 message.tell(*rows);
                 message.elsewhere = true;
                 return Ok(Want::Nothing);
@@ -397,7 +414,10 @@ impl Message {
                 text.text.clone_into(&mut self.tensor.name);
                 self.tensor.name_cut = text.cut;
             }
-            Taking::Datatype => self.tensor.datatype = Some(text.text.to_owned()),
+            Taking::Datatype => {
+                self.datatype = Datatype::parse(text.text);
+                self.tensor.datatype = Some(text.text.to_owned());
+            }
             Taking::ParameterName => self.elsewhere |= text.text == "shared_memory_region",
             Taking::Shape | Taking::Packed(_) | Taking::Element | Taking::Raw => {}
         }

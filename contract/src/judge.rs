@@ -17,6 +17,8 @@ const MAX_GOT_CHARS: usize = 64;
 const NO_FIELD: &str = "no field of this name";
 /// How many pairs of field and kind are told of one body.
 const MAX_BREACHES: usize = 32;
+/// Values of a raw tensor that are looked at together.
+const BLOCK_VALUES: usize = 2048;
 
 /// Judges one body.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub(crate) struct Judge {
     /// In a row without names: the place of the next value.
     place: Option<usize>,
     row: u64,
+    /// Rows of the messages before this one, in a stream.
+    before: u64,
     nest: Nest,
     tensor: Option<Progress>,
 }
@@ -115,6 +119,7 @@ impl Judge {
             unknown: String::new(),
             place: None,
             row: 0,
+            before: 0,
             nest: Nest::default(),
             tensor: None,
         }
@@ -423,7 +428,7 @@ impl Rows for Judge {
             return;
         }
         let rows = self.row + u64::from(tensor.column > 0);
-        self.verdict.rows = self.verdict.rows.max(rows);
+        self.verdict.rows = self.verdict.rows.max(self.before.saturating_add(rows));
         let count = tensor.count;
         let (size, kind) = match tensor.size {
             Some(size) if count < size => (size, Kind::FeatureTypeLowNumberValues),
@@ -578,22 +583,26 @@ impl Rows for Judge {
     }
 
     fn raw(&mut self, raw: Raw<'_>) {
-        let good = match (&self.rules, self.field) {
-            (Some(rules), Some(place)) if self.judging => {
-                rules.of_side(self.side).fields[place].takes_all(raw)
+        let rules = self.rules.clone();
+        let rule = match (&rules, self.field) {
+            (Some(rules), Some(place)) if self.judging => &rules.of_side(self.side).fields[place],
+            _ => {
+                self.step(raw.len() as u64);
+                return;
             }
-            _ => true,
         };
-        if good {
-            self.step(raw.len() as u64);
-            return;
-        }
-        for number in raw.numbers() {
-            let row = self.step(1);
-            let (Some(rules), Some(place)) = (&self.rules, self.field) else { continue };
-            if let Some(kind) = rules.of_side(self.side).fields[place].breach_raw(number) {
-                let got = GotRaw(number);
-                self.note_field(kind, Some(row), |rule| rule.expected.to_string(), &got);
+        // One bad value costs a slow look at its block only.
+        for block in raw.blocks(BLOCK_VALUES) {
+            if rule.takes_all(block) {
+                self.step(block.len() as u64);
+                continue;
+            }
+            for number in block.numbers() {
+                let row = self.step(1);
+                if let Some(kind) = rule.breach_raw(number) {
+                    let got = GotRaw(number);
+                    self.note_field(kind, Some(row), |rule| rule.expected.to_string(), &got);
+                }
             }
         }
     }
@@ -610,6 +619,7 @@ impl Rows for Judge {
     fn whole(&mut self, content: Content) {
         if content == Content::Tensors {
             self.missing(None);
+            self.before = self.verdict.rows;
         }
     }
 }

@@ -17,6 +17,7 @@ mod grpc;
 pub mod held;
 mod infer;
 pub mod inflate;
+mod interval;
 pub mod json;
 mod judge;
 pub mod mistake;

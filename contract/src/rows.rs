@@ -58,7 +58,7 @@ pub trait Rows {
     }
     /// So many numbers that needed no look.
     fn numbers(&mut self, count: u64);
-    /// The body is whole. Nothing follows.
+    /// The body is whole. Nothing follows, but in a stream of messages the next of these.
     fn whole(&mut self, content: Content);
 }
 
@@ -177,6 +177,13 @@ impl<'a> Raw<'a> {
     /// Whether there are none.
     pub fn is_empty(self) -> bool {
         self.bytes.is_empty()
+    }
+
+    /// The values, so many at once.
+    pub fn blocks(self, count: usize) -> impl Iterator<Item = Self> {
+        let width = self.datatype.width().unwrap_or(1);
+        let blocks = self.bytes.chunks(count.max(1) * width);
+        blocks.map(move |bytes| Self { datatype: self.datatype, bytes })
     }
 
     /// The values, one by one.

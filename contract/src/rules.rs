@@ -3,6 +3,7 @@
 
 use crate::contract::{Contract, Datatype, Field, FieldType, Mode, Sensitive, TextFormat};
 use crate::dates;
+use crate::interval::Interval;
 use crate::json::{Form, Number, Plain, Scalar, Text};
 use crate::protocol::Side;
 use crate::rows::{self, Raw, Shape};
@@ -236,32 +237,7 @@ impl Rule {
             return false;
         }
         let (least, greatest) = (self.min.unwrap_or(f64::MIN), self.max.unwrap_or(f64::MAX));
-        // A value that is no number lies in no range. No branch inside, so that several are looked
-        // at together.
-        match raw.datatype() {
-            Datatype::Fp32 => {
-                let (values, _) = raw.bytes().as_chunks::<4>();
-                values.iter().fold(true, |good, bytes| {
-                    let value = f64::from(f32::from_le_bytes(*bytes));
-                    good & (value >= least) & (value <= greatest)
-                })
-            }
-            Datatype::Fp64 => {
-                let (values, _) = raw.bytes().as_chunks::<8>();
-                values.iter().fold(true, |good, bytes| {
-                    let value = f64::from_le_bytes(*bytes);
-                    good & (value >= least) & (value <= greatest)
-                })
-            }
-            Datatype::Int32 => {
-                let (values, _) = raw.bytes().as_chunks::<4>();
-                values.iter().fold(true, |good, bytes| {
-                    let value = f64::from(i32::from_le_bytes(*bytes));
-                    good & (value >= least) & (value <= greatest)
-                })
-            }
-            _ => false,
-        }
+        Interval { least, greatest }.holds(raw)
     }
 
     /// How a value breaks the rule, if it does.

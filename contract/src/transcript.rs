@@ -213,6 +213,8 @@ impl Rows for Writer {
     fn tensor(&mut self, tensor: Tensor<'_>) {
         self.depth = 0;
         self.place = None;
+        // In a stream another message has begun.
+        self.whole = false;
         self.fate = self.fate_of(tensor.name);
         if self.fate == Fate::Dropped {
             return;
@@ -494,10 +496,12 @@ impl<'a> Telling<'a> {
                 mark @ (mark::RECORDS | mark::TENSORS) => {
                     let records = mark == mark::RECORDS;
                     rows.whole(if records { Content::Records } else { Content::Tensors });
-                    return match self.rest {
-                        [] => Ok(()),
-                        _ => Err(self.broken("something after the end")),
-                    };
+                    match self.rest {
+                        [] => return Ok(()),
+                        // The next message of a stream.
+                        [mark::TENSOR | mark::TENSORS, ..] if !records => {}
+                        _ => return Err(self.broken("something after the end")),
+                    }
                 }
                 _ => return Err(self.broken("a mark that does not exist")),
             }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use tidegate_contract::contract::{Contract, Datatype};
 use tidegate_contract::format::{Format, Layout};
 use tidegate_contract::protocol::Side;
 use tidegate_contract::rules::Rules;
+use tidegate_contract::sensitive::Key;
 use tidegate_contract::violation::Kind::{self, *};
 
 const CONTRACT: &str = r#"{"inputs": [
@@ -260,6 +261,144 @@ fn a_compressed_message_is_read() {
 }
 
 #[test]
+fn the_copy_of_a_compressed_message_is_read_although_nobody_kept_its_coding() {
+    let plain = request(&people(), false);
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(&plain[5..]).expect("memory");
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+    zlib.write_all(&plain[5..]).expect("memory");
+    for packed in [gzip.finish().expect("memory"), zlib.finish().expect("memory")] {
+        let mut body = framed(&packed);
+        body[0] = 1;
+        assert_eq!(table(GRPC, &body), PEOPLE);
+    }
+}
+
+#[test]
+fn messages_of_a_stream_are_one_table_and_each_is_asked_for_all() {
+    let one = request(&people(), true);
+    let mut others = people();
+    others[0].values = Values::Whole(vec![41, 1986]);
+    let stream = [one.clone(), request(&others, false), one].concat();
+    assert_eq!(table(GRPC, &stream)[0], "age: 33 7 41 1986 33 7");
+    assert_eq!(breaches(GRPC, &stream), [(IntTypeBigInt, "age".to_owned())]);
+    assert_eq!(verdict(GRPC, &stream, 5).rows, 6);
+    let short = [request(&people(), true), request(&people()[1..], true)].concat();
+    assert_eq!(breaches(GRPC, &short), [(SchemaMissingColumn, "age".to_owned())]);
+}
+
+#[test]
+fn the_transcript_of_a_stream_tells_each_of_its_messages() {
+    let contract = CONTRACT.replace("\"max\": 120", "\"max\": 120, \"sensitive\": \"drop\"");
+    let rules = Arc::new(Rules::of(&Contract::parse(&contract).expect("a good contract")));
+    let one = request(&people(), false);
+    let broken = [&one[..], &one[..one.len() - 1]].concat();
+    for (body, readable) in [(one.repeat(2), true), (broken, false)] {
+        let key = Key::of("k");
+        let mut check = Check::new(None, GRPC, Side::Request).transcribing(
+            Arc::clone(&rules),
+            Side::Request,
+            key,
+            4096,
+        );
+        body.chunks(7).for_each(|chunk| {
+            check.feed(chunk);
+        });
+        check.finish();
+        let told = check.into_transcript();
+        assert_eq!(told.is_some(), readable);
+        if let Some(told) = told {
+            let told = table(Format::plain(Layout::Transcript), &told);
+            assert_eq!(
+                told,
+                ["wage[0]: 10.5 -3 10.5 -3", "wage[1]: 0.25 1000 0.25 1000", "sex: F M F M"]
+            );
+        }
+    }
+}
+
+#[test]
+fn an_error_within_a_stream_is_no_answer_of_the_model() {
+    let contract = r#"{"inputs": [], "outputs": [{"name": "class", "type": "integer"}]}"#;
+    let contract = Contract::parse(contract).expect("a good contract");
+    let rules = Arc::new(Rules::of(&contract));
+    // As Triton writes it: the message, and the answer's id alone.
+    let error = [field(1, b"no such input"), field(2, &field(3, b"s3"))].concat();
+    let format = Format::plain(Layout::OipGrpcStream);
+    let mut check = Check::new(Some(rules), format, Side::Response);
+    check.feed(&framed(&error));
+    assert!(check.is_whole());
+    assert_eq!(check.finish(), &Verdict::default());
+}
+
+#[test]
+fn contents_before_what_describes_them_are_told_to_come_too_early() {
+    let tensor = &people()[0];
+    let late = [field(5, &tensor.contents()), tensor.message(false)].concat();
+    let found = verdict(GRPC, &framed(&field(5, &late)), 1000);
+    assert!(found.unreadable);
+    let got = &found.violations.last().expect("one").got;
+    assert!(got.starts_with("more of `contents` came before what describes it"), "{got}");
+    // In another order than usual, but before the contents.
+    let early = [&tensor.message(false)[5..], &field(1, b"age"), &field(5, &tensor.contents())];
+    let others = people()[1..].iter().flat_map(|it| field(5, &it.message(true))).collect();
+    let body = framed(&[field(5, &early.concat()), others].concat());
+    assert_eq!(table(GRPC, &body), PEOPLE);
+}
+
+#[test]
+fn typed_numbers_are_read_packed_or_one_by_one() {
+    let unpacked = |number: u64, values: &[Vec<u8>], wire: u64| -> Vec<u8> {
+        let one = |value: &Vec<u8>| [varint(number << 3 | wire), value.clone()].concat();
+        values.iter().flat_map(one).collect()
+    };
+    let people = people();
+    let Values::Float(wages) = &people[1].values else { unreachable!("floats") };
+    let wages: Vec<Vec<u8>> =
+        wages.iter().map(|wage| (*wage as f32).to_le_bytes().to_vec()).collect();
+    let contents = [unpacked(2, &[varint(33), varint(7)], 0), unpacked(6, &wages, 5)];
+    let mut body: Vec<u8> = people
+        .iter()
+        .zip(&contents)
+        .flat_map(|(tensor, contents)| {
+            field(5, &[tensor.message(false), field(5, contents)].concat())
+        })
+        .collect();
+    body.extend(field(5, &people[2].message(true)));
+    assert_eq!(table(GRPC, &framed(&body)), PEOPLE);
+    assert_eq!(breaches(GRPC, &framed(&body)), []);
+    // A field of another type on the wire.
+    let wrong = [people[1].message(false), field(5, &unpacked(6, &[varint(1)], 0))].concat();
+    assert!(verdict(GRPC, &framed(&field(5, &wrong)), 100).unreadable);
+}
+
+#[test]
+fn a_body_with_raw_bytes_is_known_to_be_whole_with_its_last() {
+    let contract = Contract::parse(CONTRACT).expect("a good contract");
+    let rules = Some(Arc::new(Rules::of(&contract)));
+    let photo = Tensor {
+        name: "photo",
+        datatype: Datatype::Bytes,
+        shape: vec![0],
+        values: Values::Bytes(Vec::new()),
+    };
+    // The last tensor has no bytes, and one is missing.
+    let tensors: Vec<Tensor> = people()[..2].iter().cloned().chain([photo]).collect();
+    for raw in [|_| true, |at| at != 1] {
+        let (format, body) = binary(&tensors, raw);
+        let (last, first) = body.split_last().expect("bytes");
+        let mut check = Check::new(rules.clone(), format, Side::Request);
+        check.feed(first);
+        assert!(!check.is_whole());
+        assert_eq!(check.verdict().count, 0);
+        check.feed(&[*last]);
+        assert!(check.is_whole());
+        assert_eq!(check.verdict().violations[0].kind, SchemaMissingColumn);
+        assert_eq!(check.finish().count, 1);
+    }
+}
+
+#[test]
 fn breaches_are_found_in_raw_values_too() {
     let mut people = people();
     people[0].values = Values::Whole(vec![33, 1986]);
@@ -405,6 +544,19 @@ fn tensors() -> impl Strategy<Value = Vec<Tensor>> {
     })
 }
 
+/// Whole numbers of every datatype that holds the least of them, with the least and the greatest.
+fn whole_numbers() -> impl Strategy<Value = (Datatype, Vec<i64>)> {
+    let datatypes = Datatype::NAMES.map(|(_, datatype)| datatype);
+    let whole = |datatype: &Datatype| datatype.range().is_some() && *datatype != Datatype::Uint64;
+    let datatypes: Vec<Datatype> = datatypes.into_iter().filter(whole).collect();
+    proptest::sample::select(datatypes).prop_flat_map(|datatype| {
+        let (least, greatest) = datatype.range().expect("whole");
+        let (least, greatest) = (least as i64, greatest as i64);
+        let value = prop_oneof![Just(least), Just(greatest), least..=greatest, 0..100_i64];
+        (Just(datatype), proptest::collection::vec(value, 1..300))
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         rng_seed: RngSeed::Fixed(4), failure_persistence: None, ..ProptestConfig::default()
@@ -454,5 +606,60 @@ proptest! {
             prop_assert_eq!(verdict(GRPC, &body, size), verdict(GRPC, &body, usize::MAX));
             let _ = table(GRPC, &body);
         }
+    }
+    #[test]
+    fn numbers_of_every_datatype_are_the_same_in_json_in_bytes_and_over_grpc(
+        (datatype, values) in whole_numbers(), (min, max) in (-200..100_i64, 0..70_000_i64),
+        size in 1..600_usize,
+    ) {
+        let contract = json!({"inputs": [
+            {"name": "age", "type": "integer", "min": min, "max": max, "datatype": datatype}]});
+        let contract = Contract::parse(&contract.to_string()).expect("a good contract");
+        let rules = Arc::new(Rules::of(&contract));
+        let shape = vec![values.len() as u64];
+        let tensors = [Tensor { name: "age", datatype, shape, values: Values::Whole(values) }];
+        let found = |(format, body): (Format, Vec<u8>)| {
+            let mut check = Check::new(Some(Arc::clone(&rules)), format, Side::Request);
+            body.chunks(size).for_each(|chunk| {
+                check.feed(chunk);
+            });
+            (check.finish().clone(), table(format, &body))
+        };
+        let told = found(binary(&tensors, |_| false));
+        prop_assert!(!told.0.unreadable);
+        prop_assert_eq!(found(binary(&tensors, |_| true)), told.clone());
+        prop_assert_eq!(found((GRPC, request(&tensors, false))), told.clone());
+        prop_assert_eq!(found((GRPC, request(&tensors, true))), told);
+    }
+
+    #[test]
+    fn no_bytes_at_all_panic(
+        body in proptest::collection::vec(any::<u8>(), 0..200),
+        size in 1..30_usize, json_bytes in 0..100_u64,
+    ) {
+        for layout in [Layout::OipBinary { json_bytes }, Layout::OipGrpc, Layout::OipGrpcStream] {
+            let format = Format::plain(layout);
+            prop_assert_eq!(verdict(format, &body, size), verdict(format, &body, usize::MAX));
+            // Framed, so that they come as far as the message.
+            let body = framed(&body);
+            prop_assert_eq!(verdict(format, &body, size), verdict(format, &body, usize::MAX));
+            let _ = table(format, &body);
+        }
+    }
+
+    #[test]
+    fn no_bytes_behind_the_json_panic(
+        tensors in tensors(),
+        changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4),
+        size in 1..30_usize, mask in 0..8_usize, cut in 0..3_usize,
+    ) {
+        let (format, mut body) = binary(&tensors, |at| mask >> at & 1 == 1);
+        body.truncate(body.len() - cut);
+        for (at, byte) in &changes {
+            let at = at.index(body.len());
+            body[at] = *byte;
+        }
+        prop_assert_eq!(verdict(format, &body, size), verdict(format, &body, usize::MAX));
+        let _ = table(format, &body);
     }
 }

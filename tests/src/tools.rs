@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use xtask::tools::servers::Server;
+
 /// Envoy's binary.
 #[must_use]
 pub fn envoy() -> PathBuf {
@@ -33,6 +35,12 @@ pub fn mlserver() -> PathBuf {
     named("TIDEGATE_MLSERVER")
 }
 
+/// The Python that has a model server.
+#[must_use]
+pub fn server(server: Server) -> PathBuf {
+    named(server.variable())
+}
+
 /// The root of the checkout.
 #[must_use]
 pub fn root() -> PathBuf {
@@ -54,7 +62,7 @@ fn named(variable: &str) -> PathBuf {
     assert!(
         path.exists(),
         "{variable} names no file ({}); run `cargo xtask test`, which gets the tools and tells the \
-         tests where they are",
+         tests where they are, or you why it cannot",
         path.display()
     );
     path
