@@ -85,7 +85,7 @@ impl Report {
             println!("{line}");
             return;
         }
-        println!("{body:<16} {variant:<20} {microseconds:>9.1} us  x{ratio:.2}");
+        println!("{body:<16} {variant:<24} {microseconds:>9.1} us  x{ratio:.2}");
     }
 
     /// Prints a quality.

@@ -372,13 +372,20 @@ fn plains() -> impl Strategy<Value = Plain> {
         any::<bool>(),
         prop_oneof![Just(u32::MAX), 1..12_u32],
         any::<bool>(),
-        proptest::option::of((-60.0..60.0_f64, 0.0..60.0_f64)),
+        proptest::option::of(prop_oneof![
+            (-60.0..60.0_f64, 0.0..60.0_f64).prop_map(|(least, span)| (least, least + span)),
+            // Ends that numbers meet.
+            (
+                proptest::sample::select(vec![-1000.0, -100.0, -10.0, -1.0, -0.5, 0.0, 1.0]),
+                proptest::sample::select(vec![0.0, 0.5, 1.0, 9.0, 10.0, 100.0, 99_999.0]),
+            ),
+        ]),
     )
         .prop_map(|(whole, max_digits, negative, range)| Plain {
             whole,
             max_digits,
             negative,
-            range: range.map(|(least, span)| (least, least + span)),
+            range,
         })
 }
 
@@ -391,7 +398,7 @@ proptest! {
     #[test]
     fn passing_over_numbers_changes_nothing(
         values in proptest::collection::vec(
-            "(0|-?[1-9][0-9]{0,4}|-?[0-9]{1,2}\\.[0-9]{1,18}|-0|1e[+-]?[0-9]|-?[1-9][0-9]{50,90}|\\[[0-9]{1,2}(,[0-9]{1,3}){0,9}\\])[ \n]{0,1}",
+            "(0|-?9{1,3}\\.9{15,20}|-?10{0,3}\\.0{0,20}1?|-?[1-9][0-9]{0,4}|-?[0-9]{1,2}\\.[0-9]{1,18}|-0|1e[+-]?[0-9]|-?[1-9][0-9]{50,90}|\\[[0-9]{1,2}(,[0-9]{1,3}){0,9}\\])[ \n]{0,1}",
             0..40),
         separator in ",( |\t\r\n|)",
         size in prop_oneof![1..200_usize, Just(10_000)],

@@ -180,8 +180,12 @@ fn a_collector_that_is_away_costs_samples_and_no_answer() {
         let body = oip(&people(seed, 3, Era::Training)).to_string();
         assert_eq!(client.ask(&Request::post(INFER, body.as_str())).status, 200);
     }
+    // A filter whose collector is away keeps ever fewer, so not all fifty need be lost.
     eventually("the loss is counted", SOON, || {
-        (house.filter_counter("dropped") == 50).then_some(())
+        let lost = house.filter_counter("dropped");
+        (house.filter_counter("exchanges") == 50
+            && lost > 0
+            && lost == house.filter_counter("sampled"))
+        .then_some(())
     });
-    assert_eq!(house.filter_counter("exchanges"), 50);
 }

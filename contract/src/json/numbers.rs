@@ -28,6 +28,8 @@ struct Carry {
     end: bool,
     /// All digits of the last block.
     digits: u64,
+    /// Those of them that stand before a point, or in a number without one.
+    wholes: u64,
 }
 
 /// What stands in one block.
@@ -38,7 +40,33 @@ struct Found {
     other: u64,
     commas: u64,
     closings: u64,
+    /// What tells that a number may be out of the range.
+    unsure: u64,
 }
+
+/// Which numbers are in a range for sure, by how they are written.
+#[derive(Debug, Clone, Copy)]
+struct Sure {
+    /// Those with at most so many digits before the point; with 0, those below one.
+    digits: u32,
+    /// Whether of those also the ones below zero.
+    negative: bool,
+}
+
+impl Sure {
+    /// `None` where no number is.
+    fn of((least, greatest): (f64, f64)) -> Option<Self> {
+        let tens = TENS.iter().take_while(|ten| **ten <= greatest).count().checked_sub(1)?;
+        let negative = least <= -TENS[tens];
+        (least <= 0.0).then_some(Self { digits: u32::try_from(tens).unwrap_or(0), negative })
+    }
+}
+
+/// Powers of ten that a double holds exactly.
+const TENS: [f64; 23] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
+    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+];
 
 /// The set one byte on.
 fn on(set: u64, carry: bool) -> u64 {
@@ -70,7 +98,7 @@ fn long_runs(digits: u64, before: u64, most: u32) -> u64 {
 }
 
 impl Carry {
-    fn look(&mut self, classes: &Classes, plain: &Plain) -> Found {
+    fn look(&mut self, classes: &Classes, plain: &Plain, sure: Option<Sure>) -> Found {
         let Classes { digits, zeros, minuses, points, commas, blanks, closings } = *classes;
         let numbers = digits | minuses | points;
         let starts = numbers & !on(numbers, self.number);
@@ -83,7 +111,8 @@ impl Carry {
         let leading = (starts | on(signed, self.signed)) & zeros;
         wrong |= on(leading, self.zero) & digits;
         // Behind the digits of a fraction comes no other point.
-        let (behind, fraction) = through(on(points, self.point) | u64::from(self.fraction), digits);
+        let fractions = on(points, self.point) | u64::from(self.fraction);
+        let (behind, fraction) = through(fractions, digits);
         wrong |= behind & points;
         // Behind a comma comes a number, behind a number a comma or the end of the list, and a comma
         // nowhere else.
@@ -102,6 +131,18 @@ impl Carry {
         if plain.max_digits < 64 {
             wrong |= long_runs(digits, self.digits, plain.max_digits);
         }
+        let (mut unsure, mut wholes) = (0, 0);
+        if let Some(sure) = sure {
+            // The addition that passes through the digits behind points takes them away.
+            wholes = digits & digits.wrapping_add(fractions);
+            unsure = match sure.digits {
+                0 => wholes & !zeros,
+                most => long_runs(wholes, self.wholes, most),
+            };
+            if !sure.negative {
+                unsure |= minuses;
+            }
+        }
         if numbers == u64::MAX {
             // So long a number could pass the range of a double.
             wrong |= 1;
@@ -116,8 +157,9 @@ impl Carry {
             comma: comma || ends_in(commas),
             end,
             digits,
+            wholes,
         };
-        Found { wrong, other: !(numbers | commas | blanks), commas, closings }
+        Found { wrong, other: !(numbers | commas | blanks), commas, closings, unsure }
     }
 }
 
@@ -128,12 +170,16 @@ struct Passed {
     commas: u64,
     /// Whether it ends before the bracket that closes the list, and not behind a comma.
     closed: bool,
+    /// Where the first number stands, at the earliest, that may be out of the range.
+    unsure: usize,
 }
 
 /// Passes over a run; `value` says that a value comes first, and not what follows one.
 fn pass(bytes: &[u8], value: bool, plain: &Plain) -> Passed {
     let mut carry = Carry { comma: value, end: !value, ..Carry::default() };
-    let mut passed = Passed::default();
+    let sure = plain.range.and_then(Sure::of);
+    let all = plain.range.is_none() || sure.is_some();
+    let mut passed = Passed { unsure: if all { usize::MAX } else { 0 }, ..Passed::default() };
     let (mut from, mut commas) = (0, 0_u64);
     while from < bytes.len() {
         // What lies behind the chunk is nothing that could stand here.
@@ -142,7 +188,10 @@ fn pass(bytes: &[u8], value: bool, plain: &Plain) -> Passed {
             padded[..bytes.len() - from].copy_from_slice(&bytes[from..]);
             &padded
         });
-        let found = carry.look(&block::classify(block), plain);
+        let found = carry.look(&block::classify(block), plain, sure);
+        if found.unsure != 0 && passed.unsure == usize::MAX {
+            passed.unsure = from + found.unsure.trailing_zeros() as usize;
+        }
         let good = (found.wrong | found.other).trailing_zeros();
         let before = found.commas & u64::MAX.checked_shr(64 - good).unwrap_or(0);
         if before != 0 {
@@ -169,47 +218,75 @@ fn outside(bytes: &[u8], (least, greatest): (f64, f64)) -> Option<(usize, u64)> 
     let (mut at, mut before) = (0, 0);
     while let Some(skipped) = bytes[at..].iter().position(part_of_number) {
         let begins = at + skipped;
-        let (value, length) = value(&bytes[begins..]);
-        if !(value >= least && value <= greatest) {
+        let number = Bracketed::read(&bytes[begins..]);
+        let within = number.least >= least && number.greatest <= greatest;
+        // Only next to the range's ends do all digits matter.
+        if !within && !number.is_within(&bytes[begins..], least, greatest) {
             return Some((begins, before));
         }
         before += 1;
-        at = begins + length;
+        at = begins + number.length;
     }
     None
 }
 
-/// A number without exponent at the start of these bytes: the nearest double, and its length.
-fn value(bytes: &[u8]) -> (f64, usize) {
-    /// Powers of ten that a double holds exactly.
-    const TENS: [f64; 23] = [
-        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-        1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-    ];
-    let negative = bytes.first() == Some(&b'-');
-    let mut at = usize::from(negative);
-    let (mut digits, mut count, mut point) = (0_u64, 0_usize, None);
-    while let Some(&byte) = bytes.get(at) {
-        let digit = byte.wrapping_sub(b'0');
-        if digit <= 9 {
-            digits = digits.wrapping_mul(10).wrapping_add(digit.into());
-            count += 1;
-        } else if byte == b'.' {
-            point = Some(count);
-        } else {
-            break;
+/// A number without exponent, between two doubles: by its first digits, which are enough for most.
+struct Bracketed {
+    least: f64,
+    greatest: f64,
+    length: usize,
+}
+
+impl Bracketed {
+    /// So many digits, and powers of ten so great, are exact in a double, so that their quotient or
+    /// product is the nearest double (Clinger, "How to read floating point numbers accurately",
+    /// PLDI 1990). Nearest doubles are in the order of what they stand for, so a number between two
+    /// others is between theirs.
+    const DIGITS: usize = 15;
+
+    fn read(bytes: &[u8]) -> Self {
+        let negative = bytes.first() == Some(&b'-');
+        let mut at = usize::from(negative);
+        // Digits taken, digits in all, and those before the point.
+        let (mut digits, mut taken, mut count, mut whole) = (0_u64, 0, 0, None);
+        while let Some(&byte) = bytes.get(at) {
+            let digit = byte.wrapping_sub(b'0');
+            if digit <= 9 {
+                if count < Self::DIGITS {
+                    digits = digits * 10 + u64::from(digit);
+                    taken += 1;
+                }
+                count += 1;
+            } else if byte == b'.' {
+                whole = Some(count);
+            } else {
+                break;
+            }
+            at += 1;
         }
-        at += 1;
+        let whole = whole.unwrap_or(count);
+        let scaled = |digits: u64| {
+            if whole >= taken {
+                TENS.get(whole - taken).map_or(f64::INFINITY, |ten| digits as f64 * ten)
+            } else {
+                TENS.get(taken - whole).map_or(0.0, |ten| digits as f64 / ten)
+            }
+        };
+        let least = scaled(digits);
+        let greatest = if count > taken { scaled(digits + 1) } else { least };
+        let (least, greatest) = if negative { (-greatest, -least) } else { (least, greatest) };
+        Self { least, greatest, length: at }
     }
-    let decimals = point.map_or(0, |point| count - point);
-    // Both exact, so the quotient is the nearest double (Clinger, "How to read floating point numbers
-    // accurately", PLDI 1990).
-    if count <= 15 && decimals < TENS.len() {
-        let value = digits as f64 / TENS[decimals];
-        return (if negative { -value } else { value }, at);
+
+    /// Whether the nearest double is within a range, by all digits.
+    fn is_within(&self, bytes: &[u8], least: f64, greatest: f64) -> bool {
+        if self.greatest < least || self.least > greatest {
+            return false;
+        }
+        let text = bytes.get(..self.length).and_then(|text| str::from_utf8(text).ok());
+        let value: f64 = text.and_then(|text| text.parse().ok()).unwrap_or(f64::NAN);
+        value >= least && value <= greatest
     }
-    let text = str::from_utf8(&bytes[..at]).unwrap_or_default();
-    (text.parse().unwrap_or(f64::NAN), at)
 }
 
 impl Lexer {
@@ -237,12 +314,14 @@ impl Lexer {
         }
         let mut passed = pass(bytes, value, plain);
         if let Some(range) = plain.range
+            && passed.unsure < passed.bytes
             && let Some((begins, before)) = outside(&bytes[..passed.bytes], range)
         {
             // Behind the last comma before it, if there is one.
             let comma = bytes[..begins].iter().rposition(|byte| *byte == b',');
             let commas = if value { before } else { before + u64::from(comma.is_some()) };
-            passed = Passed { bytes: comma.map_or(0, |comma| comma + 1), commas, closed: false };
+            let bytes = comma.map_or(0, |comma| comma + 1);
+            passed = Passed { bytes, commas, closed: false, ..passed };
         }
         if passed.bytes == 0 {
             return Ok(0);
