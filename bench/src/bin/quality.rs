@@ -9,6 +9,7 @@ fn main() -> ExitCode {
     let report = Report::from_arguments();
     let mut ok = true;
     ok &= quality::clusters::print(&report);
+    ok &= quality::series::print(&report);
     ok &= quality::outliers::print(&report);
     if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -40,7 +40,7 @@ impl Dbscan {
         let neighbours = |row: usize| {
             let mut places = vec![];
             tree.within(whole.rows[row], reach, |place, _| {
-                places.push(tree.original[place] as usize)
+                places.push(tree.original[place] as usize);
             });
             places
         };

@@ -4,6 +4,8 @@
 pub mod dbscan;
 pub mod hdbscan;
 pub mod mass;
+#[cfg(test)]
+mod oracle;
 mod points;
 mod spanning;
 

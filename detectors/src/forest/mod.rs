@@ -12,6 +12,7 @@
 pub mod isolation;
 pub mod random;
 mod sample;
+pub mod series;
 mod tree;
 
 use serde::{Deserialize, Serialize};
@@ -63,6 +64,9 @@ pub enum Error {
     /// A decay that is negative or not finite.
     #[error("a forest's decay is a rate from 0 to 1, not {0}")]
     Decay(f64),
+    /// A memory of less than two steps, or without end.
+    #[error("a series remembers at least 2 steps, not {0}")]
+    Memory(f64),
     /// A saved forest whose trees, samples and sizes do not agree.
     #[error("the saved forest is damaged: tree {0} and its sample do not agree")]
     Damaged(usize),
