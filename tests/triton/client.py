@@ -95,7 +95,8 @@ def stream(channel, messages):
 def tell(name, status, words, answer, trailers):
     """A proxy puts its own headers into an answer that is nothing but trailers."""
     own = ("date", "server", "x-envoy-upstream-service-time")
-    shown = sorted((key, value) for key, value in trailers or () if key not in own)
+    shown = sorted((key, value.hex() if isinstance(value, bytes) else value)
+                   for key, value in trailers or () if key not in own)
     print(json.dumps({"call": name, "status": status.name, "words": words, "answer": answer.hex(), "trailers": shown}))
 
 

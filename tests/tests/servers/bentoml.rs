@@ -74,11 +74,17 @@ fn verdicts(response: &Response) -> Option<usize> {
 }
 
 #[test]
-fn bentoml_is_untouched_by_the_gate() {
+fn bentoml_is_untouched_and_in_enforce_gets_only_what_is_good() {
     let _room = room::enter();
     let stage = said::stage("bentoml");
     let server = said::serve(&stage, Server::BentoML);
-    let plan = Plan::of("bentoml-house").every_path().model(Model::at("census", "json", PATH));
+    let plan = Plan::of("bentoml-house").every_path().model(Model::at("census", "json", "/"));
     let gate = Gate::before(server.http, plan, &["x-bentoml-request-id"]);
     routes().untouched(&gate, verdicts);
+    drop(gate);
+
+    let model = Model::at("census", "json", "/").mode("enforce");
+    let plan = Plan::of("bentoml-enforced").every_path().model(model);
+    let gate = Gate::before(server.http, plan, &["x-bentoml-request-id"]);
+    routes().enforced(&gate);
 }

@@ -40,8 +40,6 @@ fn first_protocol() -> Said {
         (3, as_event(post(V1, &by_rows))),
         (3, as_event(said::without_type(V1, &by_rows))),
         (3, typed(V1, Some(EVENT), event(&by_rows).to_string())),
-        // An event for KServe, whatever its content type says.
-        (3, post(V1, &event(&by_rows))),
     ];
     good.extend(said::framings(V1, &by_rows).into_iter().map(|request| (3, request)));
 
@@ -56,6 +54,9 @@ fn first_protocol() -> Said {
     let mut other = said::unreadable(V1);
     other.extend(said::coded(V1, &by_rows));
     other.extend([
+        // An event for KServe, which knows one by its keys. The gate knows one by its content type:
+        // a contract in `enforce` refuses this.
+        post(V1, &event(&by_rows)),
         post(V1, &json!({})),
         post(V1, &json!({"instances": {}})),
         Request::post(V1, r#"{"instances":[[30,NaN,"F","x"]]}"#),
@@ -85,9 +86,15 @@ fn kserve_is_untouched_and_in_enforce_gets_only_what_is_good() {
     let stage = said::stage("kserve");
     let server = said::serve(&stage, Server::KServe);
 
-    let plan = Plan::of("kserve-v1").every_path().model(Model::at("census", "json", "/v1/models"));
+    let plan = Plan::of("kserve-v1").every_path().model(Model::at("census", "v1", "/v1/models"));
     let gate = Gate::before(server.http, plan, &CHANGING);
     first_protocol().untouched(&gate, predictions);
+    drop(gate);
+
+    let v1 = Model::at("census", "v1", "/v1/models").mode("enforce");
+    let plan = Plan::of("kserve-v1-enforced").every_path().model(v1);
+    let gate = Gate::before(server.http, plan, &CHANGING);
+    first_protocol().enforced(&gate);
     drop(gate);
 
     let plan = Plan::of("kserve-v2").every_path().model(Model::census());
@@ -99,7 +106,10 @@ fn kserve_is_untouched_and_in_enforce_gets_only_what_is_good() {
     let plan = Plan::of("kserve-enforced").every_path().model(Model::census().mode("enforce"));
     let gate = Gate::before(server.http, plan, &CHANGING);
     mlserver::second_protocol(Dialect::KServe).enforced(&gate);
+    triton::binary().enforced(&gate);
     drop(gate);
 
-    triton::over_grpc("kserve-grpc", server.grpc.expect("KServe speaks gRPC"), "1", &[]);
+    let grpc = server.grpc.expect("KServe speaks gRPC");
+    triton::over_grpc("kserve-grpc", grpc, "1");
+    triton::enforced_over_grpc("kserve-grpc-enforced", grpc, "1");
 }

@@ -56,7 +56,7 @@ pub fn predictions(response: &Response) -> Option<usize> {
 }
 
 #[test]
-fn litserve_is_untouched_by_the_gate() {
+fn litserve_is_untouched_and_in_enforce_gets_only_what_is_good() {
     let _room = room::enter();
     let stage = said::stage("litserve");
     let server = said::serve(&stage, Server::LitServe);
@@ -70,4 +70,10 @@ fn litserve_is_untouched_by_the_gate() {
     let compressed = post("/predict", &rows(300)).header("accept-encoding", "gzip");
     let answer = gate.check(&compressed).through;
     assert_eq!(answer.head.header("content-encoding").as_deref(), Some("gzip"));
+    drop(gate);
+
+    let model = Model::at("census", "json", "/predict").mode("enforce");
+    let plan = Plan::of("litserve-enforced").every_path().model(model);
+    let gate = Gate::before(server.http, plan, &[]);
+    any_json("/predict").enforced(&gate);
 }

@@ -162,5 +162,7 @@ fn mlserver_is_untouched_and_in_enforce_gets_only_what_is_good() {
     second_protocol(Dialect::MLServer).enforced(&gate);
     drop(gate);
 
-    triton::over_grpc("mlserver-grpc", server.grpc, "v1", &[]);
+    let grpc = server.grpc;
+    triton::over_grpc("mlserver-grpc", grpc, "v1");
+    triton::enforced_over_grpc("mlserver-grpc-enforced", grpc, "v1");
 }

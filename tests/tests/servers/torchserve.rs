@@ -12,7 +12,7 @@ use crate::said::{self, post, typed};
 const PATH: &str = "/predictions/census";
 
 #[test]
-fn torchserve_is_untouched_by_the_gate() {
+fn torchserve_is_untouched_and_in_enforce_gets_only_what_is_good() {
     let _room = room::enter();
     let stage = said::stage("torchserve");
     let server = said::serve(&stage, Server::TorchServe);
@@ -38,4 +38,10 @@ fn torchserve_is_untouched_by_the_gate() {
     ] {
         gate.check(&request);
     }
+    drop(gate);
+
+    let model = Model::at("census", "json", PATH).mode("enforce");
+    let plan = Plan::of("torchserve-enforced").every_path().model(model);
+    let gate = Gate::before(server.http, plan, &["x-request-id"]);
+    any_json(PATH).enforced(&gate);
 }
