@@ -395,6 +395,12 @@ fn a_body_with_raw_bytes_is_known_to_be_whole_with_its_last() {
         assert!(check.is_whole());
         assert_eq!(check.verdict().violations[0].kind, SchemaMissingColumn);
         assert_eq!(check.finish().count, 1);
+        // What follows is told besides, in whatever chunks it comes.
+        let found = breaches(format, &[&body[..], b"xy"].concat());
+        assert_eq!(
+            found.iter().map(|it| it.0).collect::<Vec<_>>(),
+            [SchemaMissingColumn, BodyUnreadable]
+        );
     }
 }
 
