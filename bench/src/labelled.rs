@@ -41,14 +41,25 @@ pub struct Split<'a> {
 /// All sets that are there. `TIDEGATE_DATA` and `TIDEGATE_RIVER` name other folders.
 #[must_use]
 pub fn all() -> Vec<Labelled> {
-    let folder = |variable: &str, usual: &str| {
-        std::env::var_os(variable).map_or_else(|| PathBuf::from(usual), PathBuf::from)
-    };
-    let shared = folder("TIDEGATE_DATA", "../shared/data").join("outliers");
-    let river = folder("TIDEGATE_RIVER", RIVER);
-    let tables = SHARED.iter().map(|name| table(&shared, name));
-    let sets = tables.chain([shuttle(&river.join("river/datasets/shuttle.csv.gz"))]);
+    let tables = SHARED.iter().map(|name| table(&shared_folder(), name));
+    let sets = tables.chain([shuttle(&shuttle_file())]);
     sets.filter_map(|set| set.map_err(|missing| eprintln!("passed over: {missing}")).ok()).collect()
+}
+
+/// Where the shared sets should lie.
+#[must_use]
+pub fn shared_folder() -> PathBuf {
+    given("TIDEGATE_DATA", "../shared/data").join("outliers")
+}
+
+/// Where Shuttle should lie.
+#[must_use]
+pub fn shuttle_file() -> PathBuf {
+    given("TIDEGATE_RIVER", RIVER).join("river/datasets/shuttle.csv.gz")
+}
+
+fn given(variable: &str, usual: &str) -> PathBuf {
+    std::env::var_os(variable).map_or_else(|| PathBuf::from(usual), PathBuf::from)
 }
 
 fn table(folder: &Path, name: &str) -> Result<Labelled, String> {

@@ -11,6 +11,7 @@ use tidegate_detectors::finding::Verdict;
 use crate::client::{Client, decision_text, decisions_text, status_text};
 use crate::config::Config;
 use crate::decision::{Decision, State};
+use crate::init;
 use crate::profile;
 use crate::serve;
 
@@ -26,6 +27,8 @@ pub struct Cli {
 enum Command {
     /// Read training data (CSV or Parquet) and write a profile: contract, summaries, sketches
     Profile(profile::ProfileArgs),
+    /// Write a contract from what describes the model already: a running server, or a file
+    Init(init::InitArgs),
     /// Run the collector
     Serve(ServeArgs),
     /// Show how every model stands; exits with 1 when one is in alarm
@@ -107,6 +110,7 @@ impl Cli {
             Command::Profile(args) => {
                 profile::run(&args, &mut out).map_err(Failure::from).map(fine)
             }
+            Command::Init(args) => init::run(&args, &mut out).map_err(Failure::from).map(fine),
             Command::Serve(args) => serve(&args, &mut out).map(fine),
             Command::Status(remote) => status(&remote, &mut out),
             Command::Decisions(args) => decisions(&args, &mut out).map(fine),

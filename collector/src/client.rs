@@ -50,6 +50,38 @@ pub enum ClientError {
     },
 }
 
+/// Why a server could not be asked what it serves.
+#[derive(Debug, thiserror::Error)]
+#[error("{url} does not answer: {why}")]
+pub struct FetchError {
+    /// What was asked.
+    pub url: String,
+    /// What the network said.
+    pub why: String,
+}
+
+/// Bytes of a server's answer that are read.
+const MAX_ANSWER_BYTES: u64 = 16 << 20;
+
+/// What a server answers to a GET, as JSON; `None` where it answers something else.
+///
+/// # Errors
+/// When nobody answers.
+pub fn fetch_json(url: &str) -> Result<Option<Value>, FetchError> {
+    let config = ureq::Agent::config_builder()
+        .timeout_global(Some(PATIENCE))
+        .http_status_as_error(false)
+        .build();
+    let agent: ureq::Agent = config.into();
+    let failed = |error: ureq::Error| FetchError { url: url.to_owned(), why: error.to_string() };
+    let mut answer = agent.get(url).call().map_err(failed)?;
+    if !answer.status().is_success() {
+        return Ok(None);
+    }
+    let body = answer.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec();
+    Ok(serde_json::from_slice(&body.map_err(failed)?).ok())
+}
+
 /// A running collector.
 #[derive(Debug)]
 pub struct Client {

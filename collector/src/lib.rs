@@ -9,6 +9,7 @@ pub mod config;
 pub mod decision;
 #[cfg(test)]
 mod fixture;
+pub mod init;
 pub mod intake;
 pub mod journal;
 pub mod judgement;

@@ -129,6 +129,8 @@ impl Contract {
         for (key, value) in keys {
             let place = join(place, &key);
             match key.as_str() {
+                // For editors.
+                "$schema" => {}
                 "inputs" => contract.inputs = fields(value, &place, &mut mistakes),
                 "outputs" => contract.outputs = fields(value, &place, &mut mistakes),
                 "allow_unknown" => match value.as_bool() {
@@ -491,6 +493,49 @@ mod tests {
         assert!(contract.inputs[0].required && !contract.inputs[0].nullable);
         let written = serde_json::to_string(&contract).expect("writes");
         assert_eq!(Contract::parse(&written), Ok(contract));
+        assert!(Contract::parse(r#"{"$schema": "x", "inputs": []}"#).is_ok());
+    }
+
+    #[test]
+    fn the_published_schema_knows_what_is_read_and_nothing_else() {
+        let schema: Value =
+            serde_json::from_str(include_str!("../contract.schema.json")).expect("JSON");
+        let known = |place: &str| {
+            let keys = schema.pointer(place).and_then(Value::as_object).expect("an object");
+            keys.keys().filter(|key| *key != "$schema").cloned().collect::<Vec<_>>()
+        };
+        let field = Field {
+            datatype: Some(Datatype::Int8),
+            shape: Some(vec![1]),
+            required: false,
+            nullable: true,
+            min: Some(0.0),
+            max: Some(1.0),
+            categories: vec!["a".into()],
+            format: Some(TextFormat::Uuid),
+            unit: Some("EUR".into()),
+            columns: vec!["a".into()],
+            max_unseen_rate: 0.5,
+            max_null_rate: Some(0.5),
+            sensitive: Some(Sensitive::Hash),
+            mode: Some(Mode::Tag),
+            ..Field::of("a", FieldType::Any)
+        };
+        let contract =
+            Contract { inputs: vec![field.clone()], outputs: vec![field], allow_unknown: true };
+        let written = serde_json::to_value(&contract).expect("writes");
+        let keys = |value: &Value| {
+            value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(keys(&written), known("/properties"));
+        assert_eq!(keys(&written["inputs"][0]), known("/$defs/field/properties"));
+        for (place, words) in [
+            ("/$defs/field/properties/type/enum", 6),
+            ("/$defs/field/properties/datatype/enum", Datatype::NAMES.len()),
+            ("/$defs/field/properties/mode/enum", 4),
+        ] {
+            assert_eq!(schema.pointer(place).and_then(Value::as_array).map(Vec::len), Some(words));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! [`finding::Finding`].
 
 pub mod chi2;
+pub mod cluster;
 pub mod correction;
 pub mod ecod;
 pub mod finding;

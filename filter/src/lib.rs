@@ -2,8 +2,9 @@
 //! a share of it as samples, and ships them to the collector.
 //!
 //! The core is pure: data goes in, effects come out, and the host's clock, headers and bytes are
-//! arguments. `shell` carries the effects out and `host` alone names the proxy-wasm ABI; both
-//! exist only on WebAssembly. The core deliberately does not know Envoy.
+//! arguments. There are two shells around it. On WebAssembly `shell` carries the effects out and
+//! `host` alone names the proxy-wasm ABI; with the feature `dynamic-module`, `native` does both for
+//! a shared library that Envoy loads itself. The core deliberately does not know Envoy.
 
 // A panic kills the VM of a worker and every exchange in it, so no path of the core may have one.
 #![cfg_attr(
@@ -42,5 +43,8 @@ pub mod worker;
 
 #[cfg(target_family = "wasm")]
 mod host;
+// Its symbols are Envoy's, so a test binary could not be linked.
+#[cfg(all(feature = "dynamic-module", not(target_family = "wasm"), not(test)))]
+mod native;
 #[cfg(target_family = "wasm")]
 mod shell;

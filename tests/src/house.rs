@@ -132,6 +132,9 @@ pub struct Plan {
     collector: Option<u16>,
     otlp: Option<u16>,
     v1: Option<u16>,
+    contract: Option<Value>,
+    /// Where the collector listens, and where Envoy looks for it.
+    tap: Option<(u16, u16)>,
 }
 
 /// A house that stands.
@@ -162,6 +165,8 @@ impl Plan {
             collector: None,
             otlp: None,
             v1: None,
+            contract: None,
+            tap: None,
         }
     }
 
@@ -178,10 +183,30 @@ impl Plan {
         self.replace("{path_separated_prefix: /v2/models/census}", "{prefix: /}")
     }
 
+    /// With model servers that speak HTTP/2, as gRPC needs it.
+    #[must_use]
+    pub fn over_grpc(self) -> Self {
+        self.replace("{http_protocol_options: {}}", "{http2_protocol_options: {}}")
+    }
+
     /// With a text of the bootstrap replaced.
     #[must_use]
     pub fn replace(mut self, from: &str, to: &str) -> Self {
         self.replacements.push(Replacement { from: from.to_owned(), to: to.to_owned() });
+        self
+    }
+
+    /// With this contract instead of that of the people.
+    #[must_use]
+    pub fn contract(mut self, contract: &Value) -> Self {
+        self.contract = Some(contract.clone());
+        self
+    }
+
+    /// With the collector at this port, and something before it at another, which Envoy talks to.
+    #[must_use]
+    pub fn tapped(mut self, collector: u16, tap: u16) -> Self {
+        self.tap = Some((collector, tap));
         self
     }
 
@@ -214,15 +239,20 @@ impl Plan {
     pub fn raise(self) -> House {
         let stage = Stage::open(&tools::stages(), &self.play).expect("a folder for the play");
         let (v1, v2) = (Recorder::start("v1"), Recorder::start("v2"));
-        let grpc = self.collector.unwrap_or_else(port::free_port);
+        let grpc = self.collector.or(self.tap.map(|(collector, _)| collector));
+        let grpc = grpc.unwrap_or_else(port::free_port);
         let http = port::free_port();
         let yaml = self.yaml(grpc, http);
         let collector = (self.collector.is_none()).then(|| {
-            profile(&stage);
+            profile(&stage, self.contract.as_ref());
             Collector::start(&stage, &tools::tidegate(), &yaml, http).expect("the collector starts")
         });
         let primary = self.v1.unwrap_or_else(|| v1.port());
-        let addresses = Addresses { v1: primary, v2: v2.port(), collector: grpc };
+        let addresses = Addresses {
+            v1: primary,
+            v2: v2.port(),
+            collector: self.tap.map_or(grpc, |(_, tap)| tap),
+        };
         let envoy = start_envoy(&stage, &addresses, &self.replacements);
         let replacements = self.replacements;
         let house = House { envoy, collector, v1, v2, addresses, yaml, http, replacements, stage };
@@ -249,10 +279,10 @@ impl Plan {
 }
 
 /// Makes the profile of 5000 people with the real command, and writes the contract by hand.
-fn profile(stage: &Stage) {
+fn profile(stage: &Stage, contract: Option<&Value>) {
     let people = people::people(1994, 5000, Era::Training);
     let data = stage.write("training.csv", &people::csv(&people)).expect("the stage is writable");
-    let contract = people::contract().to_string();
+    let contract = contract.cloned().unwrap_or_else(people::contract).to_string();
     stage.write("contract.json", &contract).expect("the stage is writable");
     let mut command = Command::new(tools::tidegate());
     command.arg("profile").arg(data).arg("--out").arg(stage.folder().join("profile"));

@@ -3,10 +3,14 @@
 //! house: it meets them as a user does, over the network and on the command line.
 
 pub mod client;
+pub mod coding;
+pub mod frames;
+pub mod gate;
 pub mod house;
 pub mod patience;
 pub mod people;
 pub mod recorder;
 pub mod spans;
+pub mod tap;
 pub mod tools;
 pub mod wire;

@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use xtask::tools::servers::Server;
+
 /// Envoy's binary.
 #[must_use]
 pub fn envoy() -> PathBuf {
@@ -15,6 +17,12 @@ pub fn filter() -> PathBuf {
     named("TIDEGATE_FILTER")
 }
 
+/// The filter, as a dynamic module of Envoy.
+#[must_use]
+pub fn module() -> PathBuf {
+    named("TIDEGATE_MODULE")
+}
+
 /// The `tidegate` command.
 #[must_use]
 pub fn tidegate() -> PathBuf {
@@ -25,6 +33,12 @@ pub fn tidegate() -> PathBuf {
 #[must_use]
 pub fn mlserver() -> PathBuf {
     named("TIDEGATE_MLSERVER")
+}
+
+/// The Python that has a model server.
+#[must_use]
+pub fn server(server: Server) -> PathBuf {
+    named(server.variable())
 }
 
 /// The root of the checkout.
@@ -48,7 +62,7 @@ fn named(variable: &str) -> PathBuf {
     assert!(
         path.exists(),
         "{variable} names no file ({}); run `cargo xtask test`, which gets the tools and tells the \
-         tests where they are",
+         tests where they are, or you why it cannot",
         path.display()
     );
     path

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, mpsc};
 
 use tidegate_tests::client::{Request, Response};
+use tidegate_tests::coding;
 use tidegate_tests::house::{House, INFER, Model, Plan, SOON};
 use tidegate_tests::patience::eventually;
 use tidegate_tests::people::Dice;
@@ -22,14 +23,6 @@ const ABOUT_THE_BODY: [&str; 8] = [
     "ce-specversion",
 ];
 
-/// The first cluster, speaking HTTP/1.1 with trailers.
-const TRAILERS: &str = "- name: census-v1
-      typed_extension_protocol_options:
-        envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-          \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-          explicit_http_config: {http_protocol_options: {enable_trailers: true}}
-      type: STATIC";
-
 fn observing(play: &str) -> House {
     Plan::of(play)
         .every_path()
@@ -38,7 +31,7 @@ fn observing(play: &str) -> House {
             "codec_type: AUTO",
             "codec_type: AUTO\n                http_protocol_options: {enable_trailers: true}",
         )
-        .replace("- name: census-v1\n      type: STATIC", TRAILERS)
+        .replace("{http_protocol_options: {}}", "{http_protocol_options: {enable_trailers: true}}")
         .model(Model::census().line("max_capture_bytes: 65536"))
         .model(Model::at("anything", "json", "/"))
         .raise()
@@ -107,7 +100,7 @@ fn bodies_of_every_size_pass_as_they_are_both_ways() {
 #[test]
 fn what_other_servers_speak_passes_as_it_is() {
     let house = observing("observe-others");
-    let gzip = gzipped(br#"{"inputs": []}"#);
+    let gzip = coding::gzip(br#"{"inputs": []}"#);
     let binary = [br#"{"inputs":[{"name":"x","shape":[2],"datatype":"FP32","parameters":{"binary_data_size":8}}]}"#.as_slice(), &noise(5, 8)].concat();
     let v1 = br#"{"signature_name": "serving_default", "instances": [[1.0, 2.0], [3.0, 4.0]]}"#;
     let mlflow =
@@ -230,23 +223,4 @@ fn what_was_only_watched_was_counted_and_judged_readable_or_not() {
     });
     assert_eq!(house.filter_counter("refused"), 0);
     assert!(house.filter_counter("unreadable") >= 1);
-}
-
-/// `gzip` of some bytes, stored without compression (RFC 1952 and 1951), so that no crate is needed.
-fn gzipped(bytes: &[u8]) -> Vec<u8> {
-    let mut crc = u32::MAX;
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
-        }
-    }
-    let length = u16::try_from(bytes.len()).expect("short");
-    let mut zipped = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255, 1];
-    zipped.extend_from_slice(&length.to_le_bytes());
-    zipped.extend_from_slice(&(!length).to_le_bytes());
-    zipped.extend_from_slice(bytes);
-    zipped.extend_from_slice(&(!crc).to_le_bytes());
-    zipped.extend_from_slice(&u32::from(length).to_le_bytes());
-    zipped
 }

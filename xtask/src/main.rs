@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use xtask::stage::process::{all_end, end_all};
 use xtask::terminal::Terminal;
-use xtask::tools::Tools;
+use xtask::tools::{Error, Tools};
 use xtask::{demo, recipes};
 
 #[derive(Parser)]
@@ -61,13 +61,16 @@ enum Bench {
     Detectors,
     /// What a request costs Envoy, with our filter and with others, beside Envoy alone
     Filter,
+    /// How fast bodies are checked, in V8 and natively
+    Reader,
 }
 
 impl Bench {
-    fn program(self) -> &'static str {
+    fn run(self, terminal: Terminal, json: bool) -> Result<u8, Error> {
         match self {
-            Self::Detectors => "detectors",
-            Self::Filter => "filter",
+            Self::Detectors => recipes::measure(terminal, "detectors", json),
+            Self::Filter => recipes::measure(terminal, "filter", json),
+            Self::Reader => recipes::measure_reader(terminal, json),
         }
     }
 }
@@ -81,9 +84,7 @@ fn main() -> ExitCode {
         Recipe::Test { arguments } => {
             recipes::test(terminal, &arguments).map_err(|error| error.to_string())
         }
-        Recipe::Bench { what, json } => {
-            recipes::measure(terminal, what.program(), json).map_err(|error| error.to_string())
-        }
+        Recipe::Bench { what, json } => what.run(terminal, json).map_err(|error| error.to_string()),
         Recipe::Quality { json } => {
             recipes::measure(terminal, "quality", json).map_err(|error| error.to_string())
         }

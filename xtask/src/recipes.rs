@@ -34,6 +34,7 @@ pub fn test(terminal: Terminal, arguments: &[String]) -> Result<u8, Error> {
         ("TIDEGATE_MLSERVER", tools.mlserver()?),
         ("TIDEGATE_CENSUS", tools.census()?),
         ("TIDEGATE_FILTER", tools.filter()?),
+        ("TIDEGATE_MODULE", tools.dynamic_module()?),
         ("TIDEGATE_BIN", tools.tidegate()?),
     ];
     for server in Server::ALL {
@@ -60,9 +61,24 @@ pub fn test(terminal: Terminal, arguments: &[String]) -> Result<u8, Error> {
 /// Cargo cannot be started.
 pub fn measure(terminal: Terminal, program: &str, json: bool) -> Result<u8, Error> {
     let tools = Tools::find(terminal)?;
+    bench(&tools, &["-p", "tidegate-bench", "--bin", program, "--"], json)
+}
+
+/// The same for the reader, which is given its own module in WebAssembly as well.
+///
+/// # Errors
+/// The module cannot be built, or cargo cannot be started.
+pub fn measure_reader(terminal: Terminal, json: bool) -> Result<u8, Error> {
+    let tools = Tools::find(terminal)?;
+    let module = tools.reader()?;
+    let module = module.to_string_lossy();
+    bench(&tools, &["-p", "tidegate-bench-reader", "--", &module], json)
+}
+
+fn bench(tools: &Tools, arguments: &[&str], json: bool) -> Result<u8, Error> {
     let mut command = Command::new(crates::cargo());
-    command.args(["run", "--quiet", "--release", "-p", "tidegate-bench", "--bin", program, "--"]);
-    command.args(json.then_some("--json")).current_dir(tools.root()).stdin(Stdio::null());
-    let status = attached(program, command)?;
+    command.args(["run", "--quiet", "--release"]).args(arguments).args(json.then_some("--json"));
+    command.current_dir(tools.root()).stdin(Stdio::null());
+    let status = attached("the benchmark", command)?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }

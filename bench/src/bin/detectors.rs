@@ -5,5 +5,7 @@ use tidegate_bench::speed;
 
 fn main() {
     let report = Report::from_arguments();
+    speed::clusters::print(&report);
+    speed::ecod::print(&report);
     speed::forest::print(&report);
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask bench filter`: what a request costs Envoy with our filter and with others, beside
-//! Envoy alone. Words on the command line choose the bodies whose names contain one of them.
+//! Envoy alone. Words on the command line choose the bodies whose names begin with one of
+//! them, and the variants of such names beside plain.
 
 use std::env;
 use std::error::Error;
@@ -38,23 +39,32 @@ fn main() -> ExitCode {
 fn measure() -> Result<(), Box<dyn Error>> {
     let report = Report::from_arguments();
     let tools = Tools::find(Terminal::plain())?;
-    let (envoy, filter) = (tools.envoy()?, tools.filter()?);
+    let (envoy, filter, native) = (tools.envoy()?, tools.filter()?, tools.dynamic_module()?);
     let stage = Stage::open(&tools.stages(), "bench-filter")?;
     let parts = Parts {
         envoy: &envoy,
         filter: &filter,
+        native: &native,
         upstream: upstream::start()?,
         peers: peers::start()?,
     };
-    let proxy = Proxy::start(&stage, parts, &Variant::ALL)?;
+    let words: Vec<String> = env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let mut bodies = body::all();
+    let mut variants = Variant::ALL.to_vec();
+    let begins = |name: &str| words.iter().any(|word| name.starts_with(word.as_str()));
+    if bodies.iter().any(|body| begins(&body.name)) {
+        bodies.retain(|body| begins(&body.name));
+    }
+    if variants.iter().any(|variant| begins(variant.name())) {
+        variants.retain(|variant| *variant == Variant::Plain || begins(variant.name()));
+    }
+    let proxy = Proxy::start(&stage, parts, &variants)?;
     let pid = proxy.process.pid();
     let mut clients = Vec::new();
     for (variant, port) in &proxy.listeners {
         clients.push((*variant, Client::to(*port)?));
     }
-    let words: Vec<String> = env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
-    let chosen = |body: &Body| words.is_empty() || words.iter().any(|w| body.name.contains(w));
-    for body in body::all().into_iter().filter(chosen) {
+    for body in bodies {
         for (_, client) in &mut clients {
             warm_up(client, &body)?;
         }

@@ -8,6 +8,7 @@ use tidegate_bench::report::Report;
 fn main() -> ExitCode {
     let report = Report::from_arguments();
     let mut ok = true;
+    ok &= quality::clusters::print(&report);
     ok &= quality::outliers::print(&report);
     if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

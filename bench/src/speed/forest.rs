@@ -52,7 +52,7 @@ pub fn print(report: &Report) {
 }
 
 /// A standard normal number (Box & Muller 1958).
-fn normal(random: &mut Random) -> f64 {
+pub fn normal(random: &mut Random) -> f64 {
     let radius = (-2.0 * random.positive().ln()).sqrt();
     radius * (std::f64::consts::TAU * random.unit()).cos()
 }

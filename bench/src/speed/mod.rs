@@ -1,3 +1,5 @@
 //! How fast things are, one file a topic. It does not print: [`crate::report`] does.
 
+pub mod clusters;
+pub mod ecod;
 pub mod forest;

@@ -219,16 +219,17 @@ mod tests {
     use std::sync::Arc;
     use tidegate_contract::check::Check;
     use tidegate_contract::contract::Contract;
-    use tidegate_contract::protocol::{Protocol, Side};
+    use tidegate_contract::format::{Format, Layout};
+    use tidegate_contract::protocol::Side;
     use tidegate_contract::rules::Rules;
 
     fn check(kind: Kind, side: Side, bytes: &[u8]) {
         let contract = Contract::parse(&kind.contract(true).to_string()).expect("a good contract");
-        let protocol = match kind {
-            Kind::Numeric => Protocol::Oip,
-            Kind::Mixed => Protocol::Json,
-        };
-        let mut check = Check::new(Some(Arc::new(Rules::of(&contract))), protocol, side);
+        let format = Format::plain(match kind {
+            Kind::Numeric => Layout::Oip,
+            Kind::Mixed => Layout::Record,
+        });
+        let mut check = Check::new(Some(Arc::new(Rules::of(&contract))), format, side);
         check.feed(bytes);
         let verdict = check.finish();
         assert!(verdict.rows > 0 && verdict.count == 0, "{verdict:?}");

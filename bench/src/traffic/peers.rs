@@ -78,6 +78,6 @@ struct Sink;
 impl Intake for Sink {
     async fn ship(&self, batch: Request<ShipRequest>) -> Result<Response<ShipResponse>, Status> {
         let accepted = u32::try_from(batch.get_ref().samples.len()).unwrap_or(u32::MAX);
-        Ok(Response::new(ShipResponse { accepted }))
+        Ok(Response::new(ShipResponse { accepted, ..ShipResponse::default() }))
     }
 }

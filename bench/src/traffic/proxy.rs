@@ -9,7 +9,7 @@ use xtask::stage::http::answers_ok;
 use xtask::stage::process::Process;
 use xtask::stage::{Error, Stage, port, ready};
 
-use super::variant::{PEERS, Variant};
+use super::variant::{Modules, PEERS, Variant};
 
 /// Bytes that Envoy holds of a body, the same for every variant: those that want a whole body
 /// would refuse one of a mebibyte with the default.
@@ -29,8 +29,10 @@ pub struct Proxy {
 pub struct Parts<'a> {
     /// Envoy itself.
     pub envoy: &'a Path,
-    /// Our filter.
+    /// Our filter in WebAssembly.
     pub filter: &'a Path,
+    /// Our filter as a dynamic module.
+    pub native: &'a Path,
     /// The port of the model server.
     pub upstream: u16,
     /// The port of [`super::peers`].
@@ -51,10 +53,9 @@ impl Proxy {
         let listeners: Vec<_> =
             variants.iter().map(|variant| (*variant, port::free_port())).collect();
         let admin = port::free_port();
-        let listening: Vec<Value> = listeners
-            .iter()
-            .map(|(variant, port)| listener(*variant, *port, &empty, parts.filter))
-            .collect();
+        let modules = Modules { empty: &empty, filter: parts.filter, native: parts.native };
+        let listening: Vec<Value> =
+            listeners.iter().map(|(variant, port)| listener(*variant, *port, &modules)).collect();
         let bootstrap = json!({
             "node": {"id": "bench", "cluster": "bench"},
             "admin": {"address": address(admin)},
@@ -82,8 +83,8 @@ fn address(port: u16) -> Value {
     json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
 }
 
-fn listener(variant: Variant, port: u16, empty: &Path, filter: &Path) -> Value {
-    let mut filters: Vec<Value> = variant.http_filter(empty, filter).into_iter().collect();
+fn listener(variant: Variant, port: u16, modules: &Modules<'_>) -> Value {
+    let mut filters: Vec<Value> = variant.http_filter(modules).into_iter().collect();
     filters.push(json!({
         "name": "envoy.filters.http.router",
         "typed_config": {

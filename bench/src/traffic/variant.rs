@@ -10,6 +10,17 @@ use super::body::Kind;
 /// The cluster of [`super::peers`].
 pub const PEERS: &str = "peers";
 
+/// The files of what is measured.
+#[derive(Debug, Clone, Copy)]
+pub struct Modules<'a> {
+    /// The WebAssembly filter that does nothing.
+    pub empty: &'a Path,
+    /// Ours in WebAssembly.
+    pub filter: &'a Path,
+    /// Ours as a dynamic module.
+    pub native: &'a Path,
+}
+
 /// What is measured side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
@@ -23,6 +34,10 @@ pub enum Variant {
     Enforce,
     /// The same without the ranges of numbers.
     EnforceUnranged,
+    /// Ours as a dynamic module, as in [`Variant::Observe`].
+    NativeObserve,
+    /// Ours as a dynamic module, as in [`Variant::Enforce`].
+    NativeEnforce,
     /// A Lua script that takes the body into its hands.
     Lua,
     /// An external processor that gets the body.
@@ -31,12 +46,14 @@ pub enum Variant {
 
 impl Variant {
     /// Every variant; the first is what the others are held against.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Plain,
         Self::EmptyWasm,
         Self::Observe,
         Self::Enforce,
         Self::EnforceUnranged,
+        Self::NativeObserve,
+        Self::NativeEnforce,
         Self::Lua,
         Self::ExternalProcessor,
     ];
@@ -50,21 +67,25 @@ impl Variant {
             Self::Observe => "observe",
             Self::Enforce => "enforce",
             Self::EnforceUnranged => "enforce-unranged",
+            Self::NativeObserve => "dynamic-module-observe",
+            Self::NativeEnforce => "dynamic-module",
             Self::Lua => "lua",
             Self::ExternalProcessor => "ext-proc",
         }
     }
 
-    /// Its filter, where it has one. `empty` and `filter` are modules.
+    /// Its filter, where it has one.
     #[must_use]
-    pub fn http_filter(self, empty: &Path, filter: &Path) -> Option<Value> {
-        let name = self.name();
+    pub fn http_filter(self, modules: &Modules<'_>) -> Option<Value> {
+        let (name, &Modules { empty, filter, native }) = (self.name(), modules);
         match self {
             Self::Plain => None,
             Self::EmptyWasm => Some(wasm(name, empty, "")),
             Self::Observe => Some(wasm(name, filter, &table("observe", 0.1, true))),
             Self::Enforce => Some(wasm(name, filter, &table("enforce", 1.0, true))),
             Self::EnforceUnranged => Some(wasm(name, filter, &table("enforce", 1.0, false))),
+            Self::NativeObserve => Some(dynamic(name, native, &table("observe", 0.1, true))),
+            Self::NativeEnforce => Some(dynamic(name, native, &table("enforce", 1.0, true))),
             Self::Lua => Some(lua()),
             Self::ExternalProcessor => Some(external_processor()),
         }
@@ -106,6 +127,25 @@ fn wasm(name: &str, module: &Path, configuration: &str) -> Value {
                     "@type": "type.googleapis.com/google.protobuf.StringValue",
                     "value": configuration,
                 },
+            },
+        },
+    })
+}
+
+fn dynamic(name: &str, module: &Path, configuration: &str) -> Value {
+    json!({
+        "name": name,
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.\
+                      DynamicModuleFilter",
+            "dynamic_module_config": {
+                "module": {"local": {"filename": module}},
+                "do_not_close": true,
+            },
+            "filter_name": name,
+            "filter_config": {
+                "@type": "type.googleapis.com/google.protobuf.StringValue",
+                "value": configuration,
             },
         },
     })

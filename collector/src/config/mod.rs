@@ -14,9 +14,34 @@ use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use mistake::{ConfigError, Mistakes};
 use model::Model;
+
+/// The text of a scalar in a YAML file, by the keys that lead to it; `None` where there is none.
+///
+/// # Errors
+/// In words, when the file is no YAML.
+pub(crate) fn text_at(bytes: &[u8], keys: &[&str]) -> Result<Option<String>, String> {
+    let mut mistakes = Mistakes::default();
+    let Some(mut node) = yaml::parse(bytes, &mut mistakes) else {
+        return Err("it is not readable as YAML".to_owned());
+    };
+    for key in keys {
+        let yaml::NodeKind::Mapping(entries) = &node.kind else { return Ok(None) };
+        let Some(entry) = entries.iter().find(|entry| entry.key == **key) else { return Ok(None) };
+        node = Rc::clone(&entry.value);
+    }
+    match &node.kind {
+        yaml::NodeKind::Scalar { text, plain }
+            if !(*plain && matches!(&**text, "" | "null" | "~")) =>
+        {
+            Ok(Some(text.clone()))
+        }
+        _ => Ok(None),
+    }
+}
 
 /// The most bytes that a configuration may have.
 pub const MAX_FILE_BYTES: u64 = 1 << 20;

@@ -17,7 +17,7 @@ mod tests;
 mod wording;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tidegate_contract::contract::Contract;
@@ -90,6 +90,28 @@ pub struct Profile {
     pub reference: Reference,
     /// The outputs' distributions; without features where no output was named.
     pub outputs: Reference,
+}
+
+/// The contract that training data of any format implies.
+///
+/// # Errors
+/// When the data cannot be read.
+pub fn contract_of(data: &Path) -> Result<Contract, ProfileError> {
+    let args = ProfileArgs {
+        data: data.to_owned(),
+        out: PathBuf::new(),
+        model: None,
+        exclude: Vec::new(),
+        category: Vec::new(),
+        outputs: Vec::new(),
+        protocol: Protocol::Auto,
+        null: Vec::new(),
+        trim: false,
+        delimiter: None,
+        names: Vec::new(),
+        created: None,
+    };
+    make(&args, 0).map(|profile| profile.contract)
 }
 
 /// Makes the profile and writes its folder; says on `out` what was written and what to do next.

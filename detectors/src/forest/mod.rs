@@ -9,6 +9,7 @@
 //! A missing value (NaN) is taken for one that fits; an infinite one for ±1e30. Rows with
 //! either are scored but not learned.
 
+pub mod isolation;
 pub mod random;
 mod sample;
 mod tree;

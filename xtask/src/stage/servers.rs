@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::http::Client;
 use super::process::Process;
 use super::{Error, Stage, port, ready};
+use crate::tools::servers::Server;
 
 /// How long a server may take until its model can answer: with cold files and two busy cores.
 const START: Duration = Duration::from_secs(120);
@@ -36,11 +37,24 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Triton with the models `census`, `echo`, `plain` and `single`.
+    /// Starts a server and waits until its model can answer.
     ///
     /// # Errors
-    /// It ended or was not ready in time.
-    pub fn triton(&self) -> Result<Served, Error> {
+    /// Its model cannot be made, what it runs on is missing, or it ended or was not ready in time.
+    pub fn start(&self, server: Server) -> Result<Served, Error> {
+        match server {
+            Server::Triton => self.triton(),
+            Server::KServe => self.kserve(),
+            Server::MLflow => self.mlflow(),
+            Server::BentoML => self.bentoml(),
+            Server::LitServe => self.litserve(),
+            Server::TorchServe => self.torchserve(),
+            Server::LlamaCpp => self.llamacpp(),
+        }
+    }
+
+    /// Triton with the models `census`, `echo`, `plain` and `single`.
+    fn triton(&self) -> Result<Served, Error> {
         let (http, grpc) = (port::free_port(), port::free_port());
         let mut command = self.script("triton/serve.py");
         command.args([http.to_string(), grpc.to_string()]);
@@ -51,10 +65,7 @@ impl Place<'_> {
     }
 
     /// KServe's server with the model `census`.
-    ///
-    /// # Errors
-    /// It ended or was not ready in time.
-    pub fn kserve(&self) -> Result<Served, Error> {
+    fn kserve(&self) -> Result<Served, Error> {
         let (http, grpc) = (port::free_port(), port::free_port());
         let mut command = self.script("kserve/serve.py");
         command.args([http.to_string(), grpc.to_string()]);
@@ -62,10 +73,7 @@ impl Place<'_> {
     }
 
     /// `mlflow models serve` with a model that is made first.
-    ///
-    /// # Errors
-    /// The model cannot be made, or the server ended or was not ready in time.
-    pub fn mlflow(&self) -> Result<Served, Error> {
+    fn mlflow(&self) -> Result<Served, Error> {
         let model = self.stage.folder().join("model");
         let mut training = self.script("mlflow/train.py");
         training.arg(&model);
@@ -90,10 +98,7 @@ impl Place<'_> {
     }
 
     /// BentoML with the service `census`.
-    ///
-    /// # Errors
-    /// It ended or was not ready in time.
-    pub fn bentoml(&self) -> Result<Served, Error> {
+    fn bentoml(&self) -> Result<Served, Error> {
         let http = port::free_port();
         let mut command = self.command();
         command.args(["-m", "bentoml", "serve", "service:Census", "--host", "127.0.0.1"]);
@@ -104,10 +109,7 @@ impl Place<'_> {
     }
 
     /// LitServe with the model `census`.
-    ///
-    /// # Errors
-    /// It ended or was not ready in time.
-    pub fn litserve(&self) -> Result<Served, Error> {
+    fn litserve(&self) -> Result<Served, Error> {
         let http = port::free_port();
         let mut command = self.script("litserve/serve.py");
         command.arg(http.to_string());
@@ -115,10 +117,7 @@ impl Place<'_> {
     }
 
     /// TorchServe with the model `census`, without PyTorch.
-    ///
-    /// # Errors
-    /// There is no Java, or it ended or was not ready in time.
-    pub fn torchserve(&self) -> Result<Served, Error> {
+    fn torchserve(&self) -> Result<Served, Error> {
         if Command::new("java").arg("-version").output().is_err() {
             return Err(Error::NoJava);
         }
@@ -157,10 +156,7 @@ impl Place<'_> {
     }
 
     /// llama.cpp's server with a small model of random weights that is made first.
-    ///
-    /// # Errors
-    /// The model cannot be made, or the server ended or was not ready in time.
-    pub fn llamacpp(&self) -> Result<Served, Error> {
+    fn llamacpp(&self) -> Result<Served, Error> {
         let model = self.stage.folder().join("small.gguf");
         let mut making = self.script("openai/model.py");
         making.arg(&model);

@@ -31,6 +31,40 @@ impl Tools {
         self.built(&self.target().join(WASM_TARGET).join("filter/tidegate_filter.wasm"))
     }
 
+    /// The reader of bodies alone in WebAssembly, built now as the filter is.
+    ///
+    /// # Errors
+    /// The target cannot be added, or the build fails.
+    pub fn reader(&self) -> Result<PathBuf, Error> {
+        self.wasm_target()?;
+        let package = [
+            "-p",
+            "tidegate-bench-reader",
+            "--lib",
+            "--target",
+            WASM_TARGET,
+            "--profile",
+            "filter",
+        ];
+        self.build("Reader (WebAssembly)", "reader", &package)?;
+        self.built(&self.target().join(WASM_TARGET).join("filter/tidegate_bench_reader.wasm"))
+    }
+
+    /// The filter as a dynamic module: `TIDEGATE_MODULE`, or built now (seconds when nothing
+    /// changed).
+    ///
+    /// # Errors
+    /// The build fails.
+    pub fn dynamic_module(&self) -> Result<PathBuf, Error> {
+        if let Some(given) = given("TIDEGATE_MODULE") {
+            return Ok(given);
+        }
+        let package =
+            ["-p", "tidegate-filter", "--features", "dynamic-module", "--profile", "native"];
+        self.build("Filter (dynamic module)", "dynamic-module", &package)?;
+        self.built(&self.target().join("native/libtidegate_filter.so"))
+    }
+
     /// The `tidegate` command: `TIDEGATE_BIN`, or built now (seconds when nothing changed).
     ///
     /// # Errors
