@@ -141,12 +141,12 @@ impl Binary {
             let place = "the JSON before the raw bytes";
             return Err(Broken::Envelope { place, expected: "whole where the head says" });
         }
-        self.reader.raw(raw, rows)?;
+        let over = self.reader.raw(raw, rows)?;
         if self.reader.is_done() && !self.whole {
             self.whole = true;
             self.reader.raw_end(rows)?;
         }
-        Ok(())
+        if over.is_empty() { Ok(()) } else { Err(oip::OTHER_COUNT) }
     }
 
     fn finish(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {

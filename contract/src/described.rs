@@ -145,7 +145,8 @@ impl Later {
     pub(crate) fn tell_rest(&mut self, rows: &mut impl Rows) {
         for (tensor, _) in self.tensors.drain(..) {
             rows.tensor(tensor.tensor());
-            rows.tensor_end(Values::Here);
+            let values = raw::Values::of(tensor.datatype.as_deref().unwrap_or_default());
+            rows.tensor_end(if values.are_known() { Values::Here } else { Values::Elsewhere });
         }
     }
 }

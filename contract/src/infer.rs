@@ -189,28 +189,37 @@ impl Message {
     fn number(&mut self, field: u32, value: u64, rows: &mut impl Rows) -> Result<(), Broken> {
         let datatype = self.expect(field)?;
         // Of 32 bits servers take the lower ones, whatever stands above.
-        let number = match field {
-            contents::INT => i128::from(value as i32),
-            contents::INT64 => i128::from(value as i64),
-            contents::UINT => i128::from(value as u32),
-            contents::UINT64 => i128::from(value),
-            contents::BOOL => i128::from(value != 0),
-            _ => return Err(Broken::Envelope { place: "a number", expected: "of its own type" }),
+        let (int, uint) = (value as i32, value as u32);
+        let fits = match datatype {
+            Datatype::Bool => self.batch(Some([u8::from(value != 0)])),
+            Datatype::Int8 => self.batch(i8::try_from(int).ok().map(i8::to_le_bytes)),
+            Datatype::Int16 => self.batch(i16::try_from(int).ok().map(i16::to_le_bytes)),
+            Datatype::Int32 => self.batch(Some(int.to_le_bytes())),
+            Datatype::Uint8 => self.batch(u8::try_from(uint).ok().map(u8::to_le_bytes)),
+            Datatype::Uint16 => self.batch(u16::try_from(uint).ok().map(u16::to_le_bytes)),
+            Datatype::Uint32 => self.batch(Some(uint.to_le_bytes())),
+            Datatype::Int64 | Datatype::Uint64 => self.batch(Some(value.to_le_bytes())),
+            Datatype::Fp16 | Datatype::Fp32 | Datatype::Fp64 | Datatype::Bf16 | Datatype::Bytes => {
+                return Err(Broken::Envelope { place: "a number", expected: "of its own type" });
+            }
         };
-        let fits =
-            datatype.range().is_none_or(|(least, greatest)| (least..=greatest).contains(&number));
         if fits {
-            let width = datatype.width().unwrap_or(1);
-            self.batch.extend_from_slice(&number.to_le_bytes()[..width]);
             if self.batch.len() >= BATCH_BYTES {
                 self.flush(rows);
             }
             return Ok(());
         }
+        let number = if field == contents::INT { i64::from(int) } else { i64::from(uint) };
         self.flush(rows);
         let text = number.to_string();
         rows.scalar(&Scalar::Number(Number { text: &text, form: Form::Whole, cut: false }));
         Ok(())
+    }
+
+    /// Gathers a number, if it is one of the datatype.
+    fn batch<const WIDTH: usize>(&mut self, number: Option<[u8; WIDTH]>) -> bool {
+        self.batch.extend_from_slice(number.as_ref().map_or(&[], |bytes| bytes));
+        number.is_some()
     }
 
     /// Tells the numbers that were gathered.
@@ -350,7 +359,11 @@ impl<R: Rows> Visitor for Telling<'_, R> {
             Taking::Packed(_) | Taking::Shape => {
                 let overlong = || Broken::Envelope { place: "a number", expected: "of 10 bytes" };
                 for byte in piece {
-                    let number = message.varint.byte(*byte).map_err(|()| overlong())?;
+                    let short = *byte < 0x80 && !message.varint.is_open();
+                    let number = match short {
+                        true => Some(u64::from(*byte)),
+                        false => message.varint.byte(*byte).map_err(|()| overlong())?,
+                    };
                     match (number, message.taking) {
                         (Some(extent), Taking::Shape) => {
                             message

@@ -11,6 +11,12 @@ use crate::json::{Event, Form, Scalar, Text};
 use crate::protocol::Side;
 use crate::rows::{Broken, Content, Rows, Values};
 
+/// Raw bytes behind the JSON that are more or fewer than it says.
+pub(crate) const OTHER_COUNT: Broken = Broken::Envelope {
+    place: "the number of raw bytes",
+    expected: "what the tensors say together",
+};
+
 /// Reads the events of one body.
 #[derive(Debug, Clone)]
 pub(crate) struct Reader {
@@ -130,16 +136,16 @@ impl Reader {
         self
     }
 
-    /// Takes bytes behind the JSON.
-    pub(crate) fn raw(&mut self, bytes: &[u8], rows: &mut impl Rows) -> Result<(), Broken> {
-        let left = match &mut self.later {
-            Some(later) => later.feed(bytes, rows)?,
-            None => bytes,
-        };
-        if left.is_empty() {
-            return Ok(());
+    /// Takes bytes behind the JSON. Gives those that no tensor has.
+    pub(crate) fn raw<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        rows: &mut impl Rows,
+    ) -> Result<&'a [u8], Broken> {
+        match &mut self.later {
+            Some(later) => later.feed(bytes, rows),
+            None => Ok(bytes),
         }
-        Err(Broken::Envelope { place: "the raw bytes", expected: "as many as the tensors say" })
     }
 
     /// Whether all raw bytes have come.
@@ -151,8 +157,7 @@ impl Reader {
     pub(crate) fn raw_end(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {
         let Some(later) = &mut self.later else { return Ok(()) };
         if !later.is_done() {
-            let (place, expected) = ("the raw bytes", "as many as the tensors say");
-            return Err(Broken::Envelope { place, expected });
+            return Err(OTHER_COUNT);
         }
         later.tell_rest(rows);
         rows.whole(Content::Tensors);
