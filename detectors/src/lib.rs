@@ -9,6 +9,7 @@
 //! [`finding::Finding`].
 
 pub mod chi2;
+pub mod compact;
 pub mod correction;
 pub mod finding;
 mod gamma;

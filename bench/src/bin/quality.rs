@@ -1,7 +1,9 @@
 //! `cargo xtask quality`: what the statistics are held to. Exits with 1 where one is not good enough.
 
 use tidegate_bench::report::Report;
+use tidegate_bench::sketch;
 
 fn main() {
-    let _report = Report::from_arguments();
+    let report = Report::from_arguments();
+    sketch::quality(&report);
 }
