@@ -6,4 +6,5 @@
 
 pub mod clock;
 pub mod report;
+pub mod sequential;
 pub mod sketch;

@@ -18,5 +18,6 @@ pub mod ks;
 pub mod proportion;
 pub mod quantile;
 pub mod reference;
+pub mod sequential;
 pub mod summary;
 pub mod window;

@@ -1,9 +1,10 @@
 //! `cargo xtask bench detectors`: how fast the detectors are, beside their peers.
 
 use tidegate_bench::report::Report;
-use tidegate_bench::sketch;
+use tidegate_bench::{sequential, sketch};
 
 fn main() {
     let report = Report::from_arguments();
     sketch::speed(&report);
+    sequential::speed(&report);
 }
