@@ -428,7 +428,7 @@ impl Piece {
             into.push(self.ceiling, count, doubt);
             return;
         }
-        let middle = values[values.len() / 2];
+        let middle = values[(values.len() - 1) / 2];
         let from = values.partition_point(|&v| v < middle);
         let upto = values.partition_point(|&v| v <= middle);
         let ties = upto - from;
@@ -445,7 +445,9 @@ impl Piece {
             let old = (self.old as f64 * upto as f64 / values.len() as f64) as u64;
             self.part(middle, old, &values[..upto], &values[upto..], doubt, into);
         } else if !is_atom && middle < self.ceiling {
-            let at = values.get(upto).map_or(middle, |&right| short_between(middle, right));
+            // An edge at a value would count that value too early when read between edges.
+            let right = values.get(upto).copied().unwrap_or(self.ceiling);
+            let at = short_between(middle, right);
             let old = self.share(at);
             self.part(at, old, &values[..upto], &values[upto..], doubt, into);
         } else {
