@@ -11,3 +11,5 @@ pub mod quality;
 pub mod report;
 pub mod speed;
 pub mod traffic;
+pub mod sequential;
+pub mod sketch;

@@ -1,6 +1,7 @@
 //! Figures as they are printed: a row of a table, or a line of JSON. It does not know how they
 //! came about.
 
+use std::cell::Cell;
 use std::env;
 
 use serde_json::json;
@@ -9,6 +10,8 @@ use serde_json::json;
 #[derive(Debug)]
 pub struct Report {
     json: bool,
+    /// Whether a quality was not good enough.
+    missed: Cell<bool>,
 }
 
 /// A speed: so many things for each CPU second of one thread.
@@ -56,7 +59,7 @@ impl Report {
     /// A report in the form that this process's arguments ask for: a table, or with `--json` lines.
     #[must_use]
     pub fn from_arguments() -> Self {
-        Self { json: env::args().any(|argument| argument == "--json") }
+        Self { json: env::args().any(|argument| argument == "--json"), missed: Cell::new(false) }
     }
 
     /// Prints a speed of the bench of this name.
@@ -88,9 +91,16 @@ impl Report {
         println!("{body:<16} {variant:<24} {microseconds:>9.1} us  x{ratio:.2}");
     }
 
+    /// Whether all qualities so far were good enough.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        !self.missed.get()
+    }
+
     /// Prints a quality.
     pub fn quality(&self, quality: &Quality<'_>) {
         let Quality { name, value, goal, ok } = quality;
+        self.missed.set(self.missed.get() || !ok);
         if self.json {
             println!("{}", json!({"quality": name, "value": value, "goal": goal, "ok": ok}));
             return;

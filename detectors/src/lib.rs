@@ -10,6 +10,7 @@
 
 pub mod chi2;
 pub mod cluster;
+pub mod compact;
 pub mod correction;
 pub mod ecod;
 pub mod finding;
@@ -21,5 +22,6 @@ pub mod outlier;
 pub mod proportion;
 pub mod quantile;
 pub mod reference;
+pub mod sequential;
 pub mod summary;
 pub mod window;

@@ -1,10 +1,12 @@
 //! `cargo xtask bench detectors`: how fast the detectors are, beside their peers.
 
 use tidegate_bench::report::Report;
-use tidegate_bench::speed;
+use tidegate_bench::{sequential, sketch, speed};
 
 fn main() {
     let report = Report::from_arguments();
+    sketch::speed(&report);
+    sequential::speed(&report);
     speed::clusters::print(&report);
     speed::ecod::print(&report);
     speed::forest::print(&report);

@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
-use tidegate_bench::quality;
 use tidegate_bench::report::Report;
+use tidegate_bench::{quality, sequential, sketch};
 
 fn main() -> ExitCode {
     let report = Report::from_arguments();
-    let mut ok = true;
-    ok &= quality::clusters::print(&report);
-    ok &= quality::series::print(&report);
-    ok &= quality::outliers::print(&report);
-    if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    quality::clusters::print(&report);
+    quality::series::print(&report);
+    quality::outliers::print(&report);
+    sketch::quality(&report);
+    sequential::quality(&report);
+    if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
