@@ -8,14 +8,18 @@
 //! The way of a value: [`window::Pane::observe`] → [`window::Window::of`] → [`judge::judge`] →
 //! [`finding::Finding`].
 
+pub mod anderson_darling;
+pub mod autocorrelation;
 pub mod chi2;
 pub mod correction;
 pub mod finding;
 mod gamma;
 pub mod judge;
+mod kolmogorov;
 pub mod ks;
 pub mod proportion;
 pub mod quantile;
 pub mod reference;
+mod smirnov;
 pub mod summary;
 pub mod window;
