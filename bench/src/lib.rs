@@ -5,4 +5,6 @@
 //! Nothing here is a test: a speed depends on the machine. It does not know who reads the figures.
 
 pub mod clock;
+pub mod quality;
 pub mod report;
+pub mod speed;

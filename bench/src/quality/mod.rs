@@ -1,0 +1,3 @@
+//! What the statistics are held to, one file a topic. It does not print: [`crate::report`] does.
+
+pub mod ks;

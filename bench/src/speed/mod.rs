@@ -1,0 +1,3 @@
+//! How fast things are, one file a topic. It does not print: [`crate::report`] does.
+
+pub mod ks;
