@@ -8,6 +8,8 @@
 //! The way of a value: [`window::Pane::observe`] → [`window::Window::of`] → [`judge::judge`] →
 //! [`finding::Finding`].
 
+pub mod anderson_darling;
+pub mod autocorrelation;
 pub mod chi2;
 pub mod cluster;
 pub mod compact;
@@ -17,11 +19,13 @@ pub mod finding;
 pub mod forest;
 mod gamma;
 pub mod judge;
+mod kolmogorov;
 pub mod ks;
 pub mod outlier;
 pub mod proportion;
 pub mod quantile;
 pub mod reference;
 pub mod sequential;
+mod smirnov;
 pub mod summary;
 pub mod window;

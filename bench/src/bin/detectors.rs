@@ -5,6 +5,7 @@ use tidegate_bench::{sequential, sketch, speed};
 
 fn main() {
     let report = Report::from_arguments();
+    speed::ks::print(&report);
     sketch::speed(&report);
     sequential::speed(&report);
     speed::clusters::print(&report);

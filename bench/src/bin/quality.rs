@@ -7,6 +7,7 @@ use tidegate_bench::{quality, sequential, sketch};
 
 fn main() -> ExitCode {
     let report = Report::from_arguments();
+    quality::ks::print(&report);
     quality::clusters::print(&report);
     quality::series::print(&report);
     quality::outliers::print(&report);

@@ -3,3 +3,4 @@
 pub mod clusters;
 pub mod ecod;
 pub mod forest;
+pub mod ks;
