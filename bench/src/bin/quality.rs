@@ -7,11 +7,11 @@ use tidegate_bench::{quality, sequential, sketch};
 
 fn main() -> ExitCode {
     let report = Report::from_arguments();
-    quality::ks::print(&report);
-    quality::clusters::print(&report);
-    quality::series::print(&report);
-    quality::outliers::print(&report);
+    let mut good = quality::ks::print(&report);
+    good &= quality::clusters::print(&report);
+    good &= quality::series::print(&report);
+    good &= quality::outliers::print(&report);
     sketch::quality(&report);
     sequential::quality(&report);
-    if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if good && report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
