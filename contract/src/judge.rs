@@ -608,7 +608,8 @@ impl Rows for Judge {
     }
 
     fn plain(&self) -> Option<Plain> {
-        self.plain
+        // Where objects should stand, each number is one too many.
+        self.plain.filter(|_| self.parent.is_empty())
     }
 
     fn numbers(&mut self, count: u64) {

@@ -277,6 +277,16 @@ fn objects_within_a_record_are_named_from_the_outside() {
 }
 
 #[test]
+fn a_number_where_objects_should_stand_is_found_in_any_chunks() {
+    let contract = r#"{"inputs": [{"name": "items[].price", "type": "number", "required": false}]}"#;
+    let body = br#"{"items": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]}"#;
+    for size in [1, 7, usize::MAX] {
+        let found = breaches(Format::plain(Layout::Record), contract, body, size);
+        assert_eq!(found, [(InvalidFeatureShape, "items".to_owned())], "chunks of {size}");
+    }
+}
+
+#[test]
 fn a_streamed_answer_is_the_record_that_it_would_have_been() {
     let names = ["choices[].message.content", "choices[].finish_reason", "usage.completion_tokens"];
     let stream = "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"Hel\"},\"finish_reason\":null}]}\n\n\
