@@ -454,9 +454,9 @@ impl Rows for Judge {
         self.note_unknown();
         self.at_its_depth();
         let row = self.step(1);
-        if !self.parent.is_empty() && *value != Scalar::Null {
-            let (name, expected) =
-                (std::mem::take(&mut self.parent), "an object or a list of objects");
+        if !self.parent.is_empty() && *value != Scalar::Null && !self.nest.misshapen {
+            self.nest.misshapen = true;
+            let (name, expected) = (self.parent.clone(), "an object or a list of objects");
             self.note(Kind::InvalidFeatureShape, &name, Some(row), &expected, &Got(*value));
         }
         if !self.judges_value() {
@@ -608,8 +608,9 @@ impl Rows for Judge {
     }
 
     fn plain(&self) -> Option<Plain> {
-        // Where objects should stand, each number is one too many.
-        self.plain.filter(|_| self.parent.is_empty())
+        // Where objects should stand, a number is one too many; that is said once.
+        let told = self.parent.is_empty() || self.nest.misshapen;
+        self.plain.filter(|_| told)
     }
 
     fn numbers(&mut self, count: u64) {

@@ -239,7 +239,13 @@ impl Fields {
                 rows.list_end();
             }
             Event::ObjectEnd => match self.open.pop() {
-                Some(Open::Object(_)) => {}
+                Some(Open::Object(_)) => {
+                    // What comes next in a list is the list's own, not of the last field in the object.
+                    if let Some(Open::List(Some(length))) = self.open.last() {
+                        self.path.truncate(*length);
+                        rows.field(Text { text: &self.path, cut: false });
+                    }
+                }
                 Some(Open::List(_)) | None => {
                     rows.record_end();
                     return Ok(Step::End);
@@ -277,11 +283,6 @@ impl Fields {
     /// Opens an object, or passes over it. Where its fields are told, their names follow on `a.` or,
     /// within a list, `a[].`
     fn object(&mut self, rows: &mut impl Rows) {
-        // Between the objects of a list other fields came.
-        if let Some(Open::List(Some(length))) = self.open.last() {
-            self.path.truncate(*length);
-            rows.field(Text { text: &self.path, cut: false });
-        }
         if !rows.object() {
             self.skipped = 1;
             return;

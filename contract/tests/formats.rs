@@ -278,11 +278,22 @@ fn objects_within_a_record_are_named_from_the_outside() {
 
 #[test]
 fn a_number_where_objects_should_stand_is_found_in_any_chunks() {
-    let contract = r#"{"inputs": [{"name": "items[].price", "type": "number", "required": false}]}"#;
+    let contract =
+        r#"{"inputs": [{"name": "items[].price", "type": "number", "required": false}]}"#;
     let body = br#"{"items": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]}"#;
     for size in [1, 7, usize::MAX] {
         let found = breaches(Format::plain(Layout::Record), contract, body, size);
         assert_eq!(found, [(InvalidFeatureShape, "items".to_owned())], "chunks of {size}");
+        let between = br#"{"items": [{"price": 1}, 33, 34, "x", {"price": "y"}]}"#;
+        let found = breaches(Format::plain(Layout::Record), contract, between, size);
+        assert_eq!(
+            found,
+            [
+                (InvalidFeatureShape, "items".to_owned()),
+                (FloatTypeStringNotFloat, "items[].price".to_owned())
+            ],
+            "chunks of {size}"
+        );
     }
 }
 
