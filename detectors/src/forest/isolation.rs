@@ -2,7 +2,7 @@
 //! after it is fitted; [`super::Forest`] does.
 //!
 //! Liu, Ting & Zhou, "Isolation Forest", ICDM 2008: each tree cuts a subsample of ψ rows at random
-//! places of random features, down to depth ⌈log₂ ψ⌉. The score is 2^(−E[h]/c(ψ)), as
+//! places of random features, down to depth ⌈log₂ ψ⌉. The score is 2^(−h̄/c(ψ)) with the mean depth h̄, as
 //! scikit-learn's `-score_samples`: near 1 for what is isolated at once, below ½ for what is not.
 //! h counts cuts, plus c(n) where n rows were left together; c(n) = 2 H(n − 1) − 2 (n − 1)/n is the
 //! mean depth of an unsuccessful search in a binary tree of n.
