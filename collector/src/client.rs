@@ -287,6 +287,7 @@ fn model_text(text: &mut String, model: &ModelStatus) {
             ),
         );
     }
+    contract_text(text, model);
     for refusal in &model.refusals {
         line(text, &format!("  refused   by {refusal}"));
     }
@@ -305,6 +306,33 @@ fn model_text(text: &mut String, model: &ModelStatus) {
     if let Some(proposed) = &model.proposed {
         line(text, &format!("  proposed  {} {}", proposed.id, decision_text(proposed)));
         line(text, &format!("            tidegate approve {}", proposed.id));
+    }
+}
+
+/// What the contract did, and what a stricter mode would have done.
+fn contract_text(text: &mut String, model: &ModelStatus) {
+    let deeds = &model.contract.deeds;
+    if deeds.violating == 0 {
+        return;
+    }
+    let done: Vec<String> = [
+        (deeds.refused, "refused"),
+        (deeds.diverted, "diverted"),
+        (deeds.tagged, "tagged"),
+        (deeds.would_refuse, "passed that `enforce` refuses"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{count} {what}"))
+    .collect();
+    let (violating, exchanges) = (deeds.violating, deeds.exchanges);
+    line(
+        text,
+        &format!("  contract  {violating} of {exchanges} requests break it: {}", done.join(", ")),
+    );
+    for broken in model.contract.broken.iter().take(FINDINGS_SHOWN) {
+        let field = if broken.field.is_empty() { "the body" } else { &broken.field };
+        line(text, &format!("            {field}: {} in {}", broken.kind, broken.exchanges));
     }
 }
 

@@ -16,17 +16,22 @@ use tidegate_contract::columns::{self, Columns, Wanted};
 use tidegate_contract::format::Format;
 use tidegate_contract::protocol::Side;
 use tidegate_proto::intake::v1::intake_server::Intake;
-use tidegate_proto::intake::v1::{Outcome, Sample, ShipRequest, ShipResponse};
+use tidegate_proto::intake::v1::{Outcome, Sample, ShipRequest, ShipResponse, Tally};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use crate::breaches::{Broken, Deeds, Told};
 use crate::metrics::{Loss, Metrics};
 use crate::watch::Counts;
 
 /// What the tables of one batch may cost, in cells of 24 bytes: 6 MiB. A sample beyond what is left
 /// is unreadable. Texts come on top, at most as long as the batch, with an allocation each.
 pub const BATCH_CELLS: usize = 1 << 18;
+/// Ways of breaking fields that one tally may name; the filter names at most 64.
+const MAX_BREACHES: usize = 64;
+/// Bytes of the name of a field; those of a contract are no longer.
+const MAX_NAME_BYTES: usize = 256;
 /// Links from a window to the exchanges it judged, for each batch and model.
 const MAX_LINKS: usize = 4;
 
@@ -44,6 +49,8 @@ pub struct Delivery {
     pub unreadable: u64,
     /// Counts by version, cumulative, and what of them came with this very batch.
     pub counts: Vec<(String, Counts, Counts)>,
+    /// What the contract did with requests, by version.
+    pub told: Vec<Told>,
     /// The spans of some of the exchanges.
     pub links: Vec<SpanContext>,
 }
@@ -158,6 +165,7 @@ impl Door {
             let with = with.remove(&(model, tally.version.as_str())).unwrap_or_default();
             let delivery = batch.deliveries.entry(model).or_default();
             delivery.counts.push((tally.version.clone(), counts, with));
+            delivery.told.push(told(tally));
         }
         batch
     }
@@ -194,6 +202,26 @@ impl Intake for Door {
             }
         }
     }
+}
+
+/// What a tally says of the contract's deeds.
+fn told(tally: &Tally) -> Told {
+    let deeds = Deeds {
+        exchanges: tally.exchanges,
+        violating: tally.violating,
+        refused: tally.refused,
+        tagged: tally.tagged,
+        diverted: tally.diverted,
+        would_refuse: tally.would_refuse,
+        response_violating: tally.response_violating,
+    };
+    let cut = |text: &str| text[..text.floor_char_boundary(MAX_NAME_BYTES)].to_owned();
+    let broken = tally.breaches.iter().take(MAX_BREACHES).map(|breach| Broken {
+        field: cut(&breach.field),
+        kind: cut(&breach.kind),
+        exchanges: breach.exchanges,
+    });
+    Told { version: tally.version.clone(), deeds, broken: broken.collect() }
 }
 
 /// The rows of a sample's request; `None` when it was cut, is encoded, is written in no format that

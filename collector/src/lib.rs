@@ -2,6 +2,7 @@
 //! out. `serve` wires the parts; the judgement itself lives in `tidegate-detectors`.
 
 pub mod api;
+pub mod breaches;
 pub mod cli;
 pub mod client;
 pub mod clock;

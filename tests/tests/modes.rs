@@ -76,6 +76,18 @@ fn observe_says_what_enforce_would_have_refused() {
         (house.filter_counter("would_refuse") == 2).then_some(())
     });
     assert_eq!(house.filter_counter("refused"), 0);
+    eventually("the collector knows which field", SOON, || {
+        let contract = &house.status()["contract"];
+        (contract["would_refuse"] == 2
+            && contract["broken"][0]["field"] == "age"
+            && contract["broken"][0]["kind"] == "INT_TYPE_BIG_INT"
+            && contract["broken"][0]["exchanges"] == 2)
+            .then_some(())
+    });
+    let told = house.tidegate(&["status"]);
+    let told = String::from_utf8_lossy(&told.stdout);
+    assert!(told.contains("2 of 3 requests break it: 2 passed that `enforce` refuses"), "{told}");
+    assert!(told.contains("age: INT_TYPE_BIG_INT in 2"), "{told}");
 }
 
 #[test]

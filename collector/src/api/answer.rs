@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_contract::contract::Mode;
 use tidegate_detectors::finding::{Finding, Verdict};
 
+use crate::breaches::{Broken, Deeds};
 use crate::decision::{Decision, UnixMillis};
 
 /// How every model stands.
@@ -36,6 +37,8 @@ pub struct ModelStatus {
     pub mirrors: BTreeMap<String, u32>,
     /// The last window.
     pub window: Option<WindowStatus>,
+    /// What the contract did with requests since the collector started.
+    pub contract: ContractStatus,
     /// Of the last window, worst first.
     pub findings: Vec<Finding>,
     /// Envoys connected.
@@ -44,6 +47,16 @@ pub struct ModelStatus {
     pub acknowledged: bool,
     /// What Envoys refuse, each as `node: its words`.
     pub refusals: Vec<String>,
+}
+
+/// What the contract did with a model's requests, over all Envoys that were heard.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ContractStatus {
+    /// Counts.
+    #[serde(flatten)]
+    pub deeds: Deeds,
+    /// Which fields were broken how, the most frequent first.
+    pub broken: Vec<Broken>,
 }
 
 /// The last window of a model.

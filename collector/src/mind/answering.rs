@@ -5,12 +5,15 @@ use std::sync::Arc;
 use tidegate_detectors::finding::Verdict;
 
 use super::{Mind, Watched};
-use crate::api::answer::{ModelStatus, Status, WindowStatus};
+use crate::api::answer::{ContractStatus, ModelStatus, Status, WindowStatus};
 use crate::api::ask::Ask;
 use crate::clock;
 use crate::decision::Decision;
 use crate::judgement::Judgement;
 use crate::policy::quiet_until;
+
+/// Ways of breaking fields that are told of a model.
+const BREACHES_TOLD: usize = 32;
 
 impl Mind {
     pub(super) fn answer(&mut self, ask: Ask) {
@@ -56,6 +59,10 @@ impl Mind {
                     dropped: judgement.dropped,
                     closed_unix_ms: judgement.closed_unix_ms,
                 }),
+                contract: ContractStatus {
+                    deeds: watched.breaches.deeds(),
+                    broken: watched.breaches.most(BREACHES_TOLD),
+                },
                 findings: last.map(|judgement| judgement.findings.clone()).unwrap_or_default(),
                 envoys: self.fleet.len(),
                 acknowledged,

@@ -22,6 +22,7 @@ use tracing::{Span, info_span, warn};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::api::ask::Ask;
+use crate::breaches::Breaches;
 use crate::clock;
 use crate::config::Config;
 use crate::config::model::Model;
@@ -80,6 +81,7 @@ struct Watched {
     model: Model,
     contract: Contract,
     watch: Watch,
+    breaches: Breaches,
     streaks: Streaks,
     judgements: VecDeque<Arc<Judgement>>,
     closes: Instant,
@@ -144,6 +146,7 @@ impl Mind {
             .into_iter()
             .map(|subject| Watched {
                 watch: Watch::new(&subject.model, subject.reference),
+                breaches: Breaches::default(),
                 closes: now + subject.model.window.hop,
                 model: subject.model,
                 contract: subject.contract,
@@ -208,6 +211,9 @@ impl Mind {
             watched.watch.arrived(read, delivery.unreadable + self.lost.take(at));
             for (version, counts, with) in delivery.counts {
                 watched.watch.counts(batch.worker, &version, counts, with);
+            }
+            for told in delivery.told {
+                watched.breaches.take(batch.worker, told);
             }
             let room = MAX_LINKS.saturating_sub(watched.links.len());
             let links = delivery.links.iter().chain(&batch.arrival);
