@@ -31,6 +31,7 @@ pub mod rows;
 pub mod rules;
 pub mod sensitive;
 mod serving;
+mod skip;
 mod split;
 mod sse;
 mod transcript;

@@ -10,6 +10,7 @@ use crate::held::Held;
 use crate::json::{Event, Form, Scalar, Text};
 use crate::protocol::Side;
 use crate::rows::{Broken, Content, Rows, Values};
+use crate::skip::Skip;
 
 /// Raw bytes behind the JSON that are more or fewer than it says.
 pub(crate) const OTHER_COUNT: Broken = Broken::Envelope {
@@ -24,8 +25,8 @@ pub(crate) struct Reader {
     tensors: &'static str,
     at: At,
     tensors_came: bool,
-    /// How deep in a value that nobody looks into.
-    skipped: u32,
+    /// A value that nobody looks into.
+    skipped: Skip,
     part: Part,
     described: Described,
     came: Came,
@@ -116,7 +117,7 @@ impl Reader {
             },
             at: At::Root,
             tensors_came: false,
-            skipped: 0,
+            skipped: Skip::default(),
             part: Part::Unknown,
             described: Described::default(),
             came: Came::default(),
@@ -175,12 +176,7 @@ impl Reader {
     }
 
     pub(crate) fn event(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
-        if self.skipped > 0 {
-            match event {
-                Event::ObjectStart | Event::ArrayStart => self.skipped += 1,
-                Event::ObjectEnd | Event::ArrayEnd => self.skipped -= 1,
-                Event::Key(_) | Event::Scalar(_) => {}
-            }
+        if self.skipped.takes(event) {
             return Ok(());
         }
         match self.at {
@@ -248,7 +244,7 @@ impl Reader {
 
     /// Passes over the rest of a value that this event begins.
     fn skip(&mut self, event: &Event<'_>) {
-        self.skipped = u32::from(matches!(event, Event::ObjectStart | Event::ArrayStart));
+        self.skipped.value(event);
     }
 
     fn envelope(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
@@ -360,7 +356,7 @@ impl Reader {
                 return Ok(());
             }
             Event::ObjectStart | Event::ObjectEnd | Event::Key(_) => {
-                self.skipped = 1;
+                self.skipped.rest();
                 None
             }
         };

@@ -3,6 +3,7 @@
 
 use crate::json::{Event, Text};
 use crate::rows::{Broken, Content, Rows};
+use crate::skip::Skip;
 
 /// How long a name may become that is made of the names around it, in bytes.
 const MAX_PATH_BYTES: usize = 4 << 10;
@@ -17,8 +18,8 @@ pub(crate) struct Reader {
     many: bool,
     /// Whether the rows stand in a list below the root.
     wrapped: bool,
-    /// How deep in a value beside that list.
-    skipped: u32,
+    /// A value beside that list.
+    skipped: Skip,
     row: Row,
 }
 
@@ -34,12 +35,7 @@ enum At {
 
 impl Reader {
     pub(crate) fn event(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
-        if self.skipped > 0 {
-            match event {
-                Event::ObjectStart | Event::ArrayStart => self.skipped += 1,
-                Event::ObjectEnd | Event::ArrayEnd => self.skipped -= 1,
-                Event::Key(_) | Event::Scalar(_) => {}
-            }
+        if self.skipped.takes(event) {
             return Ok(());
         }
         let step = match (self.at, event) {
@@ -48,7 +44,7 @@ impl Reader {
                 return Ok(());
             }
             (At::Wrapper, event) => {
-                self.skipped = u32::from(matches!(event, Event::ObjectStart | Event::ArrayStart));
+                self.skipped.value(event);
                 return Ok(());
             }
             (At::Rows, Event::ArrayEnd) if self.wrapped => {
@@ -163,8 +159,8 @@ pub(crate) struct Fields {
     path: String,
     /// The objects and lists that are open within the record, the outermost first.
     open: Vec<Open>,
-    /// How deep in a value that nobody looks into.
-    skipped: u32,
+    /// A value that nobody looks into.
+    skipped: Skip,
     /// Whether `{"b64": "..."}` stands for bytes.
     bytes: bool,
     /// How far such an object was read.
@@ -196,12 +192,12 @@ enum Open {
 impl Fields {
     /// Whether the next value is an element of a list that is told.
     pub(crate) fn in_list(&self) -> bool {
-        self.skipped == 0 && matches!(self.open.last(), Some(Open::List(_)))
+        !self.skipped.is_on() && matches!(self.open.last(), Some(Open::List(_)))
     }
 
     /// Whether no value is open.
     pub(crate) fn is_between(&self) -> bool {
-        self.open.is_empty() && self.skipped == 0 && self.coded == Coded::No
+        self.open.is_empty() && !self.skipped.is_on() && self.coded == Coded::No
     }
 
     pub(crate) fn event(
@@ -212,12 +208,7 @@ impl Fields {
         if self.coded != Coded::No && self.coded(event, rows) {
             return Ok(Step::More);
         }
-        if self.skipped > 0 {
-            match event {
-                Event::ObjectStart | Event::ArrayStart => self.skipped += 1,
-                Event::ObjectEnd | Event::ArrayEnd => self.skipped -= 1,
-                Event::Key(_) | Event::Scalar(_) => {}
-            }
+        if self.skipped.takes(event) {
             return Ok(Step::More);
         }
         match event {
@@ -273,7 +264,7 @@ impl Fields {
             // Neither one thing nor the other: it is passed over.
             (Coded::Value | Coded::Close | Coded::No, _) => {
                 self.coded = Coded::No;
-                self.skipped = 1;
+                self.skipped.rest();
                 return false;
             }
         }
@@ -284,7 +275,7 @@ impl Fields {
     /// within a list, `a[].`
     fn object(&mut self, rows: &mut impl Rows) {
         if !rows.object() {
-            self.skipped = 1;
+            self.skipped.rest();
             return;
         }
         self.path.clear();

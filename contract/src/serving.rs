@@ -5,6 +5,7 @@ use crate::json::{Event, Text};
 use crate::protocol::Side;
 use crate::record::{Row, Step};
 use crate::rows::{Broken, Content, Rows, Shape, Tensor, Values};
+use crate::skip::Skip;
 use crate::split::Split;
 
 /// Which keys hold the rows.
@@ -57,8 +58,8 @@ pub(crate) struct Reader {
     at: At,
     /// What came; there can be one answer only.
     came: Option<Content>,
-    /// How deep in a value that nobody looks into.
-    skipped: u32,
+    /// A value that nobody looks into.
+    skipped: Skip,
     row: Row,
     split: Split,
     /// How deep in the lists of a column.
@@ -90,7 +91,7 @@ impl Reader {
             keys,
             at: At::Root,
             came: None,
-            skipped: 0,
+            skipped: Skip::default(),
             row: Row::with_bytes(),
             split: Split::default(),
             depth: 0,
@@ -106,18 +107,13 @@ impl Reader {
     pub(crate) fn takes_numbers(&self) -> bool {
         match self.at {
             At::Row | At::OnlyRow => self.row.in_list(),
-            At::Values => self.skipped == 0,
+            At::Values => !self.skipped.is_on(),
             _ => false,
         }
     }
 
     pub(crate) fn event(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
-        if self.skipped > 0 {
-            match event {
-                Event::ObjectStart | Event::ArrayStart => self.skipped += 1,
-                Event::ObjectEnd | Event::ArrayEnd => self.skipped -= 1,
-                Event::Key(_) | Event::Scalar(_) => {}
-            }
+        if self.skipped.takes(event) {
             return Ok(());
         }
         match (self.at, event) {
@@ -191,7 +187,7 @@ impl Reader {
         match event {
             Event::Scalar(value) => rows.scalar(value),
             _ => {
-                self.skipped = 1;
+                self.skipped.rest();
                 rows.object();
             }
         }
@@ -215,7 +211,7 @@ impl Reader {
         self.at = At::Envelope;
         match (holds, event) {
             (Holds::Nothing, event) => {
-                self.skipped = u32::from(matches!(event, Event::ObjectStart | Event::ArrayStart));
+                self.skipped.value(event);
                 return Ok(());
             }
             (Holds::Rows, Event::ObjectStart) => {

@@ -6,6 +6,7 @@ use crate::held::Held;
 use crate::json::{Event, Scalar, Text};
 use crate::record::{Fields, Step};
 use crate::rows::{Broken, Rows};
+use crate::skip::Skip;
 
 const TOO_LONG: Broken =
     Broken::Envelope { place: "a row of `data`", expected: "no longer than `columns`" };
@@ -23,8 +24,8 @@ pub(crate) struct Split {
     /// The place of the next value in its row.
     place: usize,
     fields: Fields,
-    /// How deep in a value that nobody looks into.
-    skipped: u32,
+    /// A value that nobody looks into.
+    skipped: Skip,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,12 +59,7 @@ impl Split {
         event: &Event<'_>,
         rows: &mut impl Rows,
     ) -> Result<Step, Broken> {
-        if self.skipped > 0 {
-            match event {
-                Event::ObjectStart | Event::ArrayStart => self.skipped += 1,
-                Event::ObjectEnd | Event::ArrayEnd => self.skipped -= 1,
-                Event::Key(_) | Event::Scalar(_) => {}
-            }
+        if self.skipped.takes(event) {
             return Ok(Step::More);
         }
         match (self.at, event) {
@@ -114,7 +110,7 @@ impl Split {
                 let kept = match event {
                     Event::Scalar(value) => Some(*value),
                     _ => {
-                        self.skipped = 1;
+                        self.skipped.rest();
                         None
                     }
                 };
@@ -159,7 +155,7 @@ impl Split {
                 return Err(Broken::Envelope { place: "`data`", expected: "a list of rows" });
             }
             (Key::Other, event) => {
-                self.skipped = u32::from(matches!(event, Event::ObjectStart | Event::ArrayStart));
+                self.skipped.value(event);
                 At::Members
             }
         };
