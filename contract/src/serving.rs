@@ -24,6 +24,8 @@ enum Holds {
     Rows,
     /// A data frame of pandas, split into its columns and its rows.
     Split,
+    /// The body proper, in a CloudEvent that its head does not tell of: KServe looks at the keys.
+    Body,
     Nothing,
 }
 
@@ -37,6 +39,7 @@ impl Keys {
             )
             | (Self::Mlflow(Side::Request), "dataframe_records") => Holds::Rows,
             (Self::Mlflow(Side::Request), "dataframe_split") => Holds::Split,
+            (Self::V1(_), "data") => Holds::Body,
             _ => Holds::Nothing,
         }
     }
@@ -58,6 +61,8 @@ pub(crate) struct Reader {
     at: At,
     /// What came; there can be one answer only.
     came: Option<Content>,
+    /// Whether we are in the `data` of an event.
+    within: bool,
     /// A value that nobody looks into.
     skipped: Skip,
     row: Row,
@@ -91,6 +96,7 @@ impl Reader {
             keys,
             at: At::Root,
             came: None,
+            within: false,
             skipped: Skip::default(),
             row: Row::with_bytes(),
             split: Split::default(),
@@ -122,6 +128,7 @@ impl Reader {
                 return Err(Broken::Envelope { place: "the body", expected: "an object" });
             }
             (At::Envelope, Event::Key(key)) => return self.key(*key),
+            (At::Envelope, _) if self.within => self.within = false,
             (At::Envelope, _) => {
                 let content = self.came.ok_or(Broken::Missing(self.keys.first()))?;
                 self.at = At::End;
@@ -195,7 +202,8 @@ impl Reader {
 
     fn key(&mut self, key: Text<'_>) -> Result<(), Broken> {
         let holds = if key.cut { Holds::Nothing } else { self.keys.holds(key.text) };
-        if holds != Holds::Nothing && self.came.is_some() {
+        let holds = if holds == Holds::Body && self.within { Holds::Nothing } else { holds };
+        if !matches!(holds, Holds::Nothing | Holds::Body) && self.came.is_some() {
             return Err(Broken::Twice(self.keys.first()));
         }
         self.at = At::Member(holds);
@@ -210,7 +218,11 @@ impl Reader {
     ) -> Result<(), Broken> {
         self.at = At::Envelope;
         match (holds, event) {
-            (Holds::Nothing, event) => {
+            (Holds::Body, Event::ObjectStart) if self.came.is_none() => {
+                self.within = true;
+                return Ok(());
+            }
+            (Holds::Nothing | Holds::Body, event) => {
                 self.skipped.value(event);
                 return Ok(());
             }
