@@ -167,7 +167,7 @@ impl Reader {
 
     /// Whether numbers that come next are values that go straight to the listener.
     pub(crate) fn streams(&self) -> bool {
-        self.streams && self.at == At::Data
+        self.streams && self.at == At::Data && !self.skipped.is_on()
     }
 
     /// Holds at most so many bytes of values.

@@ -263,6 +263,16 @@ fn missing_unknown_and_repeated_tensors_are_told_once() {
 }
 
 #[test]
+fn numbers_in_a_value_that_is_none_are_no_rows() {
+    let numbers = vec!["7"; 100].join(",");
+    let body = format!(
+        r#"{{"inputs": [{{"name": "age", "shape": [2], "datatype": "INT64", "data": [{{"x": [{numbers}]}}, 30]}},
+            {{"name": "wage", "shape": [2], "datatype": "FP64", "data": [1, 2]}}]}}"#
+    );
+    assert_eq!(breaches(&check(OIP, Side::Request, &body)), one(IntTypeIntExpected, "age", 0));
+}
+
+#[test]
 fn values_that_come_too_early_are_held_up_to_a_bound() {
     let early = |count: usize| {
         let data = vec!["\"Male\""; count].join(",");
