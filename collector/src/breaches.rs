@@ -51,13 +51,16 @@ pub struct Told {
     pub broken: Vec<Broken>,
 }
 
+/// How often each field was broken in each way.
+type Ways = BTreeMap<(String, String), u64>;
+
 /// The counts of one model.
 #[derive(Debug, Default)]
 pub struct Breaches {
     /// By worker and version, what was told last.
-    last: HashMap<u64, HashMap<String, (Deeds, BTreeMap<(String, String), u64>)>>,
+    last: HashMap<u64, HashMap<String, (Deeds, Ways)>>,
     deeds: Deeds,
-    broken: BTreeMap<(String, String), u64>,
+    broken: Ways,
 }
 
 impl Deeds {
@@ -88,8 +91,8 @@ impl Breaches {
         *deeds = deeds.each(told.deeds, u64::max);
         for Broken { field, kind, exchanges } in told.broken {
             let key = (field, kind);
-            let room = broken.len() < MAX_KEPT && self.broken.len() < MAX_KEPT;
-            if !room && !(broken.contains_key(&key) && self.broken.contains_key(&key)) {
+            let known = broken.contains_key(&key) && self.broken.contains_key(&key);
+            if !known && broken.len().max(self.broken.len()) >= MAX_KEPT {
                 continue;
             }
             let before = broken.entry(key.clone()).or_default();

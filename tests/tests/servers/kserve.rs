@@ -52,7 +52,7 @@ fn first_protocol() -> Said {
     }
 
     // KServe knows an event by its keys, whatever its head says.
-    good.push(post(V1, &event(&by_rows)));
+    good.push((3, post(V1, &event(&by_rows))));
     let mut other = said::unreadable(V1);
     other.extend(said::coded(V1, &by_rows));
     other.extend([
