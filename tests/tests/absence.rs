@@ -97,7 +97,9 @@ fn a_collector_that_is_killed_costs_nothing_and_is_found_again() {
 
 #[test]
 fn a_collector_that_is_stopped_in_its_tracks_costs_nothing() {
-    let mut house = observing("absence-stopped");
+    // The window is as long as the play: what is lost in it stays in it.
+    let census = Model::census().window("{length: 60s, hop: 1s, min_rows: 100}");
+    let mut house = Plan::of("absence-stopped").model(census).raise();
     check_serves(&mut house, 3000, |house| {
         house.collector().process.pause();
         await_loss(house);
