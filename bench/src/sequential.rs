@@ -2,7 +2,11 @@
 //!
 //! It knows no sketch: values are ranked in the true distribution.
 
+use std::sync::Arc;
+
+use tidegate_detectors::reference::{Feature, Observation, Reference};
 use tidegate_detectors::sequential::Bettor;
+use tidegate_detectors::vigil::Vigil;
 
 use crate::clock;
 use crate::report::{Quality, Rate, Report};
@@ -11,11 +15,13 @@ const FEATURES: usize = 20;
 const ROWS: u64 = 100_000;
 const STREAMS: u64 = 400;
 
-/// What `g` may differ by without an alarm: as a shift of 0.036 standard deviations does.
-const MINIMUM: f64 = 0.02;
+/// What the mean rank may differ by without an alarm, as a shift of 0.036 standard deviations does:
+/// the error of a reference of 5,500 rows.
+const TOLERANCE: f64 = 0.01;
 
 /// Each feature may spend its share of .05.
 const ALPHA: f64 = 0.05 / FEATURES as f64;
+const ENOUGH: f64 = 1.0 / ALPHA;
 
 struct Dice(u64);
 
@@ -37,17 +43,14 @@ impl Dice {
     }
 }
 
-/// Prints the share of streams with any false alarm at minimum effect 0 and the median rows until
+/// Prints the share of streams with any false alarm and the median rows until
 /// a step by half a standard deviation, at row 1,000 and at row 50,000, is found.
 pub fn quality(report: &Report) {
     let alarmed = (0..STREAMS).filter(|stream| {
         (0..FEATURES as u64).any(|feature| {
             let mut dice = Dice((stream * 64 + feature) << 32);
-            let mut bettor = Bettor::new(0.0, ROWS);
-            (0..ROWS).for_each(|_| {
-                bettor.observe(dice.throw());
-            });
-            bettor.rejects(ALPHA)
+            let mut bettor = Bettor::on_ranks(TOLERANCE, ENOUGH);
+            (0..ROWS).any(|row| enough(&mut bettor, row, dice.throw()))
         })
     });
     let value = alarmed.count() as f64 / STREAMS as f64;
@@ -62,32 +65,52 @@ pub fn quality(report: &Report) {
     }
 }
 
-fn rows_to_find(seed: u64, begins: u64) -> u64 {
-    let (mut dice, mut bettor) = (Dice(seed << 33 | 1), Bettor::new(MINIMUM, ROWS));
-    (0..begins).for_each(|_| {
-        bettor.observe(dice.throw());
-    });
-    (1..10_000)
-        .find(|_| {
-            let rank = dice.shifted(0.5);
-            bettor.observe(rank);
-            bettor.rejects(ALPHA)
-        })
-        .unwrap_or(10_000)
+/// Bets on one more rank, and says whether the evidence is enough.
+fn enough(bettor: &mut Bettor, row: u64, rank: f64) -> bool {
+    bettor.put_in(1.0 / ROWS as f64, row as i64);
+    bettor.observe(rank);
+    bettor.evidence() >= ENOUGH
 }
 
-/// Prints how many ranks a second one bettor takes in.
+fn rows_to_find(seed: u64, begins: u64) -> u64 {
+    let mut dice = Dice(seed << 33 | 1);
+    let mut bettor = Bettor::on_ranks(TOLERANCE, ENOUGH);
+    (0..begins).for_each(|row| {
+        enough(&mut bettor, row, dice.throw());
+    });
+    (1..10_000).find(|row| enough(&mut bettor, begins + row, dice.shifted(0.5))).unwrap_or(10_000)
+}
+
+/// Prints how many ranks a second one bettor takes in, and how many rows a whole vigil.
 pub fn speed(report: &Report) {
     let mut dice = Dice(3);
     let ranks: Vec<f64> = (0..1_000_000).map(|_| dice.throw()).collect();
     let seconds = clock::least(3, || {
-        let mut bettor = Bettor::new(MINIMUM, ROWS);
-        ranks.iter().for_each(|&rank| {
-            bettor.observe(rank);
-        });
-        assert!(bettor.evidence().is_finite());
+        let mut bettor = Bettor::on_ranks(TOLERANCE, ENOUGH);
+        let reached = (0..).zip(&ranks).filter(|(row, rank)| enough(&mut bettor, *row, **rank));
+        assert_eq!(reached.count(), 0);
     });
     let rate = ranks.len() as f64 / seconds;
     let name = "sequential evidence, values of one feature";
+    report.rate("detectors", &Rate { name, rate, goal: Some(2e6), ..Rate::default() });
+
+    let names = (0..FEATURES).map(|feature| Feature::number(format!("x{feature}")));
+    let mut reference = Reference { rows: 10_000, features: names.collect() };
+    for feature in &mut reference.features {
+        (0..10_000).for_each(|_| feature.observe(Observation::Number(dice.throw())));
+        feature.settle();
+    }
+    let mut vigil = Vigil::new(Arc::new(reference), ALPHA, 2_592_000_000);
+    let rows = 20_000;
+    let seconds = clock::least(3, || {
+        for (row, values) in (0..).zip(ranks.chunks_exact(FEATURES).take(rows)) {
+            vigil.at(row);
+            for (feature, value) in values.iter().enumerate() {
+                vigil.observe(feature, Observation::Number(*value));
+            }
+        }
+    });
+    let rate = rows as f64 / seconds;
+    let name = "sequential evidence, rows of 20 features, ranked in the reference";
     report.rate("detectors", &Rate { name, rate, goal: Some(2e6), ..Rate::default() });
 }

@@ -338,8 +338,11 @@ fn contract_text(text: &mut String, model: &ModelStatus) {
 
 fn finding_text(finding: &Finding) -> String {
     let what = finding.feature.as_deref().unwrap_or("requests");
+    let evidence = finding.evidence.filter(|evidence| evidence.value >= evidence.enough);
+    let since = evidence.and_then(|evidence| u64::try_from(evidence.since_unix_ms?).ok());
+    let since = since.map_or(String::new(), |since| format!(", since {}", ago(since)));
     format!(
-        "{what}: {} became {} ({}, effect {:.2}, adjusted p {:.1e})",
+        "{what}: {} became {}{since} ({}, effect {:.2}, adjusted p {:.1e})",
         finding.was,
         finding.now,
         finding.detector.name(),

@@ -72,6 +72,7 @@ pub fn judgement(verdict: Verdict) -> Judgement {
         p_value: 1e-20,
         adjusted_p_value: 1e-18,
         alpha: 1e-6,
+        evidence: None,
         detectable: 0.2,
         rows: 500,
         reference_rows: 100_000,

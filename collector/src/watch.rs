@@ -7,12 +7,19 @@ use std::sync::Arc;
 use tidegate_contract::columns::{Cell, Columns};
 use tidegate_detectors::judge::{MinEffect, Rules, alpha_per_look, judge};
 use tidegate_detectors::reference::{Observation, Reference, Values};
+use tidegate_detectors::vigil::Vigil;
 use tidegate_detectors::window::{Pane, Window};
 
 use crate::config::model::Model;
 use crate::decision::UnixMillis;
 use crate::judgement::Judgement;
 use crate::profile::survey::code;
+
+/// What false alarms are budgeted over: 30 days.
+const MONTH_MS: u64 = 30 * 86_400_000;
+/// The largest chance of a false alarm in a month that a bet of the vigil gets, however generous
+/// the budget.
+const MOST_OF_A_BET: f64 = 0.05;
 
 /// Workers whose counts are remembered; a worker is one thread of one Envoy.
 const MAX_WORKERS: usize = 4096;
@@ -63,6 +70,8 @@ pub struct Watch {
     reference: Arc<Reference>,
     positions: HashMap<String, usize>,
     rules: Rules,
+    /// What remembers beyond the window.
+    vigil: Vigil,
     /// Panes that make up a window, the oldest first; the newest is being filled.
     panes: VecDeque<Pane>,
     panes_in_window: usize,
@@ -78,7 +87,10 @@ impl Watch {
     pub fn new(model: &Model, reference: Arc<Reference>) -> Self {
         let hop = model.window.hop.as_secs_f64();
         let least = model.detectors.min_effect;
-        let alpha = alpha_per_look(model.detectors.false_alarms_per_month, hop);
+        // Half of the budget is for the windows, half for the vigil.
+        let budget = model.detectors.false_alarms_per_month / 2.0;
+        let alpha = alpha_per_look(budget, hop);
+        let of_a_bet = (budget / Vigil::bets(&reference) as f64).min(MOST_OF_A_BET);
         let rules = Rules {
             alpha,
             // A warning is never harder to get than an alarm.
@@ -92,6 +104,7 @@ impl Watch {
         Self {
             model: model.name.clone(),
             positions: names.map(|(at, feature)| (feature.name.clone(), at)).collect(),
+            vigil: Vigil::new(Arc::clone(&reference), of_a_bet, MONTH_MS),
             panes: VecDeque::from([Pane::new(&reference)]),
             panes_in_window: usize::try_from(panes).unwrap_or(1).max(1),
             reference,
@@ -100,6 +113,11 @@ impl Watch {
             workers: HashMap::new(),
             batches: 0,
         }
+    }
+
+    /// Says that it is `now`; what is taken next is of now.
+    pub fn at(&mut self, now: UnixMillis) {
+        self.vigil.at(i64::try_from(now).unwrap_or(i64::MAX));
     }
 
     /// Takes one sample that reached the model, as rows.
@@ -114,13 +132,17 @@ impl Watch {
             };
             *seen = true;
             for cell in &column.cells {
-                observe(pane, at, &feature.values, cell);
+                observed(&feature.values, cell, |observation| {
+                    pane.observe(at, observation);
+                    self.vigil.observe(at, observation);
+                });
             }
         }
         let absent = seen.iter().enumerate().filter(|(_, seen)| !**seen);
         for (at, _) in absent {
             for _ in 0..columns.rows {
                 pane.observe(at, Observation::Missing);
+                self.vigil.observe(at, Observation::Missing);
             }
         }
         for _ in 0..columns.rows {
@@ -165,12 +187,15 @@ impl Watch {
         if let Some(pane) = self.panes.back_mut() {
             pane.exchanges(new.exchanges, new.violating, new.dropped, 0);
         }
+        self.vigil.exchanges(new.exchanges, new.violating);
     }
 
     /// Closes the pane that is being filled and judges the window that it completes.
     pub fn close(&mut self, now: UnixMillis) -> Judgement {
         let window = Window::of(&self.reference, &self.panes);
-        let findings = judge(&self.reference, &window, &self.rules);
+        let mut findings = judge(&self.reference, &window, &self.rules);
+        self.vigil.close();
+        self.vigil.weigh(&mut findings, &self.rules);
         let judgement = Judgement::of(&self.model, now, window.rows, window.exchanges, findings);
         self.panes.push_back(Pane::new(&self.reference));
         while self.panes.len() > self.panes_in_window {
@@ -180,22 +205,20 @@ impl Watch {
     }
 }
 
-fn observe(pane: &mut Pane, at: usize, values: &Values, cell: &Cell) {
-    let observation = match (values, cell) {
-        (_, Cell::Null) => Observation::Missing,
-        (Values::Number(_), Cell::Number(number)) => Observation::Number(*number),
-        (Values::Category(_), Cell::Text(text)) => Observation::Category(text),
-        (Values::Category(_), Cell::Bool(true)) => Observation::Category("true"),
-        (Values::Category(_), Cell::Bool(false)) => Observation::Category("false"),
-        (Values::Category(_), Cell::Number(number)) => {
-            // A code, such as an industry's number, that the profile was told to treat as a category.
-            return pane.observe(at, Observation::Category(&code(*number)));
-        }
+/// Gives what a cell is as a value of this column.
+fn observed(values: &Values, cell: &Cell, mut take: impl FnMut(Observation<'_>)) {
+    match (values, cell) {
+        (_, Cell::Null) => take(Observation::Missing),
+        (Values::Number(_), Cell::Number(number)) => take(Observation::Number(*number)),
+        (Values::Category(_), Cell::Text(text)) => take(Observation::Category(text)),
+        (Values::Category(_), Cell::Bool(true)) => take(Observation::Category("true")),
+        (Values::Category(_), Cell::Bool(false)) => take(Observation::Category("false")),
+        // A code, such as an industry's number, that the profile was told to treat as a category.
+        (Values::Category(_), Cell::Number(number)) => take(Observation::Category(&code(*number))),
         (Values::Number(_), Cell::Text(_) | Cell::Bool(_)) | (_, Cell::Nested) => {
-            Observation::Foreign
+            take(Observation::Foreign);
         }
-    };
-    pane.observe(at, observation);
+    }
 }
 
 #[cfg(test)]

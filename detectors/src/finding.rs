@@ -67,6 +67,17 @@ pub enum Direction {
     Lower,
 }
 
+/// Evidence that holds however often one looks; see [`crate::sequential`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What bets against no change have grown to: an e-value, 0 or more.
+    pub value: f64,
+    /// From how much on it is an alarm: one over the level.
+    pub enough: f64,
+    /// Since when values seem changed, in Unix milliseconds; `None` where nothing speaks for it.
+    pub since_unix_ms: Option<i64>,
+}
+
 /// One detector's judgement of one window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
@@ -90,6 +101,8 @@ pub struct Finding {
     pub adjusted_p_value: f64,
     /// The level that `adjusted_p_value` must reach for an alarm.
     pub alpha: f64,
+    /// The evidence of all rows so far, where somebody bets on them.
+    pub evidence: Option<Evidence>,
     /// The smallest effect this window could have shown at `alpha`, 0 to 1.
     pub detectable: f64,
     /// Observations of the window that the test used (rows, or exchanges).

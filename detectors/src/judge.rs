@@ -161,6 +161,7 @@ fn conclude(
         p_value: evidence.p_value,
         adjusted_p_value,
         alpha: rules.alpha,
+        evidence: None,
         detectable: evidence.detectable,
         rows: evidence.rows,
         reference_rows: evidence.reference_rows,

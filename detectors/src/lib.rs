@@ -28,4 +28,6 @@ pub mod reference;
 pub mod sequential;
 mod smirnov;
 pub mod summary;
+pub mod thinning;
+pub mod vigil;
 pub mod window;

@@ -1,126 +1,151 @@
-//! Evidence that survives looking: a bet on every value that the reference does not hold.
+//! Evidence that survives looking: bets on values that the reference does not hold.
 //!
-//! It does not know where ranks come from, nor what an alarm leads to.
+//! It does not know where scores come from, nor what an alarm leads to.
 //!
-//! A value's rank `u` in the reference (0 to 1, the middle of a tie) has mean ½ where nothing has
-//! changed, so `g = 2u − 1` has mean 0. A bettor who puts the share `λ` of what they own on
-//! `g > minimum` owns `Π (1 + λ (g − minimum))`, which grows in no way that can be foreseen while
-//! the mean of `g` is at most `minimum`: significance without relevance is no evidence (Waudby-Smith
-//! & Ramdas, "Estimating means of bounded random variables by betting", JRSS B 2024). Several `λ`
-//! and both directions are mixed.
+//! A score `x` (0 to 1: a rank in the reference, or whether something happened) has a mean between
+//! `low` and `high` where nothing has changed. A bettor who puts the share `s` of what they own on
+//! a higher mean owns `Π (1 + s · (x − high) / high)`, which grows in no way that can be foreseen
+//! while the mean is at most `high`; one on a lower mean owns `Π (1 + s · (low − x) / (1 − low))`
+//! (Waudby-Smith & Ramdas, "Estimating means of bounded random variables by betting", JRSS B 2024).
+//! Several `s` and both directions are mixed.
 //!
-//! Since nobody knows when a change begins, a little money, `1 / horizon`, is put in at every row:
-//! the sum over all beginnings obeys `M ← (M + 1 / horizon) · (1 + λ (g − minimum))` (as in the
-//! e-detectors of Shin, Ramdas & Rinaldo, 2023). With what has not yet been put in, `M` is a
-//! nonnegative supermartingale that starts at 1, so by Ville's inequality the chance that it ever
-//! reaches `1 / α` within `horizon` rows is at most `α`, however often one looks. After that,
-//! [`Bettor::renew`] begins another budget; going on without spends as much in each further horizon.
+//! Since nobody knows when a change begins, money is put in all the time: the share of the period,
+//! a month say, that has passed since the last bet. The sum over all beginnings obeys
+//! `M ← (M + share) · factor` (the e-detectors of Shin, Ramdas & Rinaldo, 2023), so that
+//! `M − periods passed` is a supermartingale, and by Doob's inequality the chance that `M` reaches
+//! `1 / α` within `k` periods is at most `k · α`, however often one looks.
 //!
-//! It assumes that rows, given those before, have mean rank ½: rows that depend on each other
-//! (autocorrelation) break that, and must be thinned by the caller to their effective number. The
-//! reference's own error in rank belongs into `minimum`: twice that of the mean rank. Only a change
-//! that moves the mean rank is seen; one of spread alone is not. Values without a rank are skipped.
+//! It assumes that rows, given those before, have the mean of the reference: rows that depend on
+//! each other (autocorrelation) break that, and must be thinned by the caller to their effective
+//! number. The reference's own error belongs between `low` and `high`.
 
 use serde::{Deserialize, Serialize};
 
-/// Shares of the money that are bet, each in both directions.
-const STAKES: [f64; 4] = [0.15, 0.35, 0.6, 0.9];
+/// Shares of the money that are bet on ranks.
+const ON_RANKS: [f64; STAKES] = [0.15, 0.35, 0.6, 0.9];
+/// Shares of the money that are bet on rates, which may be small and change little.
+const ON_RATES: [f64; STAKES] = [0.01, 0.05, 0.2, 0.6];
+const STAKES: usize = 4;
 
-/// Bets on one feature. What it owns is an e-process: evidence against the reference.
+/// Nothing owned grows past this many times what is enough: products do not overflow, and what is
+/// well again is seen to be soon.
+const RICHEST: f64 = 100.0;
+/// No bet is on a mean closer to impossible, or to certain, than this.
+const LEAST_MEAN: f64 = 1e-6;
+
+/// What is owned by the bets on one score.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bettor {
-    minimum: f64,
-    horizon: f64,
-    rows: u64,
+    low: f64,
+    high: f64,
+    stakes: [f64; STAKES],
+    richest: f64,
     /// What each stake owns: upwards, then downwards.
-    owned: [f64; 2 * STAKES.len()],
-    /// The row at which each stake last began anew.
-    begun: [u64; 2 * STAKES.len()],
-    largest: f64,
+    owned: [f64; 2 * STAKES],
+    /// What each stake won since it last had nothing: the largest dates the change (Page,
+    /// "Continuous inspection schemes", Biometrika 41, 1954).
+    won: [f64; 2 * STAKES],
+    /// When that was.
+    begun: [i64; 2 * STAKES],
+    now: i64,
 }
 
-/// How large what is owned can become: products must not overflow.
-const RICHEST: f64 = 1e300;
-
 impl Bettor {
-    /// A bettor against `mean of g ≤ minimum` in both directions (0 to 1, clamped), whose budget
-    /// lasts for `horizon` rows (at least 1).
+    /// A bettor on ranks, whose mean is ½ where nothing has changed, give or take `tolerance`
+    /// (0 to ½, clamped). `enough` is the evidence at which nobody reads on, `1 / α`.
     ///
-    /// A shift by `d` standard deviations of a normal moves `g` by about `0.56 d`.
+    /// A shift by `d` standard deviations of a normal moves the mean rank by about `0.28 d`.
     #[must_use]
-    pub fn new(minimum: f64, horizon: u64) -> Self {
-        Bettor {
-            minimum: if minimum.is_nan() { 1.0 } else { minimum.clamp(0.0, 1.0) },
-            horizon: horizon.max(1) as f64,
-            rows: 0,
-            owned: [0.0; 2 * STAKES.len()],
-            begun: [0; 2 * STAKES.len()],
-            largest: 0.0,
+    pub fn on_ranks(tolerance: f64, enough: f64) -> Self {
+        let tolerance = if tolerance.is_nan() { 0.5 } else { tolerance.clamp(0.0, 0.5) };
+        Self::new(0.5 - tolerance, 0.5 + tolerance, ON_RANKS, enough)
+    }
+
+    /// A bettor on how often something happens: between `low` and `high` of the times where nothing
+    /// has changed (0 to 1, clamped; NaN is everything).
+    #[must_use]
+    pub fn on_rate(low: f64, high: f64, enough: f64) -> Self {
+        let low = if low.is_nan() { 0.0 } else { low };
+        let high = if high.is_nan() { 1.0 } else { high };
+        Self::new(low, high, ON_RATES, enough)
+    }
+
+    fn new(low: f64, high: f64, stakes: [f64; STAKES], enough: f64) -> Self {
+        let low = low.clamp(0.0, 1.0 - LEAST_MEAN);
+        Self {
+            low,
+            high: high.clamp(low.max(LEAST_MEAN), 1.0),
+            stakes,
+            richest: if enough >= 1.0 { RICHEST * enough.min(1e100) } else { RICHEST },
+            owned: [0.0; 2 * STAKES],
+            won: [1.0; 2 * STAKES],
+            begun: [0; 2 * STAKES],
+            now: 0,
         }
     }
 
-    /// Takes in the rank of one value in the reference, 0 to 1, and returns the evidence now.
-    pub fn observe(&mut self, rank: f64) -> f64 {
-        if rank.is_nan() {
-            return self.evidence();
+    /// Puts in `share` of a period's money (at least 0), at the time `now`, before the next bets.
+    pub fn put_in(&mut self, share: f64, now: i64) {
+        self.now = now;
+        let share = if share > 0.0 { share } else { return };
+        self.owned.iter_mut().for_each(|owned| *owned += share);
+    }
+
+    /// Takes in one score, 0 to 1 (clamped); NaN is passed over.
+    pub fn observe(&mut self, score: f64) {
+        if score.is_nan() {
+            return;
         }
-        let g = 2.0 * rank.clamp(0.0, 1.0) - 1.0;
-        let fresh = 1.0 / self.horizon;
-        for (side, g) in [g, -g].into_iter().enumerate() {
-            for (index, stake) in STAKES.iter().enumerate() {
-                let at = side * STAKES.len() + index;
-                // A change that began earlier has earned nothing: it rather begins here.
-                if self.owned[at] < fresh {
-                    self.begun[at] = self.rows;
+        let score = score.clamp(0.0, 1.0);
+        let up = (score - self.high) / self.high;
+        let down = (self.low - score) / (1.0 - self.low);
+        self.bet(|stake| 1.0 + stake * up, |stake| 1.0 + stake * down);
+    }
+
+    /// Takes in whether something happened whose mean is now at most `high` where nothing has
+    /// changed, whatever it was before: a bet upwards only.
+    pub fn observe_at_most(&mut self, happened: bool, high: f64) {
+        let high = high.clamp(LEAST_MEAN, 1.0);
+        let up = if happened { (1.0 - high) / high } else { -1.0 };
+        self.bet(|stake| 1.0 + stake * up, |_| 1.0);
+    }
+
+    /// Takes in how often something happened, and how often not, in no order.
+    pub fn observe_rate(&mut self, happened: u64, not: u64) {
+        let (happened, not) = (happened as f64, not as f64);
+        let (up, down) = ((1.0 - self.high) / self.high, self.low / (1.0 - self.low));
+        let won = |stake: f64, with: f64, without: f64| {
+            (happened * (stake * with).ln_1p() + not * (stake * without).ln_1p())
+                .exp()
+                .min(f64::MAX)
+        };
+        self.bet(|stake| won(stake, up, -1.0), |stake| won(stake, -1.0, down));
+    }
+
+    fn bet(&mut self, up: impl Fn(f64) -> f64, down: impl Fn(f64) -> f64) {
+        for (index, stake) in self.stakes.into_iter().enumerate() {
+            for (at, factor) in [(index, up(stake)), (STAKES + index, down(stake))] {
+                if self.won[at] <= 1.0 {
+                    self.begun[at] = self.now;
                 }
-                // Below 1 / (1 + minimum) no bet can lose more than there is.
-                let stake = stake / (1.0 + self.minimum);
-                let factor = 1.0 + stake * (g - self.minimum);
-                self.owned[at] = ((self.owned[at] + fresh) * factor).min(RICHEST);
+                self.won[at] = (self.won[at] * factor).clamp(1.0, self.richest);
+                self.owned[at] = (self.owned[at] * factor).min(self.richest);
             }
         }
-        self.rows += 1;
-        let evidence = self.evidence();
-        self.largest = self.largest.max(evidence);
-        evidence
     }
 
-    /// What is owned now, an e-value: the mean over stakes and directions.
+    /// What is owned now: the mean over stakes and directions. `1 / α` of it is an alarm at α.
     #[must_use]
     pub fn evidence(&self) -> f64 {
         self.owned.iter().sum::<f64>() / self.owned.len() as f64
     }
 
-    /// A p-value that is valid at every look within the horizon: one over the most ever owned.
+    /// Since when values seem changed: when the stake that won most began to win.
     #[must_use]
-    pub fn p_value(&self) -> f64 {
-        (1.0 / self.largest).min(1.0)
-    }
-
-    /// Whether the evidence ever reached `1 / alpha`.
-    #[must_use]
-    pub fn rejects(&self, alpha: f64) -> bool {
-        alpha > 0.0 && self.largest >= 1.0 / alpha
-    }
-
-    /// The row, from 0, since when values seem changed: where the richest stake began anew.
-    /// `None` before the first row.
-    #[must_use]
-    pub fn since(&self) -> Option<u64> {
-        let richest =
-            (0..self.owned.len()).max_by(|&a, &b| self.owned[a].total_cmp(&self.owned[b]));
-        richest.filter(|_| self.rows > 0).map(|at| self.begun[at])
-    }
-
-    /// Rows so far.
-    #[must_use]
-    pub fn rows(&self) -> u64 {
-        self.rows
-    }
-
-    /// Begins another budget of rows, with nothing owned.
-    pub fn renew(&mut self) {
-        *self = Bettor::new(self.minimum, self.horizon as u64);
+    pub fn since(&self) -> i64 {
+        // Of equals the last: the larger a stake, the sharper it dates.
+        let most = (0..self.won.len()).max_by(|&a, &b| self.won[a].total_cmp(&self.won[b]));
+        most.map_or(0, |at| self.begun[at])
     }
 }
 
@@ -136,67 +161,109 @@ mod tests {
         ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 
+    /// Feeds `rows` scores at a share of `1 / period` each, and says whether `enough` was reached.
+    fn reaches(
+        bettor: &mut Bettor,
+        enough: f64,
+        period: u32,
+        rows: std::ops::Range<i64>,
+        mut score: impl FnMut() -> f64,
+    ) -> bool {
+        let mut reached = false;
+        for row in rows {
+            bettor.put_in(1.0 / f64::from(period), row);
+            bettor.observe(score());
+            reached |= bettor.evidence() >= enough;
+        }
+        reached
+    }
+
     #[test]
     fn looking_at_every_row_raises_no_more_false_alarms_than_alpha() {
         let alarms = (0..400u64).filter(|seed| {
-            let (mut bettor, mut state) = (Bettor::new(0.0, 2_000), seed << 32);
-            (0..2_000).for_each(|_| {
-                bettor.observe(uniform(&mut state));
-            });
-            bettor.rejects(0.05)
+            let mut state = seed << 32;
+            let mut ranks = Bettor::on_ranks(0.0, 20.0);
+            let mut rate = Bettor::on_rate(0.03, 0.03, 20.0);
+            let on_ranks = reaches(&mut ranks, 20.0, 2_000, 0..2_000, || uniform(&mut state));
+            let happens = || f64::from(u8::from(uniform(&mut state) < 0.03));
+            on_ranks || reaches(&mut rate, 20.0, 2_000, 0..2_000, happens)
         });
-        assert!(alarms.count() <= 20);
+        let alarms = alarms.count();
+        assert!(alarms <= 40, "{alarms} of 400 for two bettors at .05");
     }
 
     #[test]
     fn a_shift_is_found_and_dated() {
-        let (mut bettor, mut state) = (Bettor::new(0.02, 100_000), 5);
-        (0..3_000).for_each(|_| {
-            bettor.observe(uniform(&mut state));
-        });
-        assert!(!bettor.rejects(0.0025));
-        // The larger of two uniform numbers has mean 2/3, so that g has mean 1/3.
-        (0..300).for_each(|_| {
-            let larger = uniform(&mut state).max(uniform(&mut state));
-            bettor.observe(larger);
-        });
-        assert!(bettor.rejects(0.0025), "{}", bettor.evidence());
-        let since = bettor.since().unwrap();
-        assert!((2_900..3_100).contains(&since), "{since}");
+        let (mut bettor, mut state) = (Bettor::on_ranks(0.01, 400.0), 5);
+        assert!(!reaches(&mut bettor, 400.0, 100_000, 0..3_000, || uniform(&mut state)));
+        // The larger of two uniform numbers has mean 2/3.
+        let larger = || uniform(&mut state).max(uniform(&mut state));
+        assert!(reaches(&mut bettor, 400.0, 100_000, 3_000..3_300, larger));
+        assert!((2_900..3_100).contains(&bettor.since()), "{}", bettor.since());
     }
 
     #[test]
-    fn a_change_below_the_minimum_is_no_alarm_however_many_rows_show_it() {
-        let (mut bettor, mut state) = (Bettor::new(0.05, 50_000), 6);
-        (0..50_000).for_each(|_| {
-            bettor.observe((uniform(&mut state) + 0.01).min(1.0));
-        });
-        assert!(!bettor.rejects(0.05));
+    fn what_never_happened_is_noticed_when_it_does_and_forgotten_when_it_stops() {
+        let mut bettor = Bettor::on_rate(0.0, 0.001, 100.0);
+        bettor.put_in(1e-6, 7);
+        bettor.observe_rate(0, 1_000);
+        assert!(bettor.evidence() < 1e-6);
+        bettor.put_in(1e-6, 8);
+        bettor.observe_rate(20, 80);
+        assert!(bettor.evidence() >= 100.0, "{}", bettor.evidence());
+        assert_eq!(bettor.since(), 8);
+        bettor.observe_rate(0, 2_000);
+        assert!(bettor.evidence() < 1.0, "{}", bettor.evidence());
+    }
+
+    #[test]
+    fn a_change_within_the_tolerance_is_no_alarm_however_many_rows_show_it() {
+        let (mut bettor, mut state) = (Bettor::on_ranks(0.025, 20.0), 6);
+        let little = || (uniform(&mut state) + 0.01).min(1.0);
+        assert!(!reaches(&mut bettor, 20.0, 50_000, 0..50_000, little));
     }
 
     #[test]
     fn the_first_bets_are_those_computed_by_hand() {
-        let mut bettor = Bettor::new(0.0, 1);
-        // g = 1: each stake upwards owns 1 + λ, each downwards 1 − λ; the mean is 1.
-        assert!((bettor.observe(1.0) - 1.0).abs() < 1e-15);
-        // Then (2 + λ)(1 + λ) and (2 − λ)(1 − λ): their mean is 2 + λ², over the four stakes.
-        let squares = (0.15f64.powi(2) + 0.35f64.powi(2) + 0.6f64.powi(2) + 0.9f64.powi(2)) / 4.0;
-        assert!((bettor.observe(1.0) - 2.0 - squares).abs() < 1e-12);
+        let mut bettor = Bettor::on_ranks(0.0, 1e6);
+        // A score of 1: each stake upwards owns 1 + s, each downwards 1 − s; the mean is 1.
+        bettor.put_in(1.0, 0);
+        bettor.observe(1.0);
+        assert!((bettor.evidence() - 1.0).abs() < 1e-15);
+        // Then (2 + s)(1 + s) and (2 − s)(1 − s): their mean is 2 + s², over the four stakes.
+        bettor.put_in(1.0, 0);
+        bettor.observe(1.0);
+        let squares = ON_RANKS.iter().map(|stake| stake * stake).sum::<f64>() / 4.0;
+        assert!((bettor.evidence() - 2.0 - squares).abs() < 1e-12);
+    }
+
+    #[test]
+    fn counts_in_no_order_are_worth_what_they_are_in_one() {
+        let (mut together, mut apart) =
+            (Bettor::on_rate(0.1, 0.2, 1e9), Bettor::on_rate(0.1, 0.2, 1e9));
+        together.put_in(1.0, 0);
+        apart.put_in(1.0, 0);
+        together.observe_rate(2, 3);
+        [1.0, 0.0, 0.0, 1.0, 0.0].into_iter().for_each(|score| apart.observe(score));
+        assert!((together.evidence() - apart.evidence()).abs() < 1e-12);
     }
 
     #[test]
     fn nothing_breaks_a_bettor() {
-        let mut bettor = Bettor::new(f64::NAN, 0);
-        assert_eq!((bettor.since(), bettor.p_value(), bettor.rejects(0.0)), (None, 1.0, false));
-        for rank in [f64::NAN, f64::INFINITY, -7.0, 0.5] {
-            assert!(bettor.observe(rank).is_finite());
+        for mut bettor in [
+            Bettor::on_ranks(f64::NAN, f64::NAN),
+            Bettor::on_rate(f64::NAN, f64::NAN, 0.0),
+            Bettor::on_rate(2.0, -1.0, f64::INFINITY),
+            Bettor::on_rate(0.0, 0.0, 10.0),
+        ] {
+            bettor.put_in(f64::NAN, 0);
+            bettor.put_in(1.0, 0);
+            for score in [f64::NAN, f64::INFINITY, -7.0, 0.5, 1.0, 0.0] {
+                bettor.observe(score);
+                assert!(bettor.evidence().is_finite() && bettor.evidence() >= 0.0);
+            }
+            bettor.observe_rate(u64::MAX, u64::MAX);
+            assert!(bettor.evidence().is_finite() && bettor.evidence() >= 0.0);
         }
-        let mut rich = Bettor::new(0.0, 1);
-        (0..5_000).for_each(|_| {
-            rich.observe(1.0);
-        });
-        assert!(rich.evidence().is_finite() && rich.p_value() > 0.0);
-        rich.renew();
-        assert_eq!((rich.rows(), rich.evidence()), (0, 0.0));
     }
 }

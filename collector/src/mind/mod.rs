@@ -186,7 +186,7 @@ impl Mind {
                 Some(ask) = inbox.asks.recv() => self.answer(ask),
                 Some(report) = inbox.reports.recv() => self.hear(&report),
                 () = sleep_until(wakes) => self.close_windows(Instant::now(), clock::unix_ms()),
-                Some(batch) = inbox.batches.recv() => self.take(batch),
+                Some(batch) = inbox.batches.recv() => self.take(batch, clock::unix_ms()),
             }
         }
     }
@@ -201,9 +201,10 @@ impl Mind {
         closes.chain(ends).min().unwrap_or_else(|| instant + Duration::from_secs(1))
     }
 
-    fn take(&mut self, batch: Batch) {
+    fn take(&mut self, batch: Batch, now: UnixMillis) {
         for (at, delivery) in batch.deliveries {
             let Some(watched) = self.watched.get_mut(at) else { continue };
+            watched.watch.at(now);
             for rows in &delivery.rows {
                 watched.watch.rows(rows);
             }
