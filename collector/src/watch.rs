@@ -5,7 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use tidegate_contract::columns::{Cell, Columns};
+use tidegate_contract::contract::{Contract, Field};
 use tidegate_detectors::judge::{MinEffect, Rules, alpha_per_look, judge};
+use tidegate_detectors::limit::{Limit, Limited};
 use tidegate_detectors::reference::{Observation, Reference, Values};
 use tidegate_detectors::vigil::Vigil;
 use tidegate_detectors::window::{Pane, Window};
@@ -84,7 +86,7 @@ pub struct Watch {
 impl Watch {
     /// A watch over a model, against what its training data looked like.
     #[must_use]
-    pub fn new(model: &Model, reference: Arc<Reference>) -> Self {
+    pub fn new(model: &Model, contract: &Contract, reference: Arc<Reference>) -> Self {
         let hop = model.window.hop.as_secs_f64();
         let least = model.detectors.min_effect;
         // Half of the budget is for the windows, half for the vigil.
@@ -97,6 +99,7 @@ impl Watch {
             warning_alpha: Rules::default().warning_alpha.max(alpha),
             min_effect: MinEffect { data_drift: least, ..Rules::default().min_effect },
             min_rows: model.window.min_rows,
+            limits: limits(contract),
             ..Rules::default()
         };
         let names = reference.features.iter().enumerate();
@@ -205,6 +208,19 @@ impl Watch {
     }
 }
 
+/// What the contract allows a window to have. Of sensitive fields nothing of the kind arrives.
+fn limits(contract: &Contract) -> Vec<Limit> {
+    let fields = contract.inputs.iter().filter(|field| field.sensitive.is_none());
+    let of_field = |field: &Field| {
+        let limit = |what, most| Limit { feature: field.name.clone(), what, most };
+        let missing = field.max_null_rate.map(|most| limit(Limited::Missing, most));
+        let listed = || Limited::Unseen(field.categories.iter().cloned().collect());
+        let unseen = (field.max_unseen_rate > 0.0).then(|| limit(listed(), field.max_unseen_rate));
+        [missing, unseen]
+    };
+    fields.flat_map(of_field).flatten().collect()
+}
+
 /// Gives what a cell is as a value of this column.
 fn observed(values: &Values, cell: &Cell, mut take: impl FnMut(Observation<'_>)) {
     match (values, cell) {
@@ -226,7 +242,8 @@ mod tests {
     use std::sync::Arc;
 
     use tidegate_contract::columns::{Cell, Column, Columns};
-    use tidegate_detectors::finding::{Kind, Verdict};
+    use tidegate_contract::contract::Contract;
+    use tidegate_detectors::finding::{Detector, Finding, Kind, Verdict};
     use tidegate_detectors::reference::{Feature, Observation, Reference};
 
     use super::{Counts, Judgement, Watch};
@@ -244,7 +261,7 @@ mod tests {
     }
 
     fn watch() -> Watch {
-        Watch::new(&config(DIVERT).models[0], reference())
+        Watch::new(&config(DIVERT).models[0], &Contract::default(), reference())
     }
 
     /// One row as a sample brings it.
@@ -269,6 +286,33 @@ mod tests {
         let of = |kind: Kind, name: Option<&str>| kind == Kind::DataDrift && name == Some(feature);
         let finding = judgement.findings.iter().find(|f| of(f.kind, f.feature.as_deref()));
         finding.expect("every feature is judged").verdict
+    }
+
+    #[test]
+    fn what_the_contract_allows_a_window_is_held() {
+        let contract = r#"{"inputs": [{"name": "class", "type": "text", "nullable": true,
+            "max_null_rate": 0.05, "categories": ["Private", "None"], "max_unseen_rate": 0.1}]}"#;
+        let contract = Contract::parse(contract).expect("a contract");
+        let mut watch = Watch::new(&config(DIVERT).models[0], &contract, reference());
+        let mut verdicts = |foreign: u32| {
+            for row in 0..1_800_u32 {
+                let class = match row % 90 {
+                    row if row < foreign => "Martian",
+                    row if row % 3 == 0 => "Private",
+                    _ => "None",
+                };
+                watch.rows(&person(Cell::Number(f64::from(row % 90)), class));
+            }
+            let judgement = watch.close(0);
+            let of_limits = |f: &&Finding| f.detector == Detector::Limit;
+            let mut limits: Vec<_> = judgement.findings.iter().filter(of_limits).collect();
+            limits.sort_by_key(|finding| finding.was.clone());
+            limits.iter().map(|f| (f.was.clone(), f.verdict)).collect::<Vec<_>>()
+        };
+        let missing = ("missing 5 % allowed".to_owned(), Verdict::Healthy);
+        let unseen = |verdict| ("not listed 10 % allowed".to_owned(), verdict);
+        assert_eq!(verdicts(8), [missing.clone(), unseen(Verdict::Healthy)]);
+        assert_eq!(verdicts(20), [missing, unseen(Verdict::Alarm)]);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub enum Detector {
     NullRate,
     /// [`crate::proportion`] on contract violations.
     ViolationRate,
+    /// [`crate::limit`] on what the contract allows.
+    Limit,
 }
 
 impl Detector {
@@ -53,6 +55,7 @@ impl Detector {
             Self::ChiSquared => "chi_squared",
             Self::NullRate => "null_rate",
             Self::ViolationRate => "violation_rate",
+            Self::Limit => "limit",
         }
     }
 }

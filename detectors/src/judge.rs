@@ -6,6 +6,7 @@ use crate::chi2;
 use crate::correction::holm;
 use crate::finding::{Detector, Direction, Finding, Kind, Verdict};
 use crate::ks;
+use crate::limit::{self, Limit, Limited};
 use crate::proportion::{self, Rate};
 use crate::reference::{Feature, Reference, Values};
 use crate::summary::{CategorySummary, NumberSummary};
@@ -29,7 +30,7 @@ pub struct MinEffect {
 }
 
 /// When a change counts.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
     /// Level of the alarm, for all tests of a window together; see [`alpha_per_look`].
     pub alpha: f64,
@@ -41,6 +42,8 @@ pub struct Rules {
     pub min_rows: u64,
     /// A window that could not have shown an effect of this many `min_effect` is inconclusive.
     pub max_detectable: f64,
+    /// What people allow, beside what the reference shows.
+    pub limits: Vec<Limit>,
 }
 
 impl Default for Rules {
@@ -52,6 +55,7 @@ impl Default for Rules {
             min_effect: MinEffect { data_drift: 0.1, completeness: 0.05, data_format_drift: 0.02 },
             min_rows: 200,
             max_detectable: 3.0,
+            limits: Vec::new(),
         }
     }
 }
@@ -71,8 +75,8 @@ pub fn alpha_per_look(false_alarms_per_month: f64, hop_seconds: f64) -> f64 {
 }
 
 /// Makes every test that `reference` and `window` allow: per feature its values and its null
-/// rate, and once the rate of contract violations. Findings come in the order of the
-/// features, the violation rate last.
+/// rate, once the rate of contract violations, and the limits. Findings come in the order of the
+/// features, then the violation rate, then the limits of features that there are.
 ///
 /// The reference of the violation rate is none in as many exchanges as the training data has
 /// rows, since the contract was inferred from them. All p-values of the window are corrected
@@ -80,7 +84,7 @@ pub fn alpha_per_look(false_alarms_per_month: f64, hop_seconds: f64) -> f64 {
 #[must_use]
 pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Finding> {
     let columns = reference.features.iter().zip(&window.features);
-    let tests = 2 * columns.len() + 1;
+    let tests = 2 * columns.len() + 1 + rules.limits.len();
     // What the smallest p-value of the window must reach.
     let alpha = rules.alpha / tests as f64;
     let mut found = Vec::with_capacity(tests);
@@ -94,6 +98,7 @@ pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Findi
         found.push(nulls(was, now, alpha));
     }
     found.push(violations(reference, window, alpha));
+    found.extend(rules.limits.iter().filter_map(|limit| limited(limit, window, alpha)));
 
     let adjusted = holm(&found.iter().map(|evidence| evidence.p_value).collect::<Vec<_>>());
     let coverage = window.exchanges.coverage();
@@ -279,6 +284,32 @@ fn violations(reference: &Reference, window: &Window, alpha: f64) -> Evidence {
     let after = Rate::new(window.exchanges.violating, window.exchanges.seen);
     let evidence = rates("violating", before, after, alpha);
     Evidence { detector: Detector::ViolationRate, kind: Kind::DataFormatDrift, ..evidence }
+}
+
+/// A limit that people set, in a window that has the feature. Only more than that is a finding.
+fn limited(limit: &Limit, window: &Window, alpha: f64) -> Option<Evidence> {
+    let feature = window.features.iter().find(|feature| feature.name == limit.feature)?;
+    let happened = limit.happened(feature);
+    let what = match limit.what {
+        Limited::Missing => "missing",
+        Limited::Unseen(_) => "not listed",
+    };
+    let excess = happened.share() - limit.most;
+    Some(Evidence {
+        detector: Detector::Limit,
+        kind: Kind::DataFormatDrift,
+        feature: Some(limit.feature.clone()),
+        statistic: excess,
+        effect: excess.max(0.0),
+        p_value: limit::exceeds(happened, limit.most),
+        detectable: limit::detectable(limit.most, happened.of(), alpha),
+        at_stake: 1.0,
+        rows: happened.of(),
+        reference_rows: 0,
+        direction: (excess > 0.0).then_some(Direction::Higher),
+        was: format!("{what} {} allowed", percent(limit.most)),
+        now: counted(what, happened),
+    })
 }
 
 fn rates(what: &str, was: Rate, now: Rate, alpha: f64) -> Evidence {

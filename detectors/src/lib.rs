@@ -21,6 +21,7 @@ mod gamma;
 pub mod judge;
 mod kolmogorov;
 pub mod ks;
+pub mod limit;
 pub mod outlier;
 pub mod proportion;
 pub mod quantile;

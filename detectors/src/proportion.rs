@@ -33,6 +33,12 @@ impl Rate {
         if self.of == 0 { 0.0 } else { self.hits as f64 / self.of as f64 }
     }
 
+    /// The number of hits.
+    #[must_use]
+    pub fn hits(self) -> u64 {
+        self.hits
+    }
+
     /// The number of trials.
     #[must_use]
     pub fn of(self) -> u64 {

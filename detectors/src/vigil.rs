@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::finding::{Evidence, Finding, Kind, Verdict};
+use crate::finding::{Detector, Evidence, Finding, Kind, Verdict};
 use crate::judge::Rules;
 use crate::reference::{Feature, Observation, Reference, Values};
 use crate::sequential::Bettor;
@@ -114,7 +114,7 @@ impl Vigil {
     }
 
     fn evidence(&self, finding: &Finding) -> Option<(f64, i64)> {
-        if finding.kind == Kind::DataFormatDrift {
+        if finding.detector == Detector::ViolationRate {
             return Some((self.violations.evidence(), self.violations.since()));
         }
         let lookout = self.lookouts.get(self.reference.position(finding.feature.as_deref()?)?)?;

@@ -145,7 +145,7 @@ impl Mind {
         let watched: Vec<Watched> = subjects
             .into_iter()
             .map(|subject| Watched {
-                watch: Watch::new(&subject.model, subject.reference),
+                watch: Watch::new(&subject.model, &subject.contract, subject.reference),
                 breaches: Breaches::default(),
                 closes: now + subject.model.window.hop,
                 model: subject.model,
