@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tidegate_detectors::finding::Verdict;
 
+use crate::check;
 use crate::client::{Client, decision_text, decisions_text, status_text};
 use crate::config::Config;
 use crate::decision::{Decision, State};
@@ -27,6 +28,8 @@ pub struct Cli {
 enum Command {
     /// Read training data (CSV or Parquet) and write a profile: contract, summaries, sketches
     Profile(profile::ProfileArgs),
+    /// Hold data (CSV or Parquet) against a profile; exits with 1 on alarm
+    Check(check::CheckArgs),
     /// Write a contract from what describes the model already: a running server, or a file
     Init(init::InitArgs),
     /// Run the collector
@@ -110,6 +113,9 @@ impl Cli {
             Command::Profile(args) => {
                 profile::run(&args, &mut out).map_err(Failure::from).map(fine)
             }
+            Command::Check(args) => {
+                check::run(&args, &mut out).map_err(Failure::from).map(alarm_is_one)
+            }
             Command::Init(args) => init::run(&args, &mut out).map_err(Failure::from).map(fine),
             Command::Serve(args) => serve(&args, &mut out).map(fine),
             Command::Status(remote) => status(&remote, &mut out),
@@ -129,6 +135,10 @@ fn fine(_: ()) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+fn alarm_is_one(verdict: Verdict) -> ExitCode {
+    ExitCode::from(u8::from(verdict == Verdict::Alarm))
+}
+
 fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let config = Config::read(&args.config)?;
     if args.check {
@@ -143,8 +153,8 @@ fn serve(args: &ServeArgs, out: &mut dyn Write) -> Result<(), Failure> {
 fn status(remote: &Remote, out: &mut dyn Write) -> Result<ExitCode, Failure> {
     let status = Client::new(&remote.api).status()?;
     say(remote, &status, || status_text(&status), out)?;
-    let alarm = status.models.iter().any(|model| model.verdict == Verdict::Alarm);
-    Ok(ExitCode::from(u8::from(alarm)))
+    let worst = status.models.iter().map(|model| model.verdict).max();
+    Ok(alarm_is_one(worst.unwrap_or(Verdict::Healthy)))
 }
 
 fn decisions(args: &DecisionsArgs, out: &mut dyn Write) -> Result<(), Failure> {

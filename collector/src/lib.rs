@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod breaches;
+pub mod check;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -15,6 +16,7 @@ pub mod intake;
 pub mod journal;
 pub mod judgement;
 pub mod ledger;
+mod meter;
 pub mod metrics;
 pub mod mind;
 pub mod policy;
@@ -25,4 +27,5 @@ pub mod serve;
 pub mod table;
 pub mod telemetry;
 pub mod watch;
+mod wording;
 pub mod xds;

@@ -120,6 +120,7 @@ pub fn quiet_until(ledger: &Ledger, model: &Model, now: UnixMillis) -> UnixMilli
 fn meets(rule: &Rule, finding: &Finding) -> bool {
     let kind = match rule.on {
         rule::Kind::DataDrift => Kind::DataDrift,
+        rule::Kind::OutputDrift => Kind::OutputDrift,
         rule::Kind::DataFormatDrift => Kind::DataFormatDrift,
         rule::Kind::Completeness => Kind::Completeness,
     };

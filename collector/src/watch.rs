@@ -209,7 +209,8 @@ impl Watch {
 }
 
 /// What the contract allows a window to have. Of sensitive fields nothing of the kind arrives.
-fn limits(contract: &Contract) -> Vec<Limit> {
+#[must_use]
+pub fn limits(contract: &Contract) -> Vec<Limit> {
     let fields = contract.inputs.iter().filter(|field| field.sensitive.is_none());
     let of_field = |field: &Field| {
         let limit = |what, most| Limit { feature: field.name.clone(), what, most };

@@ -24,6 +24,8 @@ pub enum Verdict {
 pub enum Kind {
     /// Values are distributed otherwise than in the reference.
     DataDrift,
+    /// The model's answers are distributed otherwise than in the reference.
+    OutputDrift,
     /// Exchanges break the contract.
     DataFormatDrift,
     /// Values are missing more, or less, often than in the reference.

@@ -135,7 +135,7 @@ fn conclude(
     rules: &Rules,
 ) -> Finding {
     let min_effect = match evidence.kind {
-        Kind::DataDrift => rules.min_effect.data_drift,
+        Kind::DataDrift | Kind::OutputDrift => rules.min_effect.data_drift,
         Kind::Completeness => rules.min_effect.completeness,
         Kind::DataFormatDrift => rules.min_effect.data_format_drift,
     };

@@ -129,8 +129,9 @@ const THEN: [(&str, Then); 4] = [
     ("divert", Then::Divert),
     ("block", Then::Block),
 ];
-const KINDS: [(&str, Kind); 3] = [
+const KINDS: [(&str, Kind); 4] = [
     ("data_drift", Kind::DataDrift),
+    ("output_drift", Kind::OutputDrift),
     ("data_format_drift", Kind::DataFormatDrift),
     ("completeness", Kind::Completeness),
 ];

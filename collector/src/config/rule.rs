@@ -30,6 +30,8 @@ pub struct Rule {
 pub enum Kind {
     /// The rows are no longer distributed as in training.
     DataDrift,
+    /// The answers are no longer distributed as in training.
+    OutputDrift,
     /// The payloads break the contract more often.
     DataFormatDrift,
     /// Values are missing.
@@ -85,6 +87,7 @@ impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let on = match self.on {
             Kind::DataDrift => "data_drift",
+            Kind::OutputDrift => "output_drift",
             Kind::DataFormatDrift => "data_format_drift",
             Kind::Completeness => "completeness",
         };

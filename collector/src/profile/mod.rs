@@ -8,13 +8,12 @@ pub mod document;
 pub mod error;
 pub mod folder;
 mod inference;
-mod meter;
+
 mod page;
 mod selection;
 pub mod survey;
 #[cfg(test)]
 mod tests;
-mod wording;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,13 +23,14 @@ use tidegate_contract::contract::Contract;
 use tidegate_contract::protocol::Protocol;
 use tidegate_detectors::reference::Reference;
 
+use crate::meter::Meter;
 use crate::profile::document::{Document, FORMAT, FORMAT_VERSION, Source, Summary};
 use crate::profile::error::ProfileError;
 pub use crate::profile::folder::load;
-use crate::profile::meter::Meter;
 use crate::profile::selection::Selection;
 use crate::profile::survey::Survey;
 use crate::table::{Cell, Column, Reading, Table, calendar};
+use crate::wording;
 
 /// Learn what a model's training data looks like.
 #[derive(Debug, Clone, PartialEq, clap::Args)]
@@ -56,6 +56,17 @@ pub struct ProfileArgs {
     /// auto for any of them
     #[arg(long, value_name = "PROTOCOL", default_value = "oip", value_parser = protocol)]
     pub protocol: Protocol,
+    /// How CSV is read
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+    /// When the profile is made, in seconds since 1970, so that runs can be repeated [default: now]
+    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
+    pub created: Option<u64>,
+}
+
+/// How CSV is read.
+#[derive(Debug, Clone, PartialEq, Default, clap::Args)]
+pub struct ReadingArgs {
     /// A text that means null in CSV, in place of those pandas knows (repeatable); an empty cell
     /// always does
     #[arg(long, value_name = "TEXT")]
@@ -69,9 +80,30 @@ pub struct ProfileArgs {
     /// The columns' names, where the CSV file has no header line
     #[arg(long, value_name = "NAME,NAME,...", value_delimiter = ',')]
     pub names: Vec<String>,
-    /// When the profile is made, in seconds since 1970, so that runs can be repeated [default: now]
-    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
-    pub created: Option<u64>,
+}
+
+impl ReadingArgs {
+    /// How tables are read.
+    ///
+    /// # Errors
+    /// When the delimiter is none.
+    pub fn reading(&self) -> Result<Reading, ProfileError> {
+        let delimiter = match self.delimiter.as_deref().map(str::as_bytes) {
+            None => None,
+            Some(b"\\t" | b"tab") => Some(b'\t'),
+            Some(&[byte]) if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Some(byte),
+            Some(other) => {
+                let text = String::from_utf8_lossy(other).into_owned();
+                return Err(ProfileError::Delimiter { text });
+            }
+        };
+        let (names, trim) = (self.names.clone(), self.trim);
+        let mut reading = Reading { delimiter, names, trim, ..Reading::default() };
+        if !self.null.is_empty() {
+            reading.nulls.clone_from(&self.null);
+        }
+        Ok(reading)
+    }
 }
 
 fn protocol(text: &str) -> Result<Protocol, &'static str> {
@@ -105,10 +137,7 @@ pub fn contract_of(data: &Path) -> Result<Contract, ProfileError> {
         category: Vec::new(),
         outputs: Vec::new(),
         protocol: Protocol::Auto,
-        null: Vec::new(),
-        trim: false,
-        delimiter: None,
-        names: Vec::new(),
+        reading: ReadingArgs::default(),
         created: None,
     };
     make(&args, 0).map(|profile| profile.contract)
@@ -136,7 +165,7 @@ pub fn run(args: &ProfileArgs, out: &mut dyn Write) -> Result<(), ProfileError> 
 /// # Errors
 /// When the data cannot be read, or an argument names no column.
 pub fn make(args: &ProfileArgs, created: u64) -> Result<Profile, ProfileError> {
-    let table = Table::open(&args.data, &reading(args)?)?;
+    let table = Table::open(&args.data, &args.reading.reading()?)?;
     let selection = Selection::of(args, table.path(), table.names())?;
     let wanted: Vec<_> = selection.inputs.iter().chain(&selection.outputs).copied().collect();
     let columns = {
@@ -183,24 +212,6 @@ pub fn make(args: &ProfileArgs, created: u64) -> Result<Profile, ProfileError> {
     };
     let (reference, outputs) = (reference(inputs), reference(outputs));
     Ok(Profile { document, contract, reference, outputs })
-}
-
-fn reading(args: &ProfileArgs) -> Result<Reading, ProfileError> {
-    let delimiter = match args.delimiter.as_deref().map(str::as_bytes) {
-        None => None,
-        Some(b"\\t" | b"tab") => Some(b'\t'),
-        Some(&[byte]) if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Some(byte),
-        Some(other) => {
-            let text = String::from_utf8_lossy(other).into_owned();
-            return Err(ProfileError::Delimiter { text });
-        }
-    };
-    let (names, trim) = (args.names.clone(), args.trim);
-    let mut reading = Reading { delimiter, names, trim, ..Reading::default() };
-    if !args.null.is_empty() {
-        reading.nulls.clone_from(&args.null);
-    }
-    Ok(reading)
 }
 
 fn close(args: &ProfileArgs, profile: &Profile, out: &mut dyn Write) -> std::io::Result<()> {

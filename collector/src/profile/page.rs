@@ -4,7 +4,7 @@ use tidegate_contract::contract::{Contract, Field, TextFormat};
 
 use crate::profile::Profile;
 use crate::profile::document::{Document, Summary, SummaryKind};
-use crate::profile::wording::{counted, grouped, percent, protocol, short, size};
+use crate::wording::{counted, grouped, percent, protocol, short, size};
 
 /// Levels shown of a category.
 const SHOWN_LEVELS: usize = 3;

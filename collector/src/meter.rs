@@ -4,14 +4,14 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use crate::profile::wording::grouped;
 use crate::table::Progress;
+use crate::wording::grouped;
 
 const BETWEEN_LINES: Duration = Duration::from_millis(200);
 
 /// One pass over a file.
 #[derive(Debug)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     pass: &'static str,
     terminal: bool,
     started: Instant,
@@ -19,13 +19,13 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub(super) fn start(pass: &'static str) -> Self {
+    pub(crate) fn start(pass: &'static str) -> Self {
         let terminal = std::io::stderr().is_terminal();
         Self { pass, terminal, started: Instant::now(), written: None }
     }
 
     /// Passes shorter than the pause between two lines show none.
-    pub(super) fn show(&mut self, progress: Progress) {
+    pub(crate) fn show(&mut self, progress: Progress) {
         if !self.terminal || self.written.unwrap_or(self.started).elapsed() < BETWEEN_LINES {
             return;
         }

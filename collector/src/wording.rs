@@ -3,7 +3,7 @@
 use tidegate_contract::protocol::Protocol;
 
 /// `1,234,567`.
-pub(super) fn grouped(count: u64) -> String {
+pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -16,13 +16,13 @@ pub(super) fn grouped(count: u64) -> String {
 }
 
 /// `3 columns`, `1 column`.
-pub(super) fn counted(count: usize, noun: &str) -> String {
+pub(crate) fn counted(count: usize, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(count as u64))
 }
 
 /// At most four significant digits, or all digits before the point.
-pub(super) fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
@@ -40,7 +40,7 @@ pub(super) fn short(value: f64) -> String {
 }
 
 /// `12.5 %`; a share that is not nothing is never shown as nothing.
-pub(super) fn percent(part: u64, whole: u64) -> String {
+pub(crate) fn percent(part: u64, whole: u64) -> String {
     let share = 100.0 * part as f64 / whole.max(1) as f64;
     match part {
         0 => "0 %".to_owned(),
@@ -51,7 +51,7 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
 }
 
 /// `104.9 MB`.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} bytes"),
         1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
@@ -61,7 +61,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// The protocol's name in a sentence.
-pub(super) fn protocol(protocol: Protocol) -> &'static str {
+pub(crate) fn protocol(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Oip => "one tensor for each column (Open Inference Protocol)",
         Protocol::V1 => "one field of an instance for each column (V1 protocol)",

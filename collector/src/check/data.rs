@@ -1,0 +1,166 @@
+//! The data to be checked, as one window of a profile's columns. It does not judge.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tidegate_detectors::reference::{Feature, Observation, Reference, Values};
+use tidegate_detectors::window::{Pane, Window};
+
+use crate::check::CheckError;
+use crate::meter::Meter;
+use crate::profile::Profile;
+use crate::profile::survey::code;
+use crate::table::{Cell, Kind, Reading, Table};
+
+/// Files of one folder that are read.
+const MAX_FILES: usize = 10_000;
+/// Names that an error lists.
+const NAMES_SHOWN: usize = 8;
+
+/// What was read.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    /// Inputs, then outputs, as the profile has them.
+    pub reference: Reference,
+    /// How many of the reference's features are inputs.
+    pub inputs: usize,
+    /// The same columns of the data.
+    pub window: Window,
+    /// The files, in the order of their names.
+    pub files: Vec<PathBuf>,
+    /// Columns of the profile that no file has; of those of outputs none need be there.
+    pub missing: Vec<String>,
+    /// Columns that the profile does not know.
+    pub ignored: Vec<String>,
+}
+
+impl Gathered {
+    /// Reads a file or a folder of them.
+    pub fn read(data: &Path, profile: &Profile, reading: &Reading) -> Result<Self, CheckError> {
+        let files = files(data)?;
+        let tables: Vec<Table> =
+            files.iter().map(|file| Table::open(file, reading)).collect::<Result<_, _>>()?;
+        let has = |name: &str| tables.iter().any(|table| table.names().iter().any(|n| n == name));
+        let inputs = profile.reference.features.iter();
+        // Inputs were given by whoever asked; answers are there only where somebody kept them.
+        let outputs = profile.outputs.features.iter().filter(|feature| has(&feature.name));
+        let reference = Reference {
+            rows: profile.document.rows,
+            features: inputs.chain(outputs).cloned().collect(),
+        };
+        let known = |name: &String| reference.position(name).is_some();
+        let mut ignored: Vec<String> = Vec::new();
+        for name in tables.iter().flat_map(Table::names) {
+            if !name.is_empty() && !known(name) && !ignored.contains(name) {
+                ignored.push(name.clone());
+            }
+        }
+        let names = || reference.features.iter().map(|feature| feature.name.as_str());
+        let missing: Vec<String> = names().filter(|name| !has(name)).map(str::to_owned).collect();
+        if missing.len() == reference.features.len() {
+            return Err(CheckError::NoColumns {
+                path: data.to_owned(),
+                expected: listed(names()),
+                found: listed(ignored.iter().map(String::as_str)),
+            });
+        }
+        let mut pane = Pane::new(&reference);
+        for table in &tables {
+            fill(&mut pane, &reference, table)?;
+        }
+        let window = Window::of(&reference, [&pane]);
+        let inputs = profile.reference.features.len();
+        Ok(Self { reference, inputs, window, files, missing, ignored })
+    }
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    let more = names.len().saturating_sub(NAMES_SHOWN);
+    let shown = names.iter().take(NAMES_SHOWN).copied().collect::<Vec<_>>().join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
+}
+
+fn files(data: &Path) -> Result<Vec<PathBuf>, CheckError> {
+    if data.to_string_lossy().contains("://") {
+        return Err(CheckError::Remote { path: data.to_owned() });
+    }
+    if !data.is_dir() {
+        return Ok(vec![data.to_owned()]);
+    }
+    let cannot = |source| CheckError::Read { path: data.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(data).map_err(cannot)? {
+        let path = entry.map_err(cannot)?.path();
+        let ends = |end: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(end));
+        if path.is_file() && (ends("csv") || ends("parquet")) {
+            files.push(path);
+        }
+        if files.len() > MAX_FILES {
+            return Err(CheckError::ManyFiles { path: data.to_owned(), most: MAX_FILES });
+        }
+    }
+    if files.is_empty() {
+        return Err(CheckError::NoFiles { path: data.to_owned() });
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Adds a file's rows. What it has no column for is missing in each of them.
+fn fill(pane: &mut Pane, reference: &Reference, table: &Table) -> Result<(), CheckError> {
+    let place = |name: &String| reference.position(name);
+    let found = table.names().iter().enumerate().filter_map(|(at, name)| Some((at, place(name)?)));
+    let (positions, features): (Vec<usize>, Vec<usize>) = found.unzip();
+    let mut columns = {
+        let mut meter = Meter::start("finding types");
+        table.columns(&positions, &mut |progress| meter.show(progress))?
+    };
+    for (column, &at) in columns.iter_mut().zip(&features) {
+        if table.format() == "csv" && is_text(&reference.features[at]) {
+            column.kind = Kind::Text;
+        }
+    }
+    let mut meter = Meter::start("reading");
+    let mut each = |at: usize, cell: Cell<'_>| {
+        let Some(&at) = features.get(at) else { return };
+        observe(pane, at, &reference.features[at].values, cell);
+    };
+    let rows = table.scan(&columns, &mut each, &mut |progress| meter.show(progress))?;
+    for _ in 0..rows {
+        pane.row();
+    }
+    for at in (0..reference.features.len()).filter(|at| !features.contains(at)) {
+        for _ in 0..rows {
+            pane.observe(at, Observation::Missing);
+        }
+    }
+    Ok(())
+}
+
+/// Whether levels are texts that only look like numbers, such as `007`.
+fn is_text(feature: &Feature) -> bool {
+    let Values::Category(levels) = &feature.values else { return false };
+    let changed = |level: &String| level.parse().is_ok_and(|number: f64| code(number) != *level);
+    levels.counts().keys().any(changed)
+}
+
+fn observe(pane: &mut Pane, at: usize, values: &Values, cell: Cell<'_>) {
+    match (values, cell) {
+        (_, Cell::Null) => pane.observe(at, Observation::Missing),
+        (Values::Number(_), Cell::Number(number)) => pane.observe(at, Observation::Number(number)),
+        // One text in a column makes all of its cells texts.
+        (Values::Number(_), Cell::Text(text)) => match text.trim_ascii().parse() {
+            Ok(number) => pane.observe(at, Observation::Number(number)),
+            Err(_) => pane.observe(at, Observation::Foreign),
+        },
+        (Values::Number(_), Cell::Boolean(_)) => pane.observe(at, Observation::Foreign),
+        (Values::Category(_), Cell::Text(text)) => pane.observe(at, Observation::Category(text)),
+        (Values::Category(_), Cell::Number(number)) => {
+            pane.observe(at, Observation::Category(&code(number)));
+        }
+        (Values::Category(_), Cell::Boolean(truth)) => {
+            pane.observe(at, Observation::Category(if truth { "true" } else { "false" }));
+        }
+    }
+}

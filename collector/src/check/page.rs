@@ -1,0 +1,221 @@
+//! The report as one HTML page without anything outside it: it can be mailed and opened anywhere.
+//! It does not judge.
+
+use std::fmt::Write;
+
+use tidegate_detectors::finding::{Finding, Verdict};
+use tidegate_detectors::reference::{Feature, Values};
+
+use crate::check::data::Gathered;
+use crate::check::plot::{self, escaped};
+use crate::check::report::{Report, about, word};
+use crate::check::text::p_text;
+use crate::wording::{counted, grouped, percent, short};
+
+const STYLE: &str = include_str!("page.css");
+/// Features that are drawn: the worst ones.
+const MAX_DRAWN: usize = 500;
+
+/// The page.
+pub(super) fn of(report: &Report, gathered: &Gathered) -> String {
+    let mut page = String::new();
+    // A String takes whatever is written to it.
+    let _ = write(&mut page, report, gathered);
+    page
+}
+
+fn write(page: &mut String, report: &Report, gathered: &Gathered) -> std::fmt::Result {
+    let model = report.profile.model.as_deref().unwrap_or("this model");
+    let title = format!("{}: {}", escaped(model), word(report.verdict).to_lowercase());
+    write!(
+        page,
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\
+         <style>{STYLE}</style></head><body><main>"
+    )?;
+    head(page, report)?;
+    table(page, report)?;
+    columns(page, report)?;
+    page.push_str("<section class=\"cards\">");
+    for feature in drawn(report, gathered) {
+        card(
+            page,
+            report,
+            &gathered.reference.features[feature],
+            &gathered.window.features[feature],
+        )?;
+    }
+    let more = gathered.reference.features.len().saturating_sub(MAX_DRAWN);
+    page.push_str("</section>");
+    if more > 0 {
+        write!(page, "<p>{} more are not drawn; --json has them.</p>", counted(more, "feature"))?;
+    }
+    write!(
+        page,
+        "<footer>Made by tidegate {}. An alarm needs a change that matters and evidence for it: the \
+         chance of any false one, over all features, is {}. Effects are from 0 to 1: the greatest \
+         distance of two distributions, the share of rows in other categories, or the difference \
+         of two rates.</footer></main></body></html>",
+        env!("CARGO_PKG_VERSION"),
+        short(report.alpha),
+    )
+}
+
+fn head(page: &mut String, report: &Report) -> std::fmt::Result {
+    let class = class(report.verdict);
+    let alarms = report.count(Verdict::Alarm);
+    let headline = match report.verdict {
+        Verdict::Alarm => format!("{} in alarm", counted(alarms, "finding")),
+        Verdict::Warning => "Something may have changed".to_owned(),
+        Verdict::Inconclusive => "Too little to tell".to_owned(),
+        Verdict::Healthy => "Nothing that matters has changed".to_owned(),
+    };
+    let model = report.profile.model.as_deref().unwrap_or("Data");
+    let day = report.profile.created.split('T').next().unwrap_or_default();
+    write!(
+        page,
+        "<header class=\"{class}\"><p class=\"badge\">{}</p><h1>{headline}</h1>\
+         <p><b>{}</b>, {} rows of <code>{}</code>, against {} rows of training \
+         (<code>{}</code>, {})</p>\
+         <p class=\"key\"><i class=\"was\"></i> training <i class=\"now\"></i> this data</p></header>",
+        word(report.verdict).to_lowercase(),
+        escaped(model),
+        grouped(report.data.rows),
+        escaped(&report.data_name()),
+        grouped(report.profile.rows),
+        escaped(&report.profile.path),
+        escaped(day),
+    )
+}
+
+fn class(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Healthy => "healthy",
+        Verdict::Inconclusive => "inconclusive",
+        Verdict::Warning => "warning",
+        Verdict::Alarm => "alarm",
+    }
+}
+
+fn table(page: &mut String, report: &Report) -> std::fmt::Result {
+    let quiet = |finding: &&Finding| finding.verdict == Verdict::Healthy;
+    let healthy = report.findings.iter().filter(quiet).count();
+    let loud: Vec<_> = report.findings.iter().filter(|finding| !quiet(finding)).collect();
+    if !loud.is_empty() {
+        page.push_str(
+            "<table class=\"findings\"><thead><tr><th>verdict<th>feature<th>what<th>training\
+             <th>this data<th>effect<th>adjusted p<th>rows</tr></thead><tbody>",
+        );
+        for finding in loud {
+            row(page, finding)?;
+        }
+        page.push_str("</tbody></table>");
+    }
+    if healthy > 0 {
+        write!(page, "<details><summary>{} healthy</summary>", counted(healthy, "test"))?;
+        page.push_str("<table class=\"findings\"><tbody>");
+        for finding in report.findings.iter().filter(quiet) {
+            row(page, finding)?;
+        }
+        page.push_str("</tbody></table></details>");
+    }
+    Ok(())
+}
+
+fn row(page: &mut String, finding: &Finding) -> std::fmt::Result {
+    let name = finding.feature.as_deref().unwrap_or("rows");
+    let (effect, least) = (finding.effect.clamp(0.0, 1.0), finding.min_effect.clamp(0.0, 1.0));
+    write!(
+        page,
+        "<tr class=\"{class}\"><td><span class=\"badge\">{}</span><td><a href=\"#{}\">{}</a><td>{}\
+         <td>{}<td>{}<td class=\"effect\"><span class=\"meter\" title=\"{} matters\">\
+         <i style=\"width:{:.1}%\"></i><b style=\"left:{:.1}%\"></b></span>{effect:.3}\
+         <td class=\"num\">{}<td class=\"num\">{}</tr>",
+        word(finding.verdict).to_lowercase(),
+        anchor(name),
+        escaped(name),
+        about(finding),
+        escaped(&finding.was),
+        escaped(&finding.now),
+        short(least),
+        effect * 100.0,
+        least * 100.0,
+        p_text(finding.adjusted_p_value),
+        grouped(finding.rows),
+        class = class(finding.verdict),
+    )
+}
+
+fn columns(page: &mut String, report: &Report) -> std::fmt::Result {
+    let listed = |names: &[String]| {
+        let names: Vec<String> =
+            names.iter().map(|name| format!("<code>{}</code>", escaped(name))).collect();
+        names.join(", ")
+    };
+    if !report.data.missing_columns.is_empty() {
+        let names = listed(&report.data.missing_columns);
+        write!(page, "<p>The data lacks columns of the profile: {names}.</p>")?;
+    }
+    if !report.data.ignored_columns.is_empty() {
+        let names = listed(&report.data.ignored_columns);
+        write!(page, "<p>Nothing is said of columns that the profile does not know: {names}.</p>")?;
+    }
+    Ok(())
+}
+
+/// Indices of features, the one with the worst finding first.
+fn drawn(report: &Report, gathered: &Gathered) -> Vec<usize> {
+    let mut order: Vec<usize> = Vec::new();
+    let found = report.findings.iter().filter_map(|finding| finding.feature.as_deref());
+    for at in found.filter_map(|name| gathered.reference.position(name)) {
+        if !order.contains(&at) && order.len() < MAX_DRAWN {
+            order.push(at);
+        }
+    }
+    order
+}
+
+fn card(page: &mut String, report: &Report, was: &Feature, now: &Feature) -> std::fmt::Result {
+    let of = |finding: &&Finding| finding.feature.as_deref() == Some(was.name.as_str());
+    let worst = report.findings.iter().filter(of).map(|finding| finding.verdict).max();
+    let worst = worst.unwrap_or(Verdict::Inconclusive);
+    write!(
+        page,
+        "<article id=\"{}\" class=\"{}\"><h2>{}<span class=\"badge\">{}</span></h2>",
+        anchor(&was.name),
+        class(worst),
+        escaped(&was.name),
+        word(worst).to_lowercase(),
+    )?;
+    match (&was.values, &now.values) {
+        (Values::Number(was), Values::Number(now)) => {
+            let histogram = plot::distributions(was.sketch(), now.sketch());
+            let quantiles = plot::quantiles(was.sketch(), now.sketch());
+            let drawn = histogram.unwrap_or_else(|| "<p>no values to draw</p>".to_owned());
+            let beside = quantiles.unwrap_or_default();
+            write!(page, "<div class=\"plots\"><div>{drawn}</div><div>{beside}</div></div>")?;
+            let side = |value: Option<f64>| value.map_or("none".to_owned(), short);
+            write!(
+                page,
+                "<p class=\"small\">mean {} → {}, median {} → {}, ",
+                side(was.mean()),
+                side(now.mean()),
+                side(was.sketch().quantile(0.5)),
+                side(now.sketch().quantile(0.5)),
+            )?;
+        }
+        (Values::Category(was), Values::Category(now)) if !was.counts().is_empty() => {
+            write!(page, "{}<p class=\"small\">", plot::levels(was, now))?;
+        }
+        _ => page
+            .push_str("<p>Free text: only whether it is missing is judged.</p><p class=\"small\">"),
+    }
+    let missing = |side: &Feature| percent(side.missing(), side.rows);
+    write!(page, "missing {} → {}</p></article>", missing(was), missing(now))
+}
+
+/// A name that an address can hold.
+fn anchor(name: &str) -> String {
+    let safe = |character: char| if character.is_alphanumeric() { character } else { '-' };
+    format!("f-{}", name.chars().map(safe).collect::<String>())
+}

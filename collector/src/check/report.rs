@@ -1,0 +1,135 @@
+//! The report of a check: what people and programs read. It does not know how it is shown.
+
+use serde::Serialize;
+use tidegate_detectors::finding::{Detector, Finding, Kind, Verdict};
+use tidegate_detectors::judge::{Rules, judge};
+
+use crate::check::CheckArgs;
+use crate::check::data::Gathered;
+use crate::judgement::Judgement;
+use crate::profile::Profile;
+
+/// What `tidegate check --json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Report {
+    /// Always `tidegate-check`.
+    pub format: &'static str,
+    /// Raised when a key changes its meaning or goes.
+    pub format_version: u32,
+    /// The worst of the findings.
+    pub verdict: Verdict,
+    /// What the data was held against.
+    pub profile: ProfileSide,
+    /// What was held against it.
+    pub data: DataSide,
+    /// The chance of any false alarm when nothing changed.
+    pub alpha: f64,
+    /// The chance of any false warning.
+    pub warning_alpha: f64,
+    /// Worst first.
+    pub findings: Vec<Finding>,
+}
+
+/// The profile's side.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct ProfileSide {
+    /// Its folder.
+    pub path: String,
+    /// The model, where it was named.
+    pub model: Option<String>,
+    /// When it was made, in RFC 3339.
+    pub created: String,
+    /// Rows of the training data.
+    pub rows: u64,
+}
+
+/// The data's side.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct DataSide {
+    /// The files, in the order they were read.
+    pub files: Vec<String>,
+    /// Rows of all files.
+    pub rows: u64,
+    /// Columns of the profile that the data does not have.
+    pub missing_columns: Vec<String>,
+    /// Columns of the data that the profile does not have.
+    pub ignored_columns: Vec<String>,
+}
+
+impl Report {
+    /// Judges what was gathered.
+    pub fn of(args: &CheckArgs, profile: &Profile, gathered: &Gathered, rules: &Rules) -> Self {
+        let mut findings = judge(&gathered.reference, &gathered.window, rules);
+        // Data has no exchanges, and of a column that is not there only that can be said.
+        let absent = |finding: &Finding| {
+            let name = finding.feature.as_ref();
+            name.is_some_and(|name| gathered.missing.contains(name))
+                && finding.detector != Detector::NullRate
+        };
+        findings.retain(|finding| finding.detector != Detector::ViolationRate && !absent(finding));
+        let output =
+            |name: &str| gathered.reference.position(name).is_some_and(|at| at >= gathered.inputs);
+        for finding in &mut findings {
+            let of_output = finding.feature.as_deref().is_some_and(output);
+            if of_output && finding.kind == Kind::DataDrift {
+                finding.kind = Kind::OutputDrift;
+            }
+        }
+        let rows = gathered.window.rows;
+        let model = profile.document.model.clone().unwrap_or_default();
+        let judged = Judgement::of(&model, 0, rows, gathered.window.exchanges, findings);
+        Self {
+            format: "tidegate-check",
+            format_version: 1,
+            verdict: judged.verdict,
+            profile: ProfileSide {
+                path: args.profile.display().to_string(),
+                model: profile.document.model.clone(),
+                created: profile.document.created.clone(),
+                rows: profile.document.rows,
+            },
+            data: DataSide {
+                files: gathered.files.iter().map(|file| file.display().to_string()).collect(),
+                rows,
+                missing_columns: gathered.missing.clone(),
+                ignored_columns: gathered.ignored.clone(),
+            },
+            alpha: rules.alpha,
+            warning_alpha: rules.warning_alpha,
+            findings: judged.findings,
+        }
+    }
+
+    /// How many findings came to this verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.findings.iter().filter(|finding| finding.verdict == verdict).count()
+    }
+
+    /// The data's name for a headline.
+    pub fn data_name(&self) -> String {
+        match self.data.files.as_slice() {
+            [one] => one.clone(),
+            many => format!("{} files", many.len()),
+        }
+    }
+}
+
+/// A verdict as people read it.
+pub(super) fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Healthy => "healthy",
+        Verdict::Inconclusive => "inconclusive",
+        Verdict::Warning => "warning",
+        Verdict::Alarm => "ALARM",
+    }
+}
+
+/// What a finding is about, where more than one can be of a feature.
+pub(super) fn about(finding: &Finding) -> &'static str {
+    match finding.detector {
+        Detector::NullRate => "missing values",
+        Detector::ViolationRate => "contract",
+        Detector::Limit => "the contract's limit",
+        Detector::KolmogorovSmirnov | Detector::ChiSquared => "distribution",
+    }
+}

@@ -1,0 +1,163 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tidegate_detectors::finding::Verdict;
+
+use super::{CheckArgs, CheckError, run};
+use crate::profile::{self, ProfileArgs, ReadingArgs};
+
+/// `rows` people: an age from 20 on, a class that now and then looks like a number, and how often of five.
+fn people(rows: u32, first_age: u32, martians: u32) -> String {
+    let mut csv = String::from("age,class,often\n");
+    for row in 0..rows {
+        let class = match row % 10 {
+            digit if digit < martians => "<script>alert(1)</script>",
+            digit if digit < 6 => "007",
+            _ => "none",
+        };
+        let often = if row % 50 == 0 { String::new() } else { (row % 5).to_string() };
+        csv.push_str(&format!("{},{class},{often}\n", first_age + row * 7 % 40));
+    }
+    csv
+}
+
+struct Stage(TempDir);
+
+impl Stage {
+    /// With a profile of 3,000 people.
+    fn new() -> Self {
+        let stage = Self(TempDir::new().expect("a folder"));
+        let data = stage.write("training.csv", &people(3_000, 20, 0));
+        let args = ProfileArgs {
+            data,
+            out: stage.path("profile"),
+            model: Some("census".to_owned()),
+            exclude: Vec::new(),
+            category: vec!["often".to_owned()],
+            outputs: Vec::new(),
+            protocol: tidegate_contract::protocol::Protocol::Auto,
+            reading: ReadingArgs::default(),
+            created: Some(0),
+        };
+        profile::run(&args, &mut Vec::new()).expect("a profile");
+        stage
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(&path, text).expect("writable");
+        path
+    }
+
+    fn check(&self, data: &Path, json: bool) -> Result<(Verdict, String), CheckError> {
+        let args = CheckArgs {
+            data: data.to_owned(),
+            profile: self.path("profile"),
+            html: Some(self.path("report.html")),
+            json,
+            alpha: 0.01,
+            min_effect: 0.1,
+            min_rows: 200,
+            reading: ReadingArgs::default(),
+        };
+        let mut said = Vec::new();
+        let verdict = run(&args, &mut said)?;
+        Ok((verdict, String::from_utf8(said).expect("text")))
+    }
+}
+
+#[test]
+fn the_same_people_are_healthy() {
+    let stage = Stage::new();
+    let data = stage.write("same.csv", &people(1_000, 20, 0));
+    let (verdict, said) = stage.check(&data, false).expect("a verdict");
+    assert_eq!(verdict, Verdict::Healthy, "{said}");
+    assert!(said.contains("age, class, often"), "{said}");
+    assert!(said.contains("made 1970-01-01"), "{said}");
+}
+
+#[test]
+fn other_people_are_an_alarm_and_the_report_says_which() {
+    let stage = Stage::new();
+    let data = stage.write("other.csv", &people(1_000, 35, 3));
+    let (verdict, said) = stage.check(&data, true).expect("a verdict");
+    assert_eq!(verdict, Verdict::Alarm);
+    let report: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(
+        (&report["format"], &report["verdict"]),
+        (&"tidegate-check".into(), &"alarm".into())
+    );
+    let worst: Vec<&str> = report["findings"]
+        .as_array()
+        .expect("findings")
+        .iter()
+        .filter(|finding| finding["verdict"] == "alarm")
+        .filter_map(|finding| finding["feature"].as_str())
+        .collect();
+    assert_eq!(worst, ["age", "class"], "{said}");
+    let page = fs::read_to_string(stage.path("report.html")).expect("written");
+    assert!(page.contains("&lt;script&gt;alert(1)"), "levels are shown as they are");
+    for foreign in ["<script", "http:", "https:", "src=", "url(", "@import"] {
+        assert!(!page.contains(foreign), "the page has {foreign}");
+    }
+}
+
+#[test]
+fn columns_that_are_missing_foreign_or_of_another_type_are_told() {
+    let stage = Stage::new();
+    let rows: String = (0..1_000)
+        .map(|row| format!("{},{}\n", if row % 2 == 0 { "many" } else { "30" }, row % 5))
+        .collect();
+    let data = stage.write("odd.csv", &format!("age,height\n{rows}"));
+    let (verdict, said) = stage.check(&data, false).expect("a verdict");
+    assert_eq!(verdict, Verdict::Alarm);
+    for expected in [
+        "age, missing values: missing 0 % became missing 50 %",
+        "class, missing values: missing 0 % became missing 100 %",
+        "the data lacks columns of the profile: class, often",
+        "nothing is said of: height",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    assert!(!said.contains("class, distribution"), "{said}");
+}
+
+#[test]
+fn a_folder_is_all_its_files() {
+    let stage = Stage::new();
+    let (a, b) = (people(600, 20, 0), people(400, 20, 0));
+    stage.write("days/b.csv", &b);
+    stage.write("days/a.csv", &a);
+    stage.write("days/notes.txt", "not data");
+    let (verdict, said) = stage.check(&stage.path("days"), true).expect("a verdict");
+    let report: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((verdict, &report["data"]["rows"]), (Verdict::Healthy, &1_000.into()));
+    assert!(report["data"]["files"][0].as_str().is_some_and(|file| file.ends_with("a.csv")));
+}
+
+#[test]
+fn few_rows_are_too_few() {
+    let stage = Stage::new();
+    let data = stage.write("few.csv", &people(20, 60, 3));
+    assert_eq!(stage.check(&data, false).expect("a verdict").0, Verdict::Inconclusive);
+}
+
+#[test]
+fn what_cannot_be_judged_is_an_error_with_a_cure() {
+    let stage = Stage::new();
+    let refused = |data: &Path| stage.check(data, false).expect_err("an error").to_string();
+    fs::create_dir(stage.path("empty")).expect("a folder");
+    assert!(refused(&stage.path("empty")).contains("no file that ends in .csv or .parquet"));
+    assert!(refused(Path::new("s3://bucket/january")).contains("copy the data here first"));
+    assert!(refused(&stage.path("none.csv")).contains("none.csv"));
+    let strange = stage.write("strange.csv", "length,width\n1,2\n");
+    let said = refused(&strange);
+    assert!(said.contains("age, class, often") && said.contains("length, width"), "{said}");
+}
