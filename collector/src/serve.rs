@@ -121,7 +121,12 @@ fn subject(model: &Model) -> Result<Subject, ServeError> {
             })?
         }
     };
-    Ok(Subject { model: model.clone(), reference: Arc::new(profile.reference), contract })
+    Ok(Subject {
+        model: model.clone(),
+        reference: Arc::new(profile.reference),
+        effective_tests: profile.document.effective_tests,
+        contract,
+    })
 }
 
 /// Runs until SIGINT or SIGTERM.
@@ -148,7 +153,7 @@ async fn collect(config: Config) -> Result<(), ServeError> {
     let (to_mind, batches) = mpsc::channel(BATCHES_WAITING);
     let (to_fleet, reports) = mpsc::channel(REPORTS_WAITING);
     let (to_answer, asks) = mpsc::channel(ASKS_WAITING);
-    let known = subjects.iter().map(|Subject { model, reference, contract }| {
+    let known = subjects.iter().map(|Subject { model, reference, contract, .. }| {
         let names = reference.features.iter().map(|feature| feature.name.as_str());
         (model.name.as_str(), Wanted::new(names).in_fields(&contract.inputs))
     });

@@ -84,9 +84,15 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A watch over a model, against what its training data looked like.
+    /// A watch over a model, against what its training data looked like. How many independent tests
+    /// those of a window are worth, the profile knows.
     #[must_use]
-    pub fn new(model: &Model, contract: &Contract, reference: Arc<Reference>) -> Self {
+    pub fn new(
+        model: &Model,
+        contract: &Contract,
+        reference: Arc<Reference>,
+        effective_tests: Option<f64>,
+    ) -> Self {
         let hop = model.window.hop.as_secs_f64();
         let least = model.detectors.min_effect;
         // Half of the budget is for the windows, half for the vigil.
@@ -100,6 +106,7 @@ impl Watch {
             min_effect: MinEffect { data_drift: least, ..Rules::default().min_effect },
             min_rows: model.window.min_rows,
             limits: limits(contract),
+            effective_tests,
             ..Rules::default()
         };
         let names = reference.features.iter().enumerate();
@@ -262,7 +269,7 @@ mod tests {
     }
 
     fn watch() -> Watch {
-        Watch::new(&config(DIVERT).models[0], &Contract::default(), reference())
+        Watch::new(&config(DIVERT).models[0], &Contract::default(), reference(), None)
     }
 
     /// One row as a sample brings it.
@@ -294,7 +301,7 @@ mod tests {
         let contract = r#"{"inputs": [{"name": "class", "type": "text", "nullable": true,
             "max_null_rate": 0.05, "categories": ["Private", "None"], "max_unseen_rate": 0.1}]}"#;
         let contract = Contract::parse(contract).expect("a contract");
-        let mut watch = Watch::new(&config(DIVERT).models[0], &contract, reference());
+        let mut watch = Watch::new(&config(DIVERT).models[0], &contract, reference(), None);
         let mut verdicts = |foreign: u32| {
             for row in 0..1_800_u32 {
                 let class = match row % 90 {

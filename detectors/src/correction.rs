@@ -1,6 +1,15 @@
-//! Correction for making many tests at once.
+//! Correction for making many tests at once, and for two tests of one thing.
 //!
 //! It does not know what was tested.
+
+/// p-values up to this are corrected for every test: what seldom happens together at a usual level
+/// hardly ever does so far out.
+const FAR_OUT: f64 = 1e-6;
+/// The level at which the effective number of tests is measured.
+const MEASURED_AT: f64 = 0.05;
+/// p-values closer to 1 than this are this far from it: one test that finds nothing at all must not
+/// outweigh what another finds.
+const LEAST_DOUBT: f64 = 0.01;
 
 /// Holm's step-down adjusted p-values, in the order given ("A simple sequentially rejective
 /// multiple test procedure", Scandinavian Journal of Statistics 1979).
@@ -22,6 +31,74 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
     adjusted
 }
 
+/// Step-down adjusted p-values as [`holm`]'s where the tests depend on each other so that together
+/// they err as often as `effective` independent ones do (Šidák, "Rectangular confidence regions for
+/// the means of multivariate normal distributions", JASA 62, 1967): 1 − (1 − p)ᵏ.
+///
+/// `effective` is measured at the usual level; from there to p = 1e-6 it rises to the number of
+/// tests in proportion to ln p. At most as many as there are tests, at least 1.
+#[must_use]
+pub fn step_down(p_values: &[f64], effective: f64) -> Vec<f64> {
+    let all = p_values.len() as f64;
+    let effective = if effective.is_nan() { all } else { effective.clamp(1.0, all.max(1.0)) };
+    let p = |index: usize| if p_values[index].is_nan() { 1.0 } else { p_values[index] };
+    let usual = (MEASURED_AT / effective).ln();
+    let tests = |p: f64| {
+        let far =
+            ((usual - p.max(f64::MIN_POSITIVE).ln()) / (usual - FAR_OUT.ln())).clamp(0.0, 1.0);
+        effective + (all - effective) * far
+    };
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|&a, &b| p(a).total_cmp(&p(b)));
+    let mut adjusted = vec![1.0; p_values.len()];
+    let mut largest = 0.0f64;
+    for (rank, &index) in order.iter().enumerate() {
+        let left = (tests(p(index)) * (all - rank as f64) / all).max(1.0);
+        let any = -(left * (-p(index)).ln_1p()).exp_m1();
+        largest = largest.max(any).min(1.0);
+        adjusted[index] = largest;
+    }
+    adjusted
+}
+
+/// How many independent tests err as often as those whose smallest p-values, in draws without any
+/// change, are given: the exponential law of −ln(1 − p) fitted to the smaller half (the maximum
+/// likelihood with the rest censored). `None` with fewer than 20 draws.
+#[must_use]
+pub fn effective(smallest: &[f64]) -> Option<f64> {
+    let mut waits: Vec<f64> = smallest.iter().map(|p| -(-p.clamp(0.0, 1.0)).ln_1p()).collect();
+    waits.sort_by(f64::total_cmp);
+    let half = waits.len() / 2;
+    if half < 10 {
+        return None;
+    }
+    let seen = &waits[..half];
+    let total = seen.iter().sum::<f64>() + (waits.len() - half) as f64 * seen[half - 1];
+    (total > 0.0).then(|| (half as f64 / total).max(1.0))
+}
+
+/// One p-value of two tests of the same thing, however they depend on each other (Liu & Xie,
+/// "Cauchy combination test", JASA 115, 2020).
+#[must_use]
+pub fn cauchy(one: f64, other: f64) -> f64 {
+    let weight = |p: f64| {
+        let p = if p.is_nan() { 1.0 } else { p.clamp(1e-300, 1.0 - LEAST_DOUBT) };
+        // Close to 0 the tangent is 1/(πp), which does not lose p's digits.
+        if p < 1e-8 {
+            (std::f64::consts::PI * p).recip()
+        } else {
+            (std::f64::consts::PI * (0.5 - p)).tan()
+        }
+    };
+    let mean = weight(one) / 2.0 + weight(other) / 2.0;
+    let p = if mean > 1e8 {
+        (std::f64::consts::PI * mean).recip()
+    } else {
+        0.5 - mean.atan() / std::f64::consts::PI
+    };
+    p.clamp(0.0, 1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +118,42 @@ mod tests {
         assert_eq!(holm(&[f64::NAN, 0.01]), [1.0, 0.02]);
     }
 
+    #[test]
+    fn two_tests_of_one_thing_are_one() {
+        assert!((cauchy(0.03, 0.03) - 0.03).abs() < 1e-12);
+        assert!((cauchy(1e-20, 0.7) / 2e-20 - 1.0).abs() < 1e-6);
+        assert!((cauchy(1e-5, 1.0) / 2e-5 - 1.0).abs() < 0.01);
+        assert!(cauchy(1.0, 1.0) > 0.98 && cauchy(f64::NAN, 0.5) > 0.5);
+        assert!(cauchy(0.0, 0.0) < 1e-299);
+    }
+
+    #[test]
+    fn tests_that_are_one_count_as_one_and_independent_ones_as_many() {
+        let mut seed = 5u64;
+        let mut throw = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            ((seed >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+        };
+        let once: Vec<f64> = (0..2_000).map(|_| throw()).collect();
+        let one = effective(&once).unwrap();
+        assert!((0.9..1.1).contains(&one), "{one}");
+        let of_forty: Vec<f64> =
+            (0..2_000).map(|_| (0..40).map(|_| throw()).fold(1.0, f64::min)).collect();
+        let forty = effective(&of_forty).unwrap();
+        assert!((36.0..44.0).contains(&forty), "{forty}");
+        assert_eq!((effective(&[0.5; 19]), effective(&[0.0; 100])), (None, None));
+    }
+
+    #[test]
+    fn effective_tests_correct_less_at_the_usual_level_and_not_far_out() {
+        let p = [0.012, 0.5, 0.9, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+        assert!((step_down(&p, 5.0)[0] - 0.0586).abs() < 1e-3);
+        let p = [1e-9, 0.5, 0.9, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0];
+        assert!((step_down(&p, 5.0)[0] / 1e-8 - 1.0).abs() < 1e-3);
+        assert!(step_down(&[], 5.0).is_empty());
+        assert_eq!(step_down(&[f64::NAN], f64::NAN), [1.0]);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -54,6 +167,10 @@ mod tests {
                 for (j, &other) in p.iter().enumerate() {
                     prop_assert!(raw > other || adjusted[i] <= adjusted[j]);
                 }
+            }
+            let stepped = step_down(&p, p.len() as f64 / 2.0);
+            for (i, &raw) in p.iter().enumerate() {
+                prop_assert!(raw <= stepped[i] + 1e-12 && stepped[i] <= adjusted[i] + 1e-12);
             }
         }
     }

@@ -3,12 +3,13 @@
 //! It does not know time, the model's name or what a verdict leads to.
 
 use crate::chi2;
-use crate::correction::holm;
+use crate::correction::{cauchy, holm, step_down};
 use crate::finding::{Detector, Direction, Finding, Kind, Verdict};
 use crate::ks;
 use crate::limit::{self, Limit, Limited};
 use crate::proportion::{self, Rate};
 use crate::reference::{Feature, Reference, Values};
+use crate::scores;
 use crate::summary::{CategorySummary, NumberSummary};
 use crate::window::Window;
 
@@ -44,6 +45,9 @@ pub struct Rules {
     pub max_detectable: f64,
     /// What people allow, beside what the reference shows.
     pub limits: Vec<Limit>,
+    /// How many independent tests those of a window are worth; see [`smallest_p`]. Without it
+    /// they are corrected for being as many as they are.
+    pub effective_tests: Option<f64>,
 }
 
 impl Default for Rules {
@@ -56,6 +60,7 @@ impl Default for Rules {
             min_rows: 200,
             max_detectable: 3.0,
             limits: Vec::new(),
+            effective_tests: None,
         }
     }
 }
@@ -100,13 +105,37 @@ pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Findi
     found.push(violations(reference, window, alpha));
     found.extend(rules.limits.iter().filter_map(|limit| limited(limit, window, alpha)));
 
-    let adjusted = holm(&found.iter().map(|evidence| evidence.p_value).collect::<Vec<_>>());
+    let p_values: Vec<f64> = found.iter().map(|evidence| evidence.p_value).collect();
+    let adjusted = match rules.effective_tests {
+        // Limits were not among those that were measured.
+        Some(effective) => step_down(&p_values, effective + rules.limits.len() as f64),
+        None => holm(&p_values),
+    };
     let coverage = window.exchanges.coverage();
     found
         .into_iter()
         .zip(adjusted)
         .map(|(evidence, adjusted)| conclude(evidence, adjusted, coverage, rules))
         .collect()
+}
+
+/// The smallest p-value of the tests that [`judge`] makes of the features' values and null rates:
+/// what [`crate::correction::effective`] is measured from. 1 without features.
+#[must_use]
+pub fn smallest_p(reference: &Reference, window: &Window) -> f64 {
+    let columns = reference.features.iter().zip(&window.features);
+    let of_column = |(was, now): (&Feature, &Feature)| {
+        let (before, after) = missing(was, now);
+        let drift = match (&was.values, &now.values) {
+            (Values::Number(a), Values::Number(b)) => {
+                numbers_p(a, b, ks::sketches(a.sketch(), b.sketch()).p_value)
+            }
+            (Values::Category(a), Values::Category(b)) => chi2::compare(a, b).p_value,
+            _ => 1.0,
+        };
+        drift.min(proportion::compare(before, after).p_value)
+    };
+    columns.map(of_column).fold(1.0, f64::min)
 }
 
 /// A finding before all tests of the window are known.
@@ -199,7 +228,7 @@ fn numbers(name: &str, was: &NumberSummary, now: &NumberSummary, alpha: f64) -> 
         feature: Some(name.to_owned()),
         statistic: test.statistic,
         effect: test.statistic,
-        p_value: test.p_value,
+        p_value: numbers_p(was, now, test.p_value),
         detectable: (ks::detectable(was.count, now.count, alpha) + hidden).min(1.0),
         at_stake: 1.0,
         rows: now.count,
@@ -208,6 +237,11 @@ fn numbers(name: &str, was: &NumberSummary, now: &NumberSummary, alpha: f64) -> 
         was: was_text,
         now: now_text,
     }
+}
+
+/// The p-value of a column of numbers: Kolmogorov-Smirnov's and that of the scores, as one.
+fn numbers_p(was: &NumberSummary, now: &NumberSummary, kolmogorov_smirnov: f64) -> f64 {
+    cauchy(kolmogorov_smirnov, scores::sketches(was.sketch(), now.sketch()).p_value)
 }
 
 fn categories(name: &str, was: &CategorySummary, now: &CategorySummary, alpha: f64) -> Evidence {

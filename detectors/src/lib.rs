@@ -26,6 +26,8 @@ pub mod outlier;
 pub mod proportion;
 pub mod quantile;
 pub mod reference;
+pub mod resampling;
+pub mod scores;
 pub mod sequential;
 mod smirnov;
 pub mod summary;

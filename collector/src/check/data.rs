@@ -72,6 +72,11 @@ impl Gathered {
         let inputs = profile.reference.features.len();
         Ok(Self { reference, inputs, window, files, missing, ignored })
     }
+
+    /// How many features are outputs.
+    pub fn outputs(&self) -> usize {
+        self.reference.features.len() - self.inputs
+    }
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {

@@ -104,6 +104,11 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Verdict, CheckError>
         min_effect: MinEffect { data_drift: args.min_effect, ..Rules::default().min_effect },
         min_rows: args.min_rows,
         limits: limits(&profile.contract),
+        // Outputs were not among the features that were measured.
+        effective_tests: profile
+            .document
+            .effective_tests
+            .map(|tests| tests + gathered.outputs() as f64),
         ..Rules::default()
     };
     let report = Report::of(args, &profile, &gathered, &rules);

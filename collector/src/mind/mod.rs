@@ -50,6 +50,8 @@ pub struct Subject {
     pub model: Model,
     /// What its training data looked like.
     pub reference: Arc<Reference>,
+    /// How many independent tests those of a window are worth, where the profile says.
+    pub effective_tests: Option<f64>,
     /// What the filter holds its requests against.
     pub contract: Contract,
 }
@@ -145,7 +147,12 @@ impl Mind {
         let watched: Vec<Watched> = subjects
             .into_iter()
             .map(|subject| Watched {
-                watch: Watch::new(&subject.model, &subject.contract, subject.reference),
+                watch: Watch::new(
+                    &subject.model,
+                    &subject.contract,
+                    subject.reference,
+                    subject.effective_tests,
+                ),
                 breaches: Breaches::default(),
                 closes: now + subject.model.window.hop,
                 model: subject.model,

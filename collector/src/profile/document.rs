@@ -40,6 +40,10 @@ pub struct Document {
     pub features: Vec<Summary>,
     /// The model's outputs.
     pub outputs: Vec<Summary>,
+    /// How many independent tests those of a window are worth: features that say the same count
+    /// less. Absent where there were too few rows to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_tests: Option<f64>,
 }
 
 /// Where a profile's rows came from.

@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tidegate_contract::contract::Contract;
 use tidegate_contract::protocol::Protocol;
 use tidegate_detectors::reference::Reference;
+use tidegate_detectors::resampling::effective_tests;
 
 use crate::meter::Meter;
 use crate::profile::document::{Document, FORMAT, FORMAT_VERSION, Source, Summary};
@@ -185,7 +186,12 @@ pub fn make(args: &ProfileArgs, created: u64) -> Result<Profile, ProfileError> {
     };
     let outputs = inputs.split_off(selection.inputs.len());
     let file = table.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let document = Document {
+    let contract = inference::contract(&inputs, &outputs);
+    let mistakes = contract.mistakes();
+    if !mistakes.is_empty() {
+        return Err(ProfileError::Unaskable { path: args.data.clone(), mistakes });
+    }
+    let mut document = Document {
         format: FORMAT.to_owned(),
         format_version: FORMAT_VERSION,
         model: args.model.clone(),
@@ -200,17 +206,15 @@ pub fn make(args: &ProfileArgs, created: u64) -> Result<Profile, ProfileError> {
         rows,
         features: inputs.iter().map(Summary::of).collect(),
         outputs: outputs.iter().map(Summary::of).collect(),
+        effective_tests: None,
     };
-    let contract = inference::contract(&inputs, &outputs);
-    let mistakes = contract.mistakes();
-    if !mistakes.is_empty() {
-        return Err(ProfileError::Unaskable { path: args.data.clone(), mistakes });
-    }
+    let kept: Vec<_> = inputs.iter_mut().map(|survey| std::mem::take(&mut survey.kept)).collect();
     let reference = |surveys: Vec<Survey>| Reference {
         rows,
         features: surveys.into_iter().map(Survey::into_feature).collect(),
     };
     let (reference, outputs) = (reference(inputs), reference(outputs));
+    document.effective_tests = effective_tests(&reference, &kept);
     Ok(Profile { document, contract, reference, outputs })
 }
 

@@ -3,6 +3,7 @@
 
 use tidegate_contract::contract::TextFormat;
 use tidegate_detectors::reference::{Feature, Observation, Values};
+use tidegate_detectors::resampling::KeptColumn;
 use tidegate_detectors::summary::{CategorySummary, LEVEL_BYTES};
 
 use crate::table::{Cell, Column, Kind};
@@ -38,6 +39,8 @@ pub struct Survey {
     pub padded: bool,
     rising: bool,
     previous: f64,
+    /// Its values in some whole rows.
+    pub(super) kept: KeptColumn,
 }
 
 impl Survey {
@@ -56,6 +59,7 @@ impl Survey {
             padded: false,
             rising: true,
             previous: f64::NEG_INFINITY,
+            kept: KeptColumn::default(),
         }
     }
 
@@ -75,13 +79,17 @@ impl Survey {
                 self.rising = self.rising && value > self.previous;
                 self.previous = value;
                 if self.code {
-                    self.feature.observe(Observation::Category(&code(value)));
-                    return;
+                    return self.observe(Observation::Category(&code(value)));
                 }
                 Observation::Number(value)
             }
         };
+        self.observe(observation);
+    }
+
+    fn observe(&mut self, observation: Observation<'_>) {
         self.feature.observe(observation);
+        self.kept.take(observation);
     }
 
     /// Rows with a usable value.

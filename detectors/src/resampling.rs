@@ -1,0 +1,190 @@
+//! Whole rows kept while columns stream past one by one, to learn how the tests of a window depend
+//! on each other. Which rows are kept follows from their numbers alone, so that every column keeps
+//! the same. It does not know files; nothing of the rows is in a reference.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::correction::effective;
+use crate::forest::random::Random;
+use crate::judge::smallest_p;
+use crate::reference::{Observation, Reference};
+use crate::summary::LEVEL_BYTES;
+use crate::window::{Pane, Window};
+
+/// Rows that are kept at most; at least half as many, where there are so many.
+const KEPT: usize = 8_192;
+/// Windows that are drawn.
+const WINDOWS: usize = 240;
+/// Rows of a window that is drawn.
+const WINDOW_ROWS: usize = 500;
+/// Rows below which nothing is learned.
+const LEAST_ROWS: usize = 200;
+/// How many times the window the training data must be for its rows to stand for others like them.
+const FEW_OF_MANY: u64 = 20;
+
+/// A value of a row that was kept.
+#[derive(Debug, Clone, PartialEq)]
+enum Kept {
+    Missing,
+    Number(f64),
+    Level(Arc<str>),
+}
+
+/// The values of one column in the rows that are kept.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct KeptColumn {
+    seen: u64,
+    /// A row is kept when so many of the last bits of its number's hash are 0.
+    bits: u32,
+    values: Vec<(u64, Kept)>,
+    levels: BTreeSet<Arc<str>>,
+}
+
+impl KeptColumn {
+    /// Takes the next row's value.
+    pub fn take(&mut self, observation: Observation<'_>) {
+        let hash = hash(self.seen);
+        self.seen += 1;
+        if hash.trailing_zeros() < self.bits {
+            return;
+        }
+        let kept = match observation {
+            Observation::Missing | Observation::Foreign => Kept::Missing,
+            Observation::Number(number) => Kept::Number(number),
+            Observation::Category(level) => Kept::Level(self.level(level)),
+        };
+        self.values.push((hash, kept));
+        if self.values.len() > KEPT {
+            self.bits += 1;
+            let bits = self.bits;
+            self.values.retain(|(hash, _)| hash.trailing_zeros() >= bits);
+            self.levels.retain(|level| Arc::strong_count(level) > 1);
+        }
+    }
+
+    fn level(&mut self, level: &str) -> Arc<str> {
+        let level = &level[..level.floor_char_boundary(LEVEL_BYTES)];
+        if let Some(known) = self.levels.get(level) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = level.into();
+        self.levels.insert(Arc::clone(&new));
+        new
+    }
+}
+
+/// Mixes a row's number (the finaliser of MurmurHash3, Appleby 2011).
+fn hash(row: u64) -> u64 {
+    let mut mixed = row.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    mixed ^ (mixed >> 33)
+}
+
+/// How many independent tests those of a window are worth, from windows drawn among the rows that
+/// were kept; rounded up a little, so that the draws' own error rather errs on the safe side.
+/// `None` where there are too few rows to tell.
+#[must_use]
+pub fn effective_tests(reference: &Reference, columns: &[KeptColumn]) -> Option<f64> {
+    let rows = columns.iter().map(|column| column.values.len()).min()?;
+    if rows < LEAST_ROWS {
+        return None;
+    }
+    let window_rows = WINDOW_ROWS.min(rows / 4);
+    let many = reference.rows >= FEW_OF_MANY * window_rows as u64;
+    let mut random = Random::seeded(1);
+    let mut order: Vec<usize> = (0..rows).collect();
+    let mut smallest = Vec::with_capacity(WINDOWS);
+    for _ in 0..WINDOWS {
+        random.choose_first(&mut order, window_rows);
+        let (drawn, left) = order.split_at(window_rows);
+        let pane = filled(reference, columns, drawn);
+        let window = Window::of(reference, [&pane]);
+        smallest.push(if many {
+            smallest_p(reference, &window)
+        } else {
+            // Rows that make a good part of the reference are like it: those left are compared with.
+            let pane = filled(reference, columns, left);
+            let rest = Window::of(reference, [&pane]);
+            let features = rest.features;
+            smallest_p(&Reference { rows: left.len() as u64, features }, &window)
+        });
+    }
+    let tests = effective(&smallest)?;
+    // A standard deviation of the estimate, which half of the draws make.
+    Some(tests * (1.0 + 1.0 / (WINDOWS as f64 / 2.0).sqrt()))
+}
+
+fn filled(reference: &Reference, columns: &[KeptColumn], rows: &[usize]) -> Pane {
+    let mut pane = Pane::new(reference);
+    for (at, column) in columns.iter().enumerate() {
+        for row in rows {
+            pane.observe(
+                at,
+                match &column.values[*row].1 {
+                    Kept::Missing => Observation::Missing,
+                    Kept::Number(number) => Observation::Number(*number),
+                    Kept::Level(level) => Observation::Category(level),
+                },
+            );
+        }
+    }
+    rows.iter().for_each(|_| pane.row());
+    pane
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::reference::Feature;
+
+    use super::*;
+
+    /// `rows` rows of two numbers and a category; where `same`, all say the same.
+    fn worth(rows: u64, same: bool) -> Option<f64> {
+        let mut reference = Reference {
+            rows,
+            features: vec![Feature::number("a"), Feature::number("b"), Feature::number("c")],
+        };
+        let mut columns = vec![KeptColumn::default(); 3];
+        let mut random = Random::seeded(7);
+        for _ in 0..rows {
+            let mut number = random.unit();
+            for (feature, column) in reference.features.iter_mut().zip(&mut columns) {
+                if !same {
+                    number = random.unit();
+                }
+                feature.observe(Observation::Number(number));
+                column.take(Observation::Number(number));
+            }
+        }
+        reference.features.iter_mut().for_each(Feature::settle);
+        effective_tests(&reference, &columns)
+    }
+
+    #[test]
+    fn columns_that_say_the_same_are_one_test() {
+        for rows in [20_000, 2_000] {
+            let (one, three) = (worth(rows, true).unwrap(), worth(rows, false).unwrap());
+            assert!((0.9..1.5).contains(&one), "{rows}: {one}");
+            assert!((2.3..4.0).contains(&three), "{rows}: {three}");
+        }
+        assert_eq!(worth(100, false), None);
+    }
+
+    #[test]
+    fn every_column_keeps_the_same_rows_and_not_too_many() {
+        let (mut number, mut level) = (KeptColumn::default(), KeptColumn::default());
+        for row in 0..50_000_u32 {
+            number.take(Observation::Number(f64::from(row)));
+            level.take(Observation::Category(&row.to_string()));
+        }
+        assert!((KEPT / 3..=KEPT).contains(&number.values.len()), "{}", number.values.len());
+        assert_eq!(number.values.len(), level.values.len());
+        for ((_, number), (_, level)) in number.values.iter().zip(&level.values) {
+            let Kept::Number(number) = number else { panic!("a number") };
+            assert_eq!(*level, Kept::Level(number.to_string().into()));
+        }
+        assert!(level.levels.len() <= KEPT);
+    }
+}
