@@ -1,5 +1,4 @@
-//! Rows with labels that say which are outliers: the sets of `shared/data/outliers`, and Shuttle
-//! from the Python package `river`. It does not fetch them: what is not there is passed over, and
+//! Rows with labels that say which are outliers: the sets of `shared/data/outliers`, and Shuttle. It does not fetch them: what is not there is passed over, and
 //! said so.
 
 use std::fs::File;
@@ -13,8 +12,8 @@ use tidegate_detectors::forest::random::Random;
 
 /// The sets of ADBench that lie in the shared folder.
 const SHARED: [&str; 4] = ["mammography", "pageblocks", "vowels", "optdigits"];
-/// Where the wheel of `river` is unpacked.
-const RIVER: &str = "target/tidegate-tools/river-0.26.1";
+/// Where Shuttle lies once it was fetched.
+const SHUTTLE: &str = "target/tidegate-tools/river-0.26.1/shuttle.csv.gz";
 
 /// Rows and which of them are outliers.
 #[derive(Debug, Clone)]
@@ -38,7 +37,7 @@ pub struct Split<'a> {
     pub outlier: Vec<bool>,
 }
 
-/// All sets that are there. `TIDEGATE_DATA` and `TIDEGATE_RIVER` name other folders.
+/// All sets that are there. `TIDEGATE_DATA` names another folder, `TIDEGATE_SHUTTLE` another file.
 #[must_use]
 pub fn all() -> Vec<Labelled> {
     let tables = SHARED.iter().map(|name| table(&shared_folder(), name));
@@ -55,7 +54,7 @@ pub fn shared_folder() -> PathBuf {
 /// Where Shuttle should lie.
 #[must_use]
 pub fn shuttle_file() -> PathBuf {
-    given("TIDEGATE_RIVER", RIVER).join("river/datasets/shuttle.csv.gz")
+    given("TIDEGATE_SHUTTLE", SHUTTLE)
 }
 
 fn given(variable: &str, usual: &str) -> PathBuf {

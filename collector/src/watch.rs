@@ -205,6 +205,9 @@ impl Watch {
         let window = Window::of(&self.reference, &self.panes);
         let mut findings = judge(&self.reference, &window, &self.rules);
         self.vigil.close();
+        if let Some(pane) = self.panes.back_mut() {
+            pane.settle();
+        }
         self.vigil.weigh(&mut findings, &self.rules);
         let judgement = Judgement::of(&self.model, now, window.rows, window.exchanges, findings);
         self.panes.push_back(Pane::new(&self.reference));

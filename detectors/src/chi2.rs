@@ -81,9 +81,11 @@ pub fn homogeneity(counts: &[(u64, u64)]) -> Homogeneity {
 }
 
 /// Compares two columns of categories. The window must name every level that the reference
-/// names, as [`CategorySummary::knowing`] provides.
+/// names, as [`CategorySummary::knowing`] provides. So many of its rows are worth an independent one
+/// as `time` says, at least 1: χ² is divided by it.
 #[must_use]
-pub fn compare(reference: &CategorySummary, window: &CategorySummary) -> Chi2 {
+pub fn compare(reference: &CategorySummary, window: &CategorySummary, time: f64) -> Chi2 {
+    let time = time.max(1.0);
     let (m, n) = (reference.count(), window.count());
     if m == 0 || n == 0 {
         let test = Homogeneity { statistic: 0.0, degrees: 0, p_value: 1.0 };
@@ -126,10 +128,16 @@ pub fn compare(reference: &CategorySummary, window: &CategorySummary) -> Chi2 {
     if large(unseen) {
         groups.push((unseen_name, unseen));
     }
-    let test = homogeneity(&groups.iter().map(|(_, counts)| *counts).collect::<Vec<_>>());
+    let mut test = homogeneity(&groups.iter().map(|(_, counts)| *counts).collect::<Vec<_>>());
+    if time > 1.0 && test.degrees > 0 {
+        test.statistic /= time;
+        test.p_value = upper_regularised(test.degrees as f64 / 2.0, test.statistic / 2.0);
+    }
     let mut p_value = test.p_value;
     if tested_apart {
-        let apart = proportion::compare(Rate::new(unseen.0, m), Rate::new(unseen.1, n));
+        let worth = |count: u64| (count as f64 / time).round() as u64;
+        let now = Rate::new(worth(unseen.1), worth(n));
+        let apart = proportion::compare(Rate::new(unseen.0, m), now);
         p_value = (2.0 * p_value.min(apart.p_value)).min(1.0);
         groups.push((unseen_name, unseen));
     }
@@ -217,7 +225,7 @@ mod tests {
     fn the_level_that_moved_most_is_named() {
         let was = levels(&[("Private", 380), ("State", 320), ("None", 300)]);
         let now = levels(&[("Private", 90), ("State", 410), ("None", 500)]);
-        let found = compare(&was, &now);
+        let found = compare(&was, &now, 1.0);
         let moved = found.moved.unwrap();
         assert_eq!((moved.name.as_str(), moved.was, moved.now), ("Private", 0.38, 0.09));
         assert!((found.total_variation - 0.29).abs() < 1e-12);
@@ -228,10 +236,10 @@ mod tests {
     fn constants_and_nothing_have_an_answer() {
         let (one, none) = (levels(&[("a", 500)]), levels(&[]));
         for (was, now) in [(&one, &one), (&one, &none), (&none, &one), (&none, &none)] {
-            let found = compare(was, now);
+            let found = compare(was, now, 1.0);
             assert_eq!((found.p_value, found.total_variation), (1.0, 0.0));
         }
-        assert_eq!(compare(&one, &levels(&[("b", 500)])).total_variation, 1.0);
+        assert_eq!(compare(&one, &levels(&[("b", 500)]), 1.0).total_variation, 1.0);
         assert_eq!(detectable(0, 0, 3, 0.05), 1.0);
         assert_eq!(detectable(10, 0, 3, 0.05), 1.0);
         assert_eq!(detectable(10, 10, 3, 0.0), 1.0);
@@ -241,7 +249,7 @@ mod tests {
     fn a_new_level_is_seen_however_large_the_reference() {
         let was = levels(&[("a", 60_000), ("b", 40_000)]);
         let now = levels(&[("a", 110), ("b", 80), ("c", 30)]);
-        let found = compare(&was, &now);
+        let found = compare(&was, &now, 1.0);
         assert!(found.p_value < 1e-50, "{found:?}");
         assert_eq!(found.moved.unwrap().name, "unseen levels");
     }
@@ -250,7 +258,7 @@ mod tests {
     fn one_row_of_a_new_level_is_no_evidence() {
         let was = levels(&[("a", 60_000), ("b", 40_000)]);
         let now = levels(&[("a", 120), ("b", 80), ("c", 1)]);
-        assert!(compare(&was, &now).p_value > 1e-3);
+        assert!(compare(&was, &now, 1.0).p_value > 1e-3);
     }
 
     #[test]
@@ -261,7 +269,7 @@ mod tests {
             summary
         };
         for rows in [300, 800, 4_000] {
-            let found = compare(&names(0, rows), &names(10_000, 10_500));
+            let found = compare(&names(0, rows), &names(10_000, 10_500), 1.0);
             assert_eq!((found.p_value, found.total_variation), (1.0, 0.0), "{rows}: {found:?}");
         }
     }
@@ -277,12 +285,12 @@ mod tests {
             let column = |counts: &[u64]| {
                 levels(&names.into_iter().zip(counts.iter().copied()).collect::<Vec<_>>())
             };
-            let found = compare(&column(&was), &column(&now));
+            let found = compare(&column(&was), &column(&now), 1.0);
             prop_assert!((0.0..=1.0).contains(&found.p_value), "{found:?}");
             prop_assert!((0.0..=1.0).contains(&found.total_variation), "{found:?}");
             // Twice, since what was seen once counts as unseen.
             let twice: Vec<u64> = was.iter().map(|count| count * 2).collect();
-            let same = compare(&column(&twice), &column(&twice));
+            let same = compare(&column(&twice), &column(&twice), 1.0);
             prop_assert!(same.p_value > 0.01, "{same:?}");
         }
 

@@ -7,6 +7,8 @@
 const FAR_OUT: f64 = 1e-6;
 /// The level at which the effective number of tests is measured.
 const MEASURED_AT: f64 = 0.05;
+/// One draw of so many is among the smallest, which the effective number is fitted to.
+pub(crate) const OF_THE_DRAWS: usize = 12;
 /// p-values closer to 1 than this are this far from it: one test that finds nothing at all must not
 /// outweigh what another finds.
 const LEAST_DOUBT: f64 = 0.01;
@@ -62,19 +64,20 @@ pub fn step_down(p_values: &[f64], effective: f64) -> Vec<f64> {
 }
 
 /// How many independent tests err as often as those whose smallest p-values, in draws without any
-/// change, are given: the exponential law of −ln(1 − p) fitted to the smaller half (the maximum
-/// likelihood with the rest censored). `None` with fewer than 20 draws.
+/// change, are given: the exponential law of −ln(1 − p) fitted to the smallest twelfth (the
+/// maximum likelihood with the rest censored): what counts is how often they err at the usual
+/// level, and the further out, the less tests depend on each other. `None` with fewer than 120 draws.
 #[must_use]
 pub fn effective(smallest: &[f64]) -> Option<f64> {
     let mut waits: Vec<f64> = smallest.iter().map(|p| -(-p.clamp(0.0, 1.0)).ln_1p()).collect();
     waits.sort_by(f64::total_cmp);
-    let half = waits.len() / 2;
-    if half < 10 {
+    let few = waits.len() / OF_THE_DRAWS;
+    if few < 10 {
         return None;
     }
-    let seen = &waits[..half];
-    let total = seen.iter().sum::<f64>() + (waits.len() - half) as f64 * seen[half - 1];
-    (total > 0.0).then(|| (half as f64 / total).max(1.0))
+    let seen = &waits[..few];
+    let total = seen.iter().sum::<f64>() + (waits.len() - few) as f64 * seen[few - 1];
+    (total > 0.0).then(|| (few as f64 / total).max(1.0))
 }
 
 /// One p-value of two tests of the same thing, however they depend on each other (Liu & Xie,
@@ -134,14 +137,14 @@ mod tests {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             ((seed >> 11) as f64 + 0.5) / (1u64 << 53) as f64
         };
-        let once: Vec<f64> = (0..2_000).map(|_| throw()).collect();
+        let once: Vec<f64> = (0..20_000).map(|_| throw()).collect();
         let one = effective(&once).unwrap();
         assert!((0.9..1.1).contains(&one), "{one}");
         let of_forty: Vec<f64> =
-            (0..2_000).map(|_| (0..40).map(|_| throw()).fold(1.0, f64::min)).collect();
+            (0..20_000).map(|_| (0..40).map(|_| throw()).fold(1.0, f64::min)).collect();
         let forty = effective(&of_forty).unwrap();
         assert!((36.0..44.0).contains(&forty), "{forty}");
-        assert_eq!((effective(&[0.5; 19]), effective(&[0.0; 100])), (None, None));
+        assert_eq!((effective(&[0.5; 119]), effective(&[0.0; 500])), (None, None));
     }
 
     #[test]

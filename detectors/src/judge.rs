@@ -5,7 +5,7 @@
 use crate::chi2;
 use crate::correction::{cauchy, holm, step_down};
 use crate::finding::{Detector, Direction, Finding, Kind, Verdict};
-use crate::ks;
+use crate::ks::{self, Ks};
 use crate::limit::{self, Limit, Limited};
 use crate::proportion::{self, Rate};
 use crate::reference::{Feature, Reference, Values};
@@ -43,6 +43,8 @@ pub struct Rules {
     pub min_rows: u64,
     /// A window that could not have shown an effect of this many `min_effect` is inconclusive.
     pub max_detectable: f64,
+    /// Whether rows came in the order of time: then those that depend on each other are worth fewer.
+    pub ordered: bool,
     /// What people allow, beside what the reference shows.
     pub limits: Vec<Limit>,
     /// How many independent tests those of a window are worth; see [`smallest_p`]. Without it
@@ -59,6 +61,7 @@ impl Default for Rules {
             min_effect: MinEffect { data_drift: 0.1, completeness: 0.05, data_format_drift: 0.02 },
             min_rows: 200,
             max_detectable: 3.0,
+            ordered: true,
             limits: Vec::new(),
             effective_tests: None,
         }
@@ -88,15 +91,18 @@ pub fn alpha_per_look(false_alarms_per_month: f64, hop_seconds: f64) -> f64 {
 /// together ([`holm`]).
 #[must_use]
 pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Finding> {
-    let columns = reference.features.iter().zip(&window.features);
+    let columns = reference.features.iter().zip(window.features.iter().zip(&window.times));
     let tests = 2 * columns.len() + 1 + rules.limits.len();
     // What the smallest p-value of the window must reach.
     let alpha = rules.alpha / tests as f64;
     let mut found = Vec::with_capacity(tests);
-    for (was, now) in columns {
+    for (was, (now, &time)) in columns {
+        let time = if rules.ordered { time } else { 1.0 };
         let drift = match (&was.values, &now.values) {
-            (Values::Number(a), Values::Number(b)) => Some(numbers(&was.name, a, b, alpha)),
-            (Values::Category(a), Values::Category(b)) => Some(categories(&was.name, a, b, alpha)),
+            (Values::Number(a), Values::Number(b)) => Some(numbers(&was.name, a, b, time, alpha)),
+            (Values::Category(a), Values::Category(b)) => {
+                Some(categories(&was.name, a, b, time, alpha))
+            }
             _ => None,
         };
         found.extend(drift.map(|drift| seldom(drift, was, now, rules)));
@@ -128,9 +134,9 @@ pub fn smallest_p(reference: &Reference, window: &Window) -> f64 {
         let (before, after) = missing(was, now);
         let drift = match (&was.values, &now.values) {
             (Values::Number(a), Values::Number(b)) => {
-                numbers_p(a, b, ks::sketches(a.sketch(), b.sketch()).p_value)
+                numbers_p(a, b, &ks::sketches(a.sketch(), b.sketch()), 1.0)
             }
-            (Values::Category(a), Values::Category(b)) => chi2::compare(a, b).p_value,
+            (Values::Category(a), Values::Category(b)) => chi2::compare(a, b, 1.0).p_value,
             _ => 1.0,
         };
         drift.min(proportion::compare(before, after).p_value)
@@ -206,7 +212,13 @@ fn conclude(
     }
 }
 
-fn numbers(name: &str, was: &NumberSummary, now: &NumberSummary, alpha: f64) -> Evidence {
+fn numbers(
+    name: &str,
+    was: &NumberSummary,
+    now: &NumberSummary,
+    time: f64,
+    alpha: f64,
+) -> Evidence {
     let test = ks::sketches(was.sketch(), now.sketch());
     // The test's D may fall short of the true one by what the sketches do not know.
     let hidden = was.sketch().rank_error() + now.sketch().rank_error();
@@ -228,8 +240,8 @@ fn numbers(name: &str, was: &NumberSummary, now: &NumberSummary, alpha: f64) -> 
         feature: Some(name.to_owned()),
         statistic: test.statistic,
         effect: test.statistic,
-        p_value: numbers_p(was, now, test.p_value),
-        detectable: (ks::detectable(was.count, now.count, alpha) + hidden).min(1.0),
+        p_value: numbers_p(was, now, &test, time),
+        detectable: (ks::detectable(was.count, worth(now.count, time), alpha) + hidden).min(1.0),
         at_stake: 1.0,
         rows: now.count,
         reference_rows: was.count,
@@ -240,12 +252,28 @@ fn numbers(name: &str, was: &NumberSummary, now: &NumberSummary, alpha: f64) -> 
 }
 
 /// The p-value of a column of numbers: Kolmogorov-Smirnov's and that of the scores, as one.
-fn numbers_p(was: &NumberSummary, now: &NumberSummary, kolmogorov_smirnov: f64) -> f64 {
-    cauchy(kolmogorov_smirnov, scores::sketches(was.sketch(), now.sketch()).p_value)
+fn numbers_p(was: &NumberSummary, now: &NumberSummary, test: &Ks, time: f64) -> f64 {
+    let kolmogorov_smirnov = if time > 1.0 {
+        ks::p_value(test.statistic, was.count, worth(now.count, time))
+    } else {
+        test.p_value
+    };
+    cauchy(kolmogorov_smirnov, scores::sketches(was.sketch(), now.sketch(), time).p_value)
 }
 
-fn categories(name: &str, was: &CategorySummary, now: &CategorySummary, alpha: f64) -> Evidence {
-    let compared = chi2::compare(was, now);
+/// Independent rows that so many are worth.
+fn worth(rows: u64, time: f64) -> u64 {
+    ((rows as f64 / time.max(1.0)).round() as u64).max(u64::from(rows > 0))
+}
+
+fn categories(
+    name: &str,
+    was: &CategorySummary,
+    now: &CategorySummary,
+    time: f64,
+    alpha: f64,
+) -> Evidence {
+    let compared = chi2::compare(was, now, time);
     let (was_text, now_text) = match &compared.moved {
         Some(group) => (
             format!("{} {}", group.name, percent(group.was)),
@@ -261,7 +289,12 @@ fn categories(name: &str, was: &CategorySummary, now: &CategorySummary, alpha: f
         statistic: compared.test.statistic,
         effect: compared.total_variation,
         p_value: compared.p_value,
-        detectable: chi2::detectable(reference_rows, rows, compared.test.degrees, alpha),
+        detectable: chi2::detectable(
+            reference_rows,
+            worth(rows, time),
+            compared.test.degrees,
+            alpha,
+        ),
         at_stake: 1.0,
         rows,
         reference_rows,
@@ -535,7 +568,7 @@ mod tests {
             column(4_000, &mut was);
             let mut now = CategorySummary::knowing(&was, 100);
             column(500, &mut now);
-            let compared = chi2::compare(&was, &now);
+            let compared = chi2::compare(&was, &now, 1.0);
             low += usize::from(compared.p_value <= 0.05);
             apart = apart.max(compared.total_variation);
         }

@@ -40,9 +40,11 @@ struct Group {
 }
 
 /// Compares two sketches. Without values on either side nothing is found: p is 1. Values of unknown
-/// order between two knots count as equal.
+/// order between two knots count as equal. So many of the window's rows are worth an independent one
+/// as `time` says, at least 1: the form is divided by it.
 #[must_use]
-pub fn sketches(reference: &QuantileSketch, window: &QuantileSketch) -> Scores {
+pub fn sketches(reference: &QuantileSketch, window: &QuantileSketch, time: f64) -> Scores {
+    let time = time.max(1.0);
     let ((was, m), (now, n)) = (reference.read(), window.read());
     if m == 0 || n == 0 || m + n < 3 {
         return Scores { statistic: 0.0, degrees: 0, p_value: 1.0 };
@@ -86,8 +88,10 @@ pub fn sketches(reference: &QuantileSketch, window: &QuantileSketch) -> Scores {
     // What the second direction has that the first one does not.
     let slope = vw / vv;
     let (rest, sum_rest) = (ww - slope * vw, sum_w - slope * sum_v);
+    // What depends on each other varies by so much more.
+    let (vv, rest) = (vv * time, rest * time);
     let first = heavier(sum_v, vv, most_v);
-    if rest <= ww * ONE_DIRECTION {
+    if rest <= ww * time * ONE_DIRECTION {
         let statistic = first * first;
         let p_value = upper_regularised(0.5, statistic / 2.0);
         return Scores { statistic, degrees: 1, p_value };
@@ -218,7 +222,7 @@ mod tests {
         let reference = sketch((0..10_000).map(|_| dice.normal()));
         let windows = (0..1_000).filter(|_| {
             let window = sketch((0..rows).map(|_| value(&mut dice)));
-            sketches(&reference, &window).p_value <= alpha
+            sketches(&reference, &window, 1.0).p_value <= alpha
         });
         windows.count() as f64 / 1_000.0
     }
@@ -232,7 +236,7 @@ mod tests {
         let reference = sketch((0..10_000).map(|_| tied(&mut dice)));
         let found = (0..1_000).filter(|_| {
             let window = sketch((0..500).map(|_| tied(&mut dice)));
-            sketches(&reference, &window).p_value <= 0.05
+            sketches(&reference, &window, 1.0).p_value <= 0.05
         });
         let found = found.count();
         assert!((30..70).contains(&found), "{found}");
@@ -252,14 +256,14 @@ mod tests {
     #[test]
     fn two_values_are_one_direction_and_one_is_none() {
         let coin = |heads: usize| sketch((0..1_000).map(|at| f64::from(u8::from(at < heads))));
-        let found = sketches(&coin(500), &coin(560));
+        let found = sketches(&coin(500), &coin(560), 1.0);
         assert_eq!(found.degrees, 1);
         // χ² of the table of 500, 500, 560 and 440 with N − 1 in place of N.
         let expected = 1_999.0 * 60_000.0_f64.powi(2) / (1_060.0 * 940.0 * 1e6);
         assert!((found.statistic / expected - 1.0).abs() < 0.01, "{found:?} {expected}");
-        let same = sketches(&coin(0), &coin(0));
+        let same = sketches(&coin(0), &coin(0), 1.0);
         assert_eq!((same.degrees, same.p_value), (0, 1.0));
-        assert_eq!(sketches(&sketch([]), &coin(3)).p_value, 1.0);
+        assert_eq!(sketches(&sketch([]), &coin(3), 1.0).p_value, 1.0);
     }
 
     #[test]

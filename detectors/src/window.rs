@@ -2,10 +2,16 @@
 //!
 //! It does not know time: when a pane begins and how many make a window is the caller's.
 
+use crate::autocorrelation;
 use crate::reference::{Feature, Observation, Reference};
 
 /// Levels beyond the reference's that a pane names before it counts them together.
 const UNKNOWN_LEVELS: usize = 100;
+
+/// Values of a feature in a row that are looked at for dependence, in each pane.
+const SERIES: usize = 512;
+/// Values from which on dependence can be told.
+const LEAST_SERIES: usize = 64;
 
 /// What the filter counted while a pane was open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -42,6 +48,44 @@ pub struct Pane {
     rows: u64,
     features: Vec<Feature>,
     exchanges: Exchanges,
+    series: Vec<Series>,
+}
+
+/// The first values of one feature in their order, until it is known how much they depend on each
+/// other.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Series {
+    values: Vec<f64>,
+    /// Their integrated autocorrelation time.
+    time: Option<f64>,
+}
+
+impl Series {
+    fn take(&mut self, observation: Observation<'_>) {
+        if self.values.len() >= SERIES || self.time.is_some() {
+            return;
+        }
+        match observation {
+            Observation::Number(value) => self.values.push(value),
+            // Levels that come in runs depend on each other, whatever numbers stand for them.
+            Observation::Category(level) => self.values.push(stand_in(level)),
+            Observation::Missing | Observation::Foreign => {}
+        }
+    }
+
+    fn settle(&mut self) {
+        if self.values.len() >= LEAST_SERIES {
+            self.time = Some(autocorrelation::time(&self.values));
+            self.values = Vec::new();
+        }
+    }
+}
+
+/// A number from 0 to 1 for a level, the same each time (FNV-1a; Fowler, Noll & Vo 1991).
+fn stand_in(level: &str) -> f64 {
+    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = level.bytes().fold(0xcbf2_9ce4_8422_2325, fold);
+    (hash >> 11) as f64 / (1u64 << 53) as f64
 }
 
 impl Pane {
@@ -52,6 +96,7 @@ impl Pane {
             rows: 0,
             features: reference.features.iter().map(|f| f.blank(UNKNOWN_LEVELS)).collect(),
             exchanges: Exchanges::default(),
+            series: vec![Series::default(); reference.features.len()],
         }
     }
 
@@ -65,9 +110,18 @@ impl Pane {
     /// Observe [`Observation::Missing`] for a field that the row lacks: a feature that is not
     /// observed is not judged for that row. An index the reference lacks is ignored.
     pub fn observe(&mut self, feature: usize, observation: Observation<'_>) {
+        if let Some(series) = self.series.get_mut(feature) {
+            series.take(observation);
+        }
         if let Some(feature) = self.features.get_mut(feature) {
             feature.observe(observation);
         }
+    }
+
+    /// Says that no more rows come: what is only needed while they do is let go.
+    pub fn settle(&mut self) {
+        self.features.iter_mut().for_each(Feature::settle);
+        self.series.iter_mut().for_each(Series::settle);
     }
 
     /// Adds counts that a filter reported: exchanges seen, of them violating the contract,
@@ -90,6 +144,8 @@ pub struct Window {
     pub rows: u64,
     /// Columns, as the reference orders them.
     pub features: Vec<Feature>,
+    /// How many rows in a row are worth one independent row, by column: at least 1.
+    pub times: Vec<f64>,
     /// What the filter counted.
     pub exchanges: Exchanges,
 }
@@ -99,7 +155,8 @@ impl Window {
     /// a new profile the old panes cannot be mistaken for traffic of the new one.
     #[must_use]
     pub fn of<'a>(reference: &Reference, panes: impl IntoIterator<Item = &'a Pane>) -> Self {
-        let Pane { mut rows, mut features, mut exchanges } = Pane::new(reference);
+        let Pane { mut rows, mut features, mut exchanges, .. } = Pane::new(reference);
+        let mut series = vec![(Vec::new(), Vec::new()); features.len()];
         for pane in panes {
             let fits = pane.features.len() == features.len()
                 && features.iter().zip(&pane.features).all(|(here, there)| here.fits(there));
@@ -111,10 +168,24 @@ impl Window {
             for (here, there) in features.iter_mut().zip(&pane.features) {
                 here.merge(there);
             }
+            for ((times, values), there) in series.iter_mut().zip(&pane.series) {
+                times.extend(there.time);
+                values.extend_from_slice(&there.values);
+            }
         }
         features.iter_mut().for_each(Feature::settle);
-        Window { rows, features, exchanges }
+        let times = series.into_iter().map(|(times, values)| time(times, &values)).collect();
+        Window { rows, features, times, exchanges }
     }
+}
+
+/// The median of what panes say, the values of those that were too small to tell as one more.
+fn time(mut times: Vec<f64>, values: &[f64]) -> f64 {
+    if values.len() >= LEAST_SERIES {
+        times.push(autocorrelation::time(values));
+    }
+    times.sort_by(f64::total_cmp);
+    times.get(times.len() / 2).copied().unwrap_or(1.0)
 }
 
 #[cfg(test)]
@@ -142,6 +213,32 @@ mod tests {
         let expected = Exchanges { seen: 80, violating: 1, dropped: 6, sampled: 20 };
         assert_eq!(window.exchanges, expected);
         assert_eq!(window.exchanges.coverage(), Some(0.25));
+    }
+
+    #[test]
+    fn rows_that_follow_each_other_are_worth_fewer_settled_or_not() {
+        let reference =
+            Reference { rows: 0, features: vec![Feature::number("x"), Feature::category("c")] };
+        let window = |settle: bool| {
+            let panes = (0..5).map(|pane| {
+                let mut filled = Pane::new(&reference);
+                for row in 0..40_u32 {
+                    filled.row();
+                    filled.observe(0, Observation::Number(f64::from((pane * 40 + row) / 20 % 2)));
+                    let level = if row * 7 % 13 < 6 { "a" } else { "b" };
+                    filled.observe(1, Observation::Category(level));
+                }
+                if settle {
+                    filled.settle();
+                }
+                filled
+            });
+            Window::of(&reference, &panes.collect::<Vec<_>>())
+        };
+        for settle in [false, true] {
+            let times = window(settle).times;
+            assert!(times[0] > 5.0 && times[1] == 1.0, "{times:?}");
+        }
     }
 
     #[test]

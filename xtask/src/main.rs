@@ -49,6 +49,8 @@ enum Recipe {
     },
     /// Measure what the statistics are held to; exits with 1 where one is not good enough
     Quality {
+        /// Only these: ks, clusters, series, outliers, tables, sketch, sequential
+        topics: Vec<String>,
         /// A line of JSON for each figure
         #[arg(long)]
         json: bool,
@@ -68,7 +70,7 @@ enum Bench {
 impl Bench {
     fn run(self, terminal: Terminal, json: bool) -> Result<u8, Error> {
         match self {
-            Self::Detectors => recipes::measure(terminal, "detectors", json),
+            Self::Detectors => recipes::measure_statistics(terminal, "detectors", &[], json),
             Self::Filter => recipes::measure(terminal, "filter", json),
             Self::Reader => recipes::measure_reader(terminal, json),
         }
@@ -85,8 +87,9 @@ fn main() -> ExitCode {
             recipes::test(terminal, &arguments).map_err(|error| error.to_string())
         }
         Recipe::Bench { what, json } => what.run(terminal, json).map_err(|error| error.to_string()),
-        Recipe::Quality { json } => {
-            recipes::measure(terminal, "quality", json).map_err(|error| error.to_string())
+        Recipe::Quality { topics, json } => {
+            recipes::measure_statistics(terminal, "quality", &topics, json)
+                .map_err(|error| error.to_string())
         }
         Recipe::Demo { headless, report, otlp } => {
             if headless {

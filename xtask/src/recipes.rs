@@ -1,6 +1,7 @@
 //! `cargo xtask filter`, `test`, `bench` and `quality`. They do not know what the tests show or the
 //! benchmarks measure.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::stage::process::attached;
@@ -55,13 +56,43 @@ pub fn test(terminal: Terminal, arguments: &[String]) -> Result<u8, Error> {
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
+/// The same with the data sets and the peers that statistics are measured on and beside. What this
+/// machine cannot have is said here, and what needs it is passed over.
+///
+/// # Errors
+/// Cargo cannot be started.
+pub fn measure_statistics(
+    terminal: Terminal,
+    program: &str,
+    topics: &[String],
+    json: bool,
+) -> Result<u8, Error> {
+    let tools = Tools::find(terminal)?;
+    let wanted = [
+        ("TIDEGATE_CENSUS", tools.census()),
+        ("TIDEGATE_FLIGHTS", tools.flights()),
+        ("TIDEGATE_SHUTTLE", tools.shuttle()),
+        ("TIDEGATE_PEERS_PYTHON", tools.peers()),
+    ];
+    let mut given = Vec::new();
+    for (variable, path) in wanted {
+        match path {
+            Ok(path) => given.push((variable, path)),
+            Err(error) => terminal.failure(&error.to_string()),
+        }
+    }
+    let mut arguments = vec!["-p", "tidegate-bench", "--bin", program, "--"];
+    arguments.extend(topics.iter().map(String::as_str));
+    bench(&tools, &arguments, json, &given)
+}
+
 /// Builds a program of `bench/` for speed, runs it, and gives its exit code.
 ///
 /// # Errors
 /// Cargo cannot be started.
 pub fn measure(terminal: Terminal, program: &str, json: bool) -> Result<u8, Error> {
     let tools = Tools::find(terminal)?;
-    bench(&tools, &["-p", "tidegate-bench", "--bin", program, "--"], json)
+    bench(&tools, &["-p", "tidegate-bench", "--bin", program, "--"], json, &[])
 }
 
 /// The same for the reader, which is given its own module in WebAssembly as well.
@@ -72,13 +103,18 @@ pub fn measure_reader(terminal: Terminal, json: bool) -> Result<u8, Error> {
     let tools = Tools::find(terminal)?;
     let module = tools.reader()?;
     let module = module.to_string_lossy();
-    bench(&tools, &["-p", "tidegate-bench-reader", "--", &module], json)
+    bench(&tools, &["-p", "tidegate-bench-reader", "--", &module], json, &[])
 }
 
-fn bench(tools: &Tools, arguments: &[&str], json: bool) -> Result<u8, Error> {
+fn bench(
+    tools: &Tools,
+    arguments: &[&str],
+    json: bool,
+    given: &[(&str, PathBuf)],
+) -> Result<u8, Error> {
     let mut command = Command::new(crates::cargo());
     command.args(["run", "--quiet", "--release"]).args(arguments).args(json.then_some("--json"));
-    command.current_dir(tools.root()).stdin(Stdio::null());
+    command.current_dir(tools.root()).stdin(Stdio::null()).envs(given.iter().cloned());
     let status = attached("the benchmark", command)?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }

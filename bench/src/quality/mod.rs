@@ -6,3 +6,4 @@ pub mod nab;
 pub mod outliers;
 pub mod series;
 pub mod stream;
+pub mod tables;

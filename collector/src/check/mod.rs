@@ -52,6 +52,9 @@ pub struct CheckArgs {
     /// Rows below which nothing is said
     #[arg(long, value_name = "ROWS", default_value_t = 200)]
     pub min_rows: u64,
+    /// The rows are in the order of time, so that those that depend on the one before count for less
+    #[arg(long)]
+    pub ordered: bool,
     /// How CSV is read
     #[command(flatten)]
     pub reading: ReadingArgs,
@@ -103,6 +106,7 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Verdict, CheckError>
         warning_alpha: WARNING_ALPHA.max(args.alpha),
         min_effect: MinEffect { data_drift: args.min_effect, ..Rules::default().min_effect },
         min_rows: args.min_rows,
+        ordered: args.ordered,
         limits: limits(&profile.contract),
         // Outputs were not among the features that were measured.
         effective_tests: profile

@@ -65,6 +65,7 @@ impl Stage {
             alpha: 0.01,
             min_effect: 0.1,
             min_rows: 200,
+            ordered: false,
             reading: ReadingArgs::default(),
         };
         let mut said = Vec::new();

@@ -6,6 +6,7 @@ pub mod crates;
 pub mod envoy;
 pub mod mlserver;
 pub mod python;
+pub mod samples;
 pub mod servers;
 pub mod shelf;
 pub mod work;

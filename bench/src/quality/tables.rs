@@ -1,0 +1,340 @@
+//! The tests of a window on real tables: how often any feature of a window without a change is
+//! flagged, and how often a change is. Reference and windows are disjoint rows of one table, drawn
+//! at random; what is learned of the tests' dependence is learned from the reference's rows alone.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tidegate_detectors::finding::Kind;
+use tidegate_detectors::forest::random::Random;
+use tidegate_detectors::judge::{MinEffect, Rules, judge};
+use tidegate_detectors::ks::{self, Method, Sorted};
+use tidegate_detectors::reference::{Feature, Observation, Reference};
+use tidegate_detectors::resampling::{KeptColumn, effective_tests};
+use tidegate_detectors::window::{Pane, Window};
+
+use crate::labelled;
+use crate::report::{Quality, Report};
+
+/// Windows for each figure; their share is exact to about ±.01.
+const WINDOWS: usize = 500;
+/// Ways in which a table is halved: what one reference has by chance, another has not.
+const HALVINGS: u64 = 5;
+const LEVEL: f64 = 0.05;
+/// Share of the rows that make the reference.
+const OF_REFERENCE: f64 = 0.5;
+/// Levels that make a column of texts a category; more are no feature.
+const MAX_LEVELS: usize = 60;
+
+/// A cell: a number, a text, or nothing.
+#[derive(Debug, Clone, PartialEq)]
+enum Cell {
+    Missing,
+    Number(f64),
+    Text(Box<str>),
+}
+
+impl Cell {
+    fn of(text: &str) -> Self {
+        match text.trim() {
+            "" | "NA" => Self::Missing,
+            text => text.parse().map_or_else(|_| Self::Text(text.into()), Self::Number),
+        }
+    }
+
+    fn observation(&self, feature: &Feature) -> Observation<'_> {
+        match (self, &feature.values) {
+            (Self::Missing, _) => Observation::Missing,
+            (Self::Number(number), _) => Observation::Number(*number),
+            (Self::Text(text), _) => Observation::Category(text),
+        }
+    }
+}
+
+/// A table: columns of cells.
+struct Table {
+    name: String,
+    columns: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    fn rows(&self) -> usize {
+        self.columns.first().map_or(0, Vec::len)
+    }
+
+    /// A table of a file of lines with cells between commas, none of which holds one.
+    fn of_lines(name: &str, path: &Path, header: bool) -> Result<Self, String> {
+        let text = fs::read_to_string(path).map_err(|why| format!("{}: {why}", path.display()))?;
+        let mut columns: Vec<Vec<Cell>> = Vec::new();
+        for line in text.lines().skip(usize::from(header)) {
+            for (at, cell) in line.split(',').enumerate() {
+                if columns.len() == at {
+                    columns.push(Vec::new());
+                }
+                columns[at].push(Cell::of(cell));
+            }
+        }
+        Ok(Self { name: name.to_owned(), columns }.usable())
+    }
+
+    /// Without columns that are neither numbers nor categories.
+    fn usable(mut self) -> Self {
+        self.columns.retain(|column| {
+            let mut texts: Vec<&str> = column
+                .iter()
+                .filter_map(|cell| if let Cell::Text(text) = cell { Some(&**text) } else { None })
+                .collect();
+            texts.sort_unstable();
+            texts.dedup();
+            texts.len() <= MAX_LEVELS
+        });
+        // A code among texts is one of them.
+        for column in &mut self.columns {
+            let any_text = column.iter().any(|cell| matches!(cell, Cell::Text(_)));
+            for cell in column.iter_mut().filter(|_| any_text) {
+                if let Cell::Number(number) = cell {
+                    *cell = Cell::Text(number.to_string().into());
+                }
+            }
+        }
+        self
+    }
+
+    /// Numbers with a common part, so that features depend on each other; some are whole.
+    fn synthetic(rows: usize) -> Self {
+        let mut random = Random::seeded(11);
+        let mut columns = vec![Vec::with_capacity(rows); 12];
+        for _ in 0..rows {
+            let common = normal(&mut random);
+            for (at, column) in columns.iter_mut().enumerate() {
+                let value = 0.6 * common + 0.8 * normal(&mut random);
+                column.push(Cell::Number(match at % 3 {
+                    0 => value,
+                    1 => value.exp(),
+                    _ => (value * 2.0).floor().max(0.0),
+                }));
+            }
+        }
+        Self { name: "synthetic".to_owned(), columns }
+    }
+}
+
+/// The sum of twelve uniform numbers, less six.
+fn normal(random: &mut Random) -> f64 {
+    (0..12).map(|_| random.unit()).sum::<f64>() - 6.0
+}
+
+fn tables() -> Vec<Table> {
+    let at = |variable: &str, file: &str| {
+        std::env::var_os(variable).map(|path| PathBuf::from(path).join(file)).unwrap_or_default()
+    };
+    let census = at("TIDEGATE_CENSUS", "census_income_1994_1995_train.csv");
+    let flights = std::env::var_os("TIDEGATE_FLIGHTS").map(PathBuf::from).unwrap_or_default();
+    let read =
+        [Table::of_lines("Census", &census, false), Table::of_lines("flights", &flights, true)];
+    let passed =
+        |table: Result<Table, String>| table.map_err(|why| eprintln!("passed over: {why}"));
+    let mut tables: Vec<Table> = read.into_iter().filter_map(|table| passed(table).ok()).collect();
+    for set in labelled::all() {
+        let width = set.rows.first().map_or(0, Vec::len);
+        let column = |at: usize| set.rows.iter().map(|row| Cell::Number(row[at])).collect();
+        tables.push(Table { name: set.name.clone(), columns: (0..width).map(column).collect() });
+    }
+    tables.push(Table::synthetic(40_000));
+    tables
+}
+
+/// A table in two: what was learned from one half, and rows of the other.
+struct Halves<'a> {
+    table: &'a Table,
+    reference: Reference,
+    effective: Option<f64>,
+    others: Vec<usize>,
+}
+
+impl<'a> Halves<'a> {
+    fn of(table: &'a Table, seed: u64) -> Self {
+        let mut order: Vec<usize> = (0..table.rows()).collect();
+        let mut random = Random::seeded(seed);
+        let all = order.len();
+        random.choose_first(&mut order, all);
+        let (known, others) = order.split_at((all as f64 * OF_REFERENCE) as usize);
+        let mut features = Vec::new();
+        let mut kept = Vec::new();
+        for (at, column) in table.columns.iter().enumerate() {
+            let text = column.iter().any(|cell| matches!(cell, Cell::Text(_)));
+            let name = format!("c{at}");
+            let mut feature = if text { Feature::category(name) } else { Feature::number(name) };
+            let mut rows = KeptColumn::default();
+            for row in known {
+                let observation = column[*row].observation(&feature);
+                rows.take(observation);
+                feature.observe(observation);
+            }
+            feature.settle();
+            features.push(feature);
+            kept.push(rows);
+        }
+        let reference = Reference { rows: known.len() as u64, features };
+        let effective = effective_tests(&reference, &kept);
+        Self { table, reference, effective, others: others.to_vec() }
+    }
+
+    /// Whether any feature of a window of these rows is flagged.
+    fn flags(&self, rows: &[usize]) -> bool {
+        let mut pane = Pane::new(&self.reference);
+        for (at, column) in self.table.columns.iter().enumerate() {
+            for row in rows {
+                pane.observe(at, column[*row].observation(&self.reference.features[at]));
+            }
+        }
+        rows.iter().for_each(|_| pane.row());
+        let window = Window::of(&self.reference, [&pane]);
+        let rules = Rules {
+            alpha: LEVEL,
+            min_effect: MinEffect { data_drift: 0.0, completeness: 0.0, data_format_drift: 0.0 },
+            effective_tests: self.effective,
+            ..Rules::default()
+        };
+        let findings = judge(&self.reference, &window, &rules);
+        let counts = |kind: Kind| kind != Kind::DataFormatDrift;
+        findings.iter().any(|f| counts(f.kind) && f.adjusted_p_value <= LEVEL)
+    }
+
+    /// How many of so many windows of `size` rows have a flag.
+    fn flagged(&self, windows: usize, size: usize, seed: u64) -> usize {
+        let mut random = Random::seeded(seed);
+        let mut order = self.others.clone();
+        let flags = (0..windows).filter(|_| {
+            random.choose_first(&mut order, size);
+            self.flags(&order[..size])
+        });
+        flags.count()
+    }
+}
+
+/// Prints false alarms for each table and size of a window, and what a change in a few rows, and
+/// dependence between rows, make of one feature.
+pub fn print(report: &Report) {
+    for table in tables() {
+        let halves: Vec<_> = (0..HALVINGS).map(|seed| Halves::of(&table, seed)).collect();
+        for size in [500, 1_000] {
+            // Windows must be few of many, or they are no longer independent of each other.
+            if halves[0].others.len() < 8 * size {
+                continue;
+            }
+            let each = WINDOWS / halves.len();
+            let flagged = halves.iter().map(|half| half.flagged(each, size, size as u64));
+            let value = flagged.sum::<usize>() as f64 / WINDOWS as f64;
+            let worth = halves.iter().filter_map(|half| half.effective).sum::<f64>();
+            let (features, name) = (table.columns.len(), &table.name);
+            let name = format!(
+                "tables: any of {features} features of {name} flagged, windows of {size} (worth {:.1} tests)",
+                worth / halves.len() as f64
+            );
+            let ok = (0.03..=0.05).contains(&value);
+            report.quality(&Quality { name: &name, value, goal: "0.03..0.05", ok });
+        }
+    }
+    power(report);
+    dependence(report);
+    large(report);
+}
+
+/// One feature, tests of single windows.
+fn one(values: impl Iterator<Item = f64>) -> (Reference, Vec<f64>) {
+    let values: Vec<f64> = values.collect();
+    let mut feature = Feature::number("x");
+    values.iter().for_each(|value| feature.observe(Observation::Number(*value)));
+    feature.settle();
+    (Reference { rows: values.len() as u64, features: vec![feature] }, values)
+}
+
+fn window(reference: &Reference, values: &[f64]) -> Window {
+    let mut pane = Pane::new(reference);
+    for value in values {
+        pane.row();
+        pane.observe(0, Observation::Number(*value));
+    }
+    Window::of(reference, [&pane])
+}
+
+fn p_value(reference: &Reference, values: &[f64]) -> f64 {
+    judge(reference, &window(reference, values), &Rules::default())[0].p_value
+}
+
+fn power(report: &Report) {
+    let mut random = Random::seeded(5);
+    let (reference, known) = one((0..10_000).map(|_| normal(&mut random)));
+    let known = Sorted::of(known);
+    for size in [500, 1_000] {
+        let (mut ours, mut theirs) = (0, 0);
+        for _ in 0..WINDOWS {
+            let values: Vec<f64> = (0..size)
+                .map(|_| normal(&mut random) + if random.unit() < 0.05 { 2.0 } else { 0.0 })
+                .collect();
+            ours += usize::from(p_value(&reference, &values) <= LEVEL);
+            let ks = ks::samples(&known, &Sorted::of(values), Method::Asymptotic);
+            theirs += usize::from(ks.p_value <= LEVEL);
+        }
+        let share = |count: usize| count as f64 / WINDOWS as f64;
+        let (value, ks) = (share(ours), share(theirs));
+        let name =
+            format!("tables: power where 5 % of {size} rows shift by 2 sd (KS alone {ks:.3})");
+        let ok = value >= 0.45 && value >= ks;
+        report.quality(&Quality { name: &name, value, goal: ">= 0.45", ok });
+    }
+    for (what, shift, scale) in [("a shift by .15 sd", 0.15, 1.0), ("a spread of 1.15", 0.0, 1.15)]
+    {
+        let (mut ours, mut theirs) = (0, 0);
+        for _ in 0..WINDOWS {
+            let values: Vec<f64> = (0..500).map(|_| normal(&mut random) * scale + shift).collect();
+            ours += usize::from(p_value(&reference, &values) <= LEVEL);
+            let ks = ks::samples(&known, &Sorted::of(values), Method::Asymptotic);
+            theirs += usize::from(ks.p_value <= LEVEL);
+        }
+        let share = |count: usize| count as f64 / WINDOWS as f64;
+        let (value, ks) = (share(ours), share(theirs));
+        let name = format!("tables: power for {what}, 500 rows (KS alone {ks:.3})");
+        report.quality(&Quality { name: &name, value, goal: ">= KS", ok: value >= ks });
+    }
+}
+
+/// Stationary first-order series: their windows are worth fewer rows than they have.
+fn dependence(report: &Report) {
+    let mut random = Random::seeded(6);
+    let phi: f64 = 0.9;
+    let mut last = 0.0;
+    let mut step = move || {
+        last = phi * last + (1.0 - phi * phi).sqrt() * normal(&mut random);
+        last
+    };
+    let (reference, _) = one((0..50_000).map(|_| step()));
+    let mut vain = 0;
+    for _ in 0..WINDOWS {
+        // Windows lie apart, so that they are independent of each other.
+        (0..200).for_each(|_| {
+            step();
+        });
+        let values: Vec<f64> = (0..1_000).map(|_| step()).collect();
+        vain += usize::from(p_value(&reference, &values) <= LEVEL);
+    }
+    let value = vain as f64 / WINDOWS as f64;
+    let name = "tables: false alarms of first-order series, phi = .9";
+    report.quality(&Quality { name, value, goal: "<= 0.08", ok: value <= 0.08 });
+}
+
+/// A million rows each, and a shift that nobody cares for.
+fn large(report: &Report) {
+    let mut random = Random::seeded(8);
+    let (reference, _) = one((0..1_000_000).map(|_| normal(&mut random)));
+    let shifted: Vec<f64> = (0..1_000_000).map(|_| normal(&mut random) + 0.01).collect();
+    let rules = Rules { alpha: LEVEL, ..Rules::default() };
+    let found = &judge(&reference, &window(&reference, &shifted), &rules)[0];
+    let negligible = found.effect < found.min_effect;
+    let ok = found.adjusted_p_value <= LEVEL && negligible;
+    let name =
+        "tables: adjusted p of a shift by 0.01 sd, a million rows each (effect below what matters)";
+    let value = found.adjusted_p_value;
+    report.quality(&Quality { name, value, goal: "<= 0.05, no alarm", ok });
+}
