@@ -9,11 +9,13 @@
 //! [`finding::Finding`].
 
 pub mod anderson_darling;
+pub mod association;
 pub mod autocorrelation;
 pub mod chi2;
 pub mod cluster;
 pub mod compact;
 pub mod correction;
+pub mod correlation;
 pub mod ecod;
 pub mod finding;
 pub mod forest;

@@ -140,7 +140,7 @@ fn groups(was: &[Knot], m: u64, now: &[Knot], n: u64) -> Vec<Group> {
 }
 
 /// Φ⁻¹, by Acklam's rational approximations (2003): relative error below 1.2e-9. For 0 < p < 1.
-fn normal_quantile(p: f64) -> f64 {
+pub(crate) fn normal_quantile(p: f64) -> f64 {
     const A: [f64; 6] = [
         -3.969_683_028_665_376e1,
         2.209_460_984_245_205e2,

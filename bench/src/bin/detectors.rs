@@ -8,6 +8,7 @@ fn main() {
     speed::ks::print(&report);
     sketch::speed(&report);
     sequential::speed(&report);
+    speed::correlations::print(&report);
     speed::clusters::print(&report);
     speed::ecod::print(&report);
     speed::forest::print(&report);

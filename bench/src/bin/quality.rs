@@ -7,13 +7,17 @@ use tidegate_bench::report::Report;
 use tidegate_bench::{quality, sequential, sketch};
 
 /// By name; each prints, and says whether all is good where the report does not.
-const TOPICS: [(&str, fn(&Report) -> bool); 7] = [
+const TOPICS: [(&str, fn(&Report) -> bool); 8] = [
     ("ks", quality::ks::print),
     ("clusters", quality::clusters::print),
     ("series", quality::series::print),
     ("outliers", quality::outliers::print),
     ("tables", |report| {
         quality::tables::print(report);
+        true
+    }),
+    ("correlations", |report| {
+        quality::correlations::print(report);
         true
     }),
     ("sketch", |report| {

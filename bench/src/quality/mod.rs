@@ -1,6 +1,7 @@
 //! What the statistics are held to, one file a topic. It does not print: [`crate::report`] does.
 
 pub mod clusters;
+pub mod correlations;
 pub mod ks;
 pub mod nab;
 pub mod outliers;

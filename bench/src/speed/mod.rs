@@ -1,6 +1,7 @@
 //! How fast things are, one file a topic. It does not print: [`crate::report`] does.
 
 pub mod clusters;
+pub mod correlations;
 pub mod ecod;
 pub mod forest;
 pub mod ks;
