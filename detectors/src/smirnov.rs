@@ -25,14 +25,17 @@ pub(crate) fn tail(threshold: i64, m: u32, n: u32, ends: Option<&[bool]>) -> f64
     // leave[j + 1] is the chance from (k − j, j); all outside low..=high are 1.
     let (mut low, mut high) = (n, n);
     leave[n as usize + 1] = 0.0;
+    // The j for which |k·n − j·(m + n)| < threshold.
+    let mut least = Falling::of((m + n) * n - threshold, n, m + n);
+    let mut most = Falling::of((m + n) * n + threshold - 1, n, m + n);
     for k in (0..m + n).rev() {
         leave[high as usize + 2] = 1.0;
         leave[low as usize] = 1.0;
         (low, high) = ((low - 1).max(k - m).max(0), high.min(k));
+        (least.fall(), most.fall());
         if k > 0 && ends.is_none_or(|ends| ends[k as usize - 1]) {
-            // |k·n − j·(m + n)| < threshold
-            low = low.max((k * n - threshold).div_euclid(m + n) + 1);
-            high = high.min((k * n + threshold - 1).div_euclid(m + n));
+            low = low.max(least.quotient + 1);
+            high = high.min(most.quotient);
         }
         if low > high {
             return 1.0;
@@ -45,6 +48,30 @@ pub(crate) fn tail(threshold: i64, m: u32, n: u32, ends: Option<&[bool]>) -> f64
         }
     }
     leave[1].clamp(0.0, 1.0)
+}
+
+/// A quotient, rounded down, of a number that falls by less than the divisor each time: a division
+/// for each diagonal would cost as much as its cells.
+struct Falling {
+    quotient: i64,
+    rest: i64,
+    by: i64,
+    divisor: i64,
+}
+
+impl Falling {
+    fn of(number: i64, by: i64, divisor: i64) -> Self {
+        let (quotient, rest) = (number.div_euclid(divisor), number.rem_euclid(divisor));
+        Self { quotient, rest, by, divisor }
+    }
+
+    fn fall(&mut self) {
+        self.rest -= self.by;
+        if self.rest < 0 {
+            self.rest += self.divisor;
+            self.quotient -= 1;
+        }
+    }
 }
 
 #[cfg(test)]
