@@ -16,7 +16,7 @@ use tidegate_contract::columns::{self, Columns, Wanted};
 use tidegate_contract::format::Format;
 use tidegate_contract::protocol::Side;
 use tidegate_proto::intake::v1::intake_server::Intake;
-use tidegate_proto::intake::v1::{Outcome, Sample, ShipRequest, ShipResponse, Tally};
+use tidegate_proto::intake::v1::{Outcome, Payload, ShipRequest, ShipResponse, Tally};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -43,6 +43,8 @@ const LEAST_PACE: f64 = 1.0 / 64.0;
 pub struct Delivery {
     /// Rows of the samples that reached the model.
     pub rows: Vec<Columns>,
+    /// Rows of its answers, where outputs are judged; one that cannot be read is passed over.
+    pub answers: Vec<Columns>,
     /// Samples that arrived.
     pub samples: u64,
     /// Of these, the ones whose request could not be read.
@@ -95,6 +97,8 @@ impl LostAtDoor {
 struct Known {
     at: usize,
     wanted: Wanted,
+    /// Of answers.
+    outputs: Option<Wanted>,
 }
 
 /// The service.
@@ -108,15 +112,16 @@ pub struct Door {
 
 impl Door {
     /// A door for these models, by name and in the configuration's order, before the mind. Of
-    /// their samples only the wanted columns are read.
+    /// their samples only the wanted columns of requests, and of answers where any are, are read.
     pub fn new<'a>(
-        models: impl IntoIterator<Item = (&'a str, Wanted)>,
+        models: impl IntoIterator<Item = (&'a str, Wanted, Option<Wanted>)>,
         mind: mpsc::Sender<Batch>,
         lost: Arc<LostAtDoor>,
         metrics: Metrics,
     ) -> Self {
         let models = models.into_iter().enumerate();
-        let models = models.map(|(at, (name, wanted))| (name.to_owned(), Known { at, wanted }));
+        let models = models
+            .map(|(at, (name, wanted, outputs))| (name.to_owned(), Known { at, wanted, outputs }));
         Self { models: models.collect(), mind, lost, metrics }
     }
 
@@ -146,12 +151,20 @@ impl Door {
                 delivery.links.extend(trace_context(&sample.traceparent));
             }
             if sample.outcome() == Outcome::Served {
-                match rows(sample, known, cells) {
+                let request = sample.request.as_ref();
+                match rows(request, Side::Request, &known.wanted, cells) {
                     Some(rows) => {
                         cells = cells.saturating_sub(rows.cost());
                         delivery.rows.push(rows);
                     }
                     None => delivery.unreadable += 1,
+                }
+                let answered = known.outputs.as_ref().and_then(|wanted| {
+                    rows(sample.response.as_ref(), Side::Response, wanted, cells)
+                });
+                if let Some(rows) = answered {
+                    cells = cells.saturating_sub(rows.cost());
+                    delivery.answers.push(rows);
                 }
             }
         }
@@ -224,16 +237,16 @@ fn told(tally: &Tally) -> Told {
     Told { version: tally.version.clone(), deeds, broken: broken.collect() }
 }
 
-/// The rows of a sample's request; `None` when it was cut, is encoded, is written in no format that
-/// is known, is not what its format says, or would cost more than these cells.
-fn rows(sample: &Sample, known: &Known, cells: usize) -> Option<Columns> {
-    let request = sample.request.as_ref()?;
-    let plain = matches!(request.content_encoding.as_str(), "" | "identity");
-    if request.cut || !plain {
+/// The rows of one side of a sample; `None` when it was cut, is encoded, is written in no format
+/// that is known, is not what its format says, or would cost more than these cells.
+fn rows(payload: Option<&Payload>, side: Side, wanted: &Wanted, cells: usize) -> Option<Columns> {
+    let payload = payload?;
+    let plain = matches!(payload.content_encoding.as_str(), "" | "identity");
+    if payload.cut || !plain {
         return None;
     }
-    let format: Format = request.format.parse().ok()?;
-    columns::read(&request.body, format, Side::Request, &known.wanted, cells).ok()
+    let format: Format = payload.format.parse().ok()?;
+    columns::read(&payload.body, format, side, wanted, cells).ok()
 }
 
 /// The span that a W3C `traceparent` names. <https://www.w3.org/TR/trace-context/>
@@ -268,7 +281,7 @@ mod tests {
         let wanted = Wanted::new(names.iter().map(String::as_str));
         let (mind, _batches) = mpsc::channel(1);
         let lost = Arc::new(LostAtDoor::new(1));
-        let models = [("census", wanted)];
+        let models = [("census", wanted, None)];
         let door = Door::new(models, mind, lost, Metrics::default());
         let samples = bodies.into_iter().map(|body| Sample {
             model: "census".to_owned(),

@@ -24,6 +24,7 @@ pub mod profile;
 pub mod routing;
 pub mod sensitive_key;
 pub mod serve;
+pub mod sides;
 pub mod table;
 pub mod telemetry;
 pub mod watch;

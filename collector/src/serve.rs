@@ -8,6 +8,7 @@ use std::time::Duration;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
 use tidegate_contract::columns::Wanted;
 use tidegate_contract::contract::Contract;
+use tidegate_contract::protocol::Side;
 use tidegate_proto::intake::v1::intake_server::IntakeServer;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,6 +27,7 @@ use crate::mind::{Inbox, Mind, Subject};
 use crate::profile;
 use crate::profile::error::ProfileError;
 use crate::sensitive_key::{self, KeyError};
+use crate::sides::Sides;
 use crate::telemetry::{Telemetry, TelemetryError};
 use crate::xds::server::Discovery;
 
@@ -123,7 +125,7 @@ fn subject(model: &Model) -> Result<Subject, ServeError> {
     };
     Ok(Subject {
         model: model.clone(),
-        reference: Arc::new(profile.reference),
+        sides: Sides::of(&profile.reference, &profile.outputs),
         effective_tests: profile.document.effective_tests,
         contract,
     })
@@ -153,9 +155,12 @@ async fn collect(config: Config) -> Result<(), ServeError> {
     let (to_mind, batches) = mpsc::channel(BATCHES_WAITING);
     let (to_fleet, reports) = mpsc::channel(REPORTS_WAITING);
     let (to_answer, asks) = mpsc::channel(ASKS_WAITING);
-    let known = subjects.iter().map(|Subject { model, reference, contract, .. }| {
-        let names = reference.features.iter().map(|feature| feature.name.as_str());
-        (model.name.as_str(), Wanted::new(names).in_fields(&contract.inputs))
+    let known = subjects.iter().map(|Subject { model, sides, contract, .. }| {
+        let wanted = |side| Wanted::new(sides.names(side));
+        let inputs = wanted(Side::Request).in_fields(&contract.inputs);
+        let outputs = wanted(Side::Response).in_fields(&contract.outputs);
+        let answers = !sides.range(Side::Response).is_empty();
+        (model.name.as_str(), inputs, answers.then_some(outputs))
     });
     let door = Door::new(known, to_mind, Arc::clone(&lost), metrics.clone());
     let inbox = Inbox { batches, lost: Arc::clone(&lost), reports, asks };

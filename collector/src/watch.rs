@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use tidegate_contract::columns::{Cell, Columns};
 use tidegate_contract::contract::{Contract, Field};
+use tidegate_contract::protocol::Side;
 use tidegate_detectors::judge::{MinEffect, Rules, alpha_per_look, judge};
 use tidegate_detectors::limit::{Limit, Limited};
-use tidegate_detectors::reference::{Observation, Reference, Values};
+use tidegate_detectors::reference::{Observation, Values};
 use tidegate_detectors::vigil::Vigil;
 use tidegate_detectors::window::{Pane, Window};
 
@@ -16,6 +17,7 @@ use crate::config::model::Model;
 use crate::decision::UnixMillis;
 use crate::judgement::Judgement;
 use crate::profile::survey::code;
+use crate::sides::Sides;
 
 /// What false alarms are budgeted over: 30 days.
 const MONTH_MS: u64 = 30 * 86_400_000;
@@ -69,8 +71,7 @@ struct Worker {
 #[derive(Debug)]
 pub struct Watch {
     model: String,
-    reference: Arc<Reference>,
-    positions: HashMap<String, usize>,
+    sides: Sides,
     rules: Rules,
     /// What remembers beyond the window.
     vigil: Vigil,
@@ -90,15 +91,16 @@ impl Watch {
     pub fn new(
         model: &Model,
         contract: &Contract,
-        reference: Arc<Reference>,
+        sides: Sides,
         effective_tests: Option<f64>,
     ) -> Self {
+        let reference = sides.reference();
         let hop = model.window.hop.as_secs_f64();
         let least = model.detectors.min_effect;
         // Half of the budget is for the windows, half for the vigil.
         let budget = model.detectors.false_alarms_per_month / 2.0;
         let alpha = alpha_per_look(budget, hop);
-        let of_a_bet = (budget / Vigil::bets(&reference) as f64).min(MOST_OF_A_BET);
+        let of_a_bet = (budget / Vigil::bets(reference) as f64).min(MOST_OF_A_BET);
         let rules = Rules {
             alpha,
             // A warning is never harder to get than an alarm.
@@ -106,18 +108,18 @@ impl Watch {
             min_effect: MinEffect { data_drift: least, ..Rules::default().min_effect },
             min_rows: model.window.min_rows,
             limits: limits(contract),
-            effective_tests,
+            // Outputs were not among the features that were measured.
+            effective_tests: effective_tests
+                .map(|tests| tests + sides.range(Side::Response).len() as f64),
             ..Rules::default()
         };
-        let names = reference.features.iter().enumerate();
         let panes = model.window.length.as_millis() / model.window.hop.as_millis().max(1);
         Self {
             model: model.name.clone(),
-            positions: names.map(|(at, feature)| (feature.name.clone(), at)).collect(),
-            vigil: Vigil::new(Arc::clone(&reference), of_a_bet, MONTH_MS),
-            panes: VecDeque::from([Pane::new(&reference)]),
+            vigil: Vigil::new(Arc::clone(reference), of_a_bet, MONTH_MS),
+            panes: VecDeque::from([Pane::new(reference)]),
             panes_in_window: usize::try_from(panes).unwrap_or(1).max(1),
-            reference,
+            sides,
             rules,
             versions: model.versions.iter().map(|version| version.name.clone()).collect(),
             workers: HashMap::new(),
@@ -130,33 +132,35 @@ impl Watch {
         self.vigil.at(i64::try_from(now).unwrap_or(i64::MAX));
     }
 
-    /// Takes one sample that reached the model, as rows.
-    pub fn rows(&mut self, columns: &Columns) {
+    /// Takes the rows of one side of a sample that reached the model. An answer that has none of the
+    /// outputs says nothing of them.
+    pub fn rows(&mut self, side: Side, columns: &Columns) {
         let Some(pane) = self.panes.back_mut() else { return };
-        let mut seen = vec![false; self.reference.features.len()];
+        let reference = self.sides.reference();
+        let mut seen = vec![false; reference.features.len()];
         for column in &columns.columns {
-            let Some(&at) = self.positions.get(&column.name) else { continue };
-            let (Some(seen), Some(feature)) = (seen.get_mut(at), self.reference.features.get(at))
-            else {
-                continue;
-            };
-            *seen = true;
+            let Some(at) = self.sides.position(side, &column.name) else { continue };
+            seen[at] = true;
             for cell in &column.cells {
-                observed(&feature.values, cell, |observation| {
+                observed(&reference.features[at].values, cell, |observation| {
                     pane.observe(at, observation);
                     self.vigil.observe(at, observation);
                 });
             }
         }
-        let absent = seen.iter().enumerate().filter(|(_, seen)| !**seen);
-        for (at, _) in absent {
+        if side == Side::Response && !seen.contains(&true) {
+            return;
+        }
+        for at in self.sides.range(side).filter(|at| !seen[*at]) {
             for _ in 0..columns.rows {
                 pane.observe(at, Observation::Missing);
                 self.vigil.observe(at, Observation::Missing);
             }
         }
-        for _ in 0..columns.rows {
-            pane.row();
+        if side == Side::Request {
+            for _ in 0..columns.rows {
+                pane.row();
+            }
         }
     }
 
@@ -202,15 +206,17 @@ impl Watch {
 
     /// Closes the pane that is being filled and judges the window that it completes.
     pub fn close(&mut self, now: UnixMillis) -> Judgement {
-        let window = Window::of(&self.reference, &self.panes);
-        let mut findings = judge(&self.reference, &window, &self.rules);
+        let reference = self.sides.reference();
+        let window = Window::of(reference, &self.panes);
+        let mut findings = judge(reference, &window, &self.rules);
         self.vigil.close();
         if let Some(pane) = self.panes.back_mut() {
             pane.settle();
         }
         self.vigil.weigh(&mut findings, &self.rules);
+        self.sides.tell_apart(&mut findings, &window);
         let judgement = Judgement::of(&self.model, now, window.rows, window.exchanges, findings);
-        self.panes.push_back(Pane::new(&self.reference));
+        self.panes.push_back(Pane::new(reference));
         while self.panes.len() > self.panes_in_window {
             self.panes.pop_front();
         }
@@ -250,29 +256,30 @@ fn observed(values: &Values, cell: &Cell, mut take: impl FnMut(Observation<'_>))
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tidegate_contract::columns::{Cell, Column, Columns};
     use tidegate_contract::contract::Contract;
     use tidegate_detectors::finding::{Detector, Finding, Kind, Verdict};
     use tidegate_detectors::reference::{Feature, Observation, Reference};
 
-    use super::{Counts, Judgement, Watch};
+    use super::{Counts, Judgement, Side, Sides, Watch};
     use crate::fixture::{DIVERT, config};
 
     /// Ages 0 to 89 evenly, and two classes of worker.
-    fn reference() -> Arc<Reference> {
+    fn sides() -> Sides {
         let mut age = Feature::number("age");
         let mut class = Feature::category("class");
         for row in 0..9_000_u32 {
-            age.observe(Observation::Number(f64::from(row % 90)));
+            age.observe(Observation::Number(f64::from(row * 37 % 90)));
             class.observe(Observation::Category(if row % 3 == 0 { "Private" } else { "None" }));
         }
-        Arc::new(Reference { rows: 9_000, features: vec![age, class] })
+        let mut score = Feature::number("score");
+        (0..9_000_u32).for_each(|row| score.observe(Observation::Number(f64::from(row % 100))));
+        let outputs = Reference { rows: 9_000, features: vec![score] };
+        Sides::of(&Reference { rows: 9_000, features: vec![age, class] }, &outputs)
     }
 
     fn watch() -> Watch {
-        Watch::new(&config(DIVERT).models[0], &Contract::default(), reference(), None)
+        Watch::new(&config(DIVERT).models[0], &Contract::default(), sides(), None)
     }
 
     /// One row as a sample brings it.
@@ -285,7 +292,7 @@ mod tests {
     fn people(watch: &mut Watch, ages: impl Iterator<Item = u32>) {
         for age in ages {
             let class = if age % 3 == 0 { "Private" } else { "None" };
-            watch.rows(&person(Cell::Number(f64::from(age)), class));
+            watch.rows(Side::Request, &person(Cell::Number(f64::from(age)), class));
         }
     }
 
@@ -300,11 +307,35 @@ mod tests {
     }
 
     #[test]
+    fn answers_are_judged_where_they_say_what_training_data_said() {
+        let mut watch = watch();
+        let kinds = |judgement: &Judgement| {
+            let of_score = |f: &&Finding| f.feature.as_deref() == Some("score");
+            let found = judgement.findings.iter().filter(of_score).map(|f| (f.kind, f.verdict));
+            found.collect::<Vec<_>>()
+        };
+        let answers = |watch: &mut Watch, name: &str, from: u32| {
+            people(watch, (0..1_800).map(|row| row * 37 % 90));
+            for row in 0..1_800_u32 {
+                let cells = vec![Cell::Number(f64::from(from + row * 37 % 100))];
+                let columns = vec![Column { name: name.to_owned(), cells }];
+                watch.rows(Side::Response, &Columns { rows: 1, columns });
+            }
+            kinds(&watch.close(0))
+        };
+        assert_eq!(answers(&mut watch, "logits", 0), []);
+        let found = answers(&mut watch, "score", 0);
+        assert!(found.contains(&(Kind::OutputDrift, Verdict::Healthy)), "{found:?}");
+        let found = answers(&mut watch, "score", 60);
+        assert!(found.contains(&(Kind::OutputDrift, Verdict::Alarm)), "{found:?}");
+    }
+
+    #[test]
     fn what_the_contract_allows_a_window_is_held() {
         let contract = r#"{"inputs": [{"name": "class", "type": "text", "nullable": true,
             "max_null_rate": 0.05, "categories": ["Private", "None"], "max_unseen_rate": 0.1}]}"#;
         let contract = Contract::parse(contract).expect("a contract");
-        let mut watch = Watch::new(&config(DIVERT).models[0], &contract, reference(), None);
+        let mut watch = Watch::new(&config(DIVERT).models[0], &contract, sides(), None);
         let mut verdicts = |foreign: u32| {
             for row in 0..1_800_u32 {
                 let class = match row % 90 {
@@ -312,7 +343,7 @@ mod tests {
                     row if row % 3 == 0 => "Private",
                     _ => "None",
                 };
-                watch.rows(&person(Cell::Number(f64::from(row % 90)), class));
+                watch.rows(Side::Request, &person(Cell::Number(f64::from(row * 37 % 90)), class));
             }
             let judgement = watch.close(0);
             let of_limits = |f: &&Finding| f.detector == Detector::Limit;
@@ -329,9 +360,9 @@ mod tests {
     #[test]
     fn the_same_population_is_no_alarm_and_an_older_one_is() {
         let mut watch = watch();
-        people(&mut watch, (0..1_800).map(|row| row % 90));
+        people(&mut watch, (0..1_800).map(|row| row * 37 % 90));
         assert_eq!(drift(&watch.close(0), "age"), Verdict::Healthy);
-        people(&mut watch, (0..1_800).map(|row| 60 + row % 30));
+        people(&mut watch, (0..1_800).map(|row| 60 + row * 37 % 30));
         assert_eq!(drift(&watch.close(0), "age"), Verdict::Alarm);
     }
 
@@ -400,7 +431,7 @@ mod tests {
         for _ in 0..500 {
             let mut columns = person(Cell::Number(30.0), "Private");
             columns.columns.retain(|column| column.name != "class");
-            watch.rows(&columns);
+            watch.rows(Side::Request, &columns);
         }
         let judgement = watch.close(0);
         let missing = judgement.findings.iter().find(|finding| {

@@ -30,9 +30,9 @@ impl Pair {
         let total = here + there;
         let apart = [other.mean[0] - self.mean[0], other.mean[1] - self.mean[1]];
         let weight = here * there / total;
-        for side in 0..2 {
-            self.mean[side] += apart[side] * (there / total);
-            self.squares[side] += other.squares[side] + apart[side] * apart[side] * weight;
+        for (side, apart) in apart.into_iter().enumerate() {
+            self.mean[side] += apart * (there / total);
+            self.squares[side] += other.squares[side] + apart * apart * weight;
         }
         self.products += other.products + apart[0] * apart[1] * weight;
         self.rows += other.rows;

@@ -18,6 +18,8 @@ const KEPT: usize = 8_192;
 const WINDOWS: usize = 960;
 /// Rows of a window that is drawn.
 const WINDOW_ROWS: usize = 500;
+/// Rows of a window below which it is no longer like those that are judged.
+const LEAST_WINDOW: usize = 100;
 /// Rows below which nothing is learned.
 const LEAST_ROWS: usize = 200;
 /// Standard deviations of the estimate that are added to it: rather a few alarms fewer than more.
@@ -95,8 +97,9 @@ pub fn effective_tests(reference: &Reference, columns: &[KeptColumn]) -> Option<
     if rows < LEAST_ROWS {
         return None;
     }
-    let window_rows = WINDOW_ROWS.min(rows / 4);
-    let many = reference.rows >= FEW_OF_MANY * window_rows as u64;
+    let few = usize::try_from(reference.rows / FEW_OF_MANY).unwrap_or(usize::MAX);
+    let many = few >= LEAST_WINDOW;
+    let window_rows = WINDOW_ROWS.min(if many { few.min(rows / 4) } else { rows / 4 });
     let mut random = Random::seeded(1);
     let mut order: Vec<usize> = (0..rows).collect();
     let mut smallest = Vec::with_capacity(WINDOWS);

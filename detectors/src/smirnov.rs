@@ -32,7 +32,8 @@ pub(crate) fn tail(threshold: i64, m: u32, n: u32, ends: Option<&[bool]>) -> f64
         leave[high as usize + 2] = 1.0;
         leave[low as usize] = 1.0;
         (low, high) = ((low - 1).max(k - m).max(0), high.min(k));
-        (least.fall(), most.fall());
+        least.fall();
+        most.fall();
         if k > 0 && ends.is_none_or(|ends| ends[k as usize - 1]) {
             low = low.max(least.quotient + 1);
             high = high.min(most.quotient);

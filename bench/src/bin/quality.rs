@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use tidegate_bench::report::Report;
 use tidegate_bench::{quality, sequential, sketch};
 
-/// By name; each prints, and says whether all is good where the report does not.
-const TOPICS: [(&str, fn(&Report) -> bool); 8] = [
+/// Prints, and says whether all is good where the report does not.
+type Topic = fn(&Report) -> bool;
+
+const TOPICS: [(&str, Topic); 8] = [
     ("ks", quality::ks::print),
     ("clusters", quality::clusters::print),
     ("series", quality::series::print),

@@ -103,7 +103,7 @@ impl Table {
     /// Numbers with a common part, so that features depend on each other; some are whole.
     fn synthetic(rows: usize) -> Self {
         let mut random = Random::seeded(11);
-        let mut columns = vec![Vec::with_capacity(rows); 12];
+        let mut columns = vec![Vec::new(); 12];
         for _ in 0..rows {
             let common = normal(&mut random);
             for (at, column) in columns.iter_mut().enumerate() {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tidegate_contract::protocol::Side;
 use tidegate_detectors::reference::{Feature, Observation, Reference, Values};
 use tidegate_detectors::window::{Pane, Window};
 
@@ -10,6 +11,7 @@ use crate::check::CheckError;
 use crate::meter::Meter;
 use crate::profile::Profile;
 use crate::profile::survey::code;
+use crate::sides::Sides;
 use crate::table::{Cell, Kind, Reading, Table};
 
 /// Files of one folder that are read.
@@ -21,9 +23,7 @@ const NAMES_SHOWN: usize = 8;
 #[derive(Debug)]
 pub(super) struct Gathered {
     /// Inputs, then outputs, as the profile has them.
-    pub reference: Reference,
-    /// How many of the reference's features are inputs.
-    pub inputs: usize,
+    pub sides: Sides,
     /// The same columns of the data.
     pub window: Window,
     /// The files, in the order of their names.
@@ -41,13 +41,12 @@ impl Gathered {
         let tables: Vec<Table> =
             files.iter().map(|file| Table::open(file, reading)).collect::<Result<_, _>>()?;
         let has = |name: &str| tables.iter().any(|table| table.names().iter().any(|n| n == name));
-        let inputs = profile.reference.features.iter();
         // Inputs were given by whoever asked; answers are there only where somebody kept them.
         let outputs = profile.outputs.features.iter().filter(|feature| has(&feature.name));
-        let reference = Reference {
-            rows: profile.document.rows,
-            features: inputs.chain(outputs).cloned().collect(),
-        };
+        let outputs =
+            Reference { rows: profile.outputs.rows, features: outputs.cloned().collect() };
+        let sides = Sides::of(&profile.reference, &outputs);
+        let reference = sides.reference();
         let known = |name: &String| reference.position(name).is_some();
         let mut ignored: Vec<String> = Vec::new();
         for name in tables.iter().flat_map(Table::names) {
@@ -64,18 +63,22 @@ impl Gathered {
                 found: listed(ignored.iter().map(String::as_str)),
             });
         }
-        let mut pane = Pane::new(&reference);
+        let mut pane = Pane::new(reference);
         for table in &tables {
-            fill(&mut pane, &reference, table)?;
+            fill(&mut pane, reference, table)?;
         }
-        let window = Window::of(&reference, [&pane]);
-        let inputs = profile.reference.features.len();
-        Ok(Self { reference, inputs, window, files, missing, ignored })
+        let window = Window::of(reference, [&pane]);
+        Ok(Self { sides, window, files, missing, ignored })
+    }
+
+    /// What the columns looked like in training.
+    pub fn reference(&self) -> &Reference {
+        self.sides.reference()
     }
 
     /// How many features are outputs.
     pub fn outputs(&self) -> usize {
-        self.reference.features.len() - self.inputs
+        self.sides.range(Side::Response).len()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The report of a check: what people and programs read. It does not know how it is shown.
 
 use serde::Serialize;
-use tidegate_detectors::finding::{Detector, Finding, Kind, Verdict};
+use tidegate_detectors::finding::{Detector, Finding, Verdict};
 use tidegate_detectors::judge::{Rules, judge};
 
 use crate::check::CheckArgs;
@@ -59,7 +59,7 @@ pub(super) struct DataSide {
 impl Report {
     /// Judges what was gathered.
     pub fn of(args: &CheckArgs, profile: &Profile, gathered: &Gathered, rules: &Rules) -> Self {
-        let mut findings = judge(&gathered.reference, &gathered.window, rules);
+        let mut findings = judge(gathered.reference(), &gathered.window, rules);
         // Data has no exchanges, and of a column that is not there only that can be said.
         let absent = |finding: &Finding| {
             let name = finding.feature.as_ref();
@@ -67,14 +67,7 @@ impl Report {
                 && finding.detector != Detector::NullRate
         };
         findings.retain(|finding| finding.detector != Detector::ViolationRate && !absent(finding));
-        let output =
-            |name: &str| gathered.reference.position(name).is_some_and(|at| at >= gathered.inputs);
-        for finding in &mut findings {
-            let of_output = finding.feature.as_deref().is_some_and(output);
-            if of_output && finding.kind == Kind::DataDrift {
-                finding.kind = Kind::OutputDrift;
-            }
-        }
+        gathered.sides.tell_apart(&mut findings, &gathered.window);
         let rows = gathered.window.rows;
         let model = profile.document.model.clone().unwrap_or_default();
         let judged = Judgement::of(&model, 0, rows, gathered.window.exchanges, findings);

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use opentelemetry::trace::SpanContext;
 use tidegate_contract::contract::Contract;
+use tidegate_contract::protocol::Side;
 use tidegate_detectors::finding::Verdict;
-use tidegate_detectors::reference::Reference;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Span, info_span, warn};
@@ -34,6 +34,7 @@ use crate::ledger::{Event, Ledger};
 use crate::metrics::Metrics;
 use crate::policy::{self, Move, Standing, Streaks, quiet_until};
 use crate::routing::Routing;
+use crate::sides::Sides;
 use crate::watch::Watch;
 use crate::xds::fleet::{Fleet, Report};
 use crate::xds::snapshot::Snapshot;
@@ -49,7 +50,7 @@ pub struct Subject {
     /// As configured.
     pub model: Model,
     /// What its training data looked like.
-    pub reference: Arc<Reference>,
+    pub sides: Sides,
     /// How many independent tests those of a window are worth, where the profile says.
     pub effective_tests: Option<f64>,
     /// What the filter holds its requests against.
@@ -150,7 +151,7 @@ impl Mind {
                 watch: Watch::new(
                     &subject.model,
                     &subject.contract,
-                    subject.reference,
+                    subject.sides,
                     subject.effective_tests,
                 ),
                 breaches: Breaches::default(),
@@ -213,7 +214,10 @@ impl Mind {
             let Some(watched) = self.watched.get_mut(at) else { continue };
             watched.watch.at(now);
             for rows in &delivery.rows {
-                watched.watch.rows(rows);
+                watched.watch.rows(Side::Request, rows);
+            }
+            for rows in &delivery.answers {
+                watched.watch.rows(Side::Response, rows);
             }
             let read = delivery.samples.saturating_sub(delivery.unreadable);
             watched.watch.arrived(read, delivery.unreadable + self.lost.take(at));
