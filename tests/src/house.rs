@@ -133,6 +133,7 @@ pub struct Plan {
     otlp: Option<u16>,
     v1: Option<u16>,
     contract: Option<Value>,
+    answers: bool,
     /// Where the collector listens, and where Envoy looks for it.
     tap: Option<(u16, u16)>,
 }
@@ -166,6 +167,7 @@ impl Plan {
             otlp: None,
             v1: None,
             contract: None,
+            answers: false,
             tap: None,
         }
     }
@@ -200,6 +202,13 @@ impl Plan {
     #[must_use]
     pub fn contract(mut self, contract: &Value) -> Self {
         self.contract = Some(contract.clone());
+        self
+    }
+
+    /// With answers in the training data: a column `predict`, 0 and 1 as often.
+    #[must_use]
+    pub fn answers(mut self) -> Self {
+        self.answers = true;
         self
     }
 
@@ -244,7 +253,7 @@ impl Plan {
         let http = port::free_port();
         let yaml = self.yaml(grpc, http);
         let collector = (self.collector.is_none()).then(|| {
-            profile(&stage, self.contract.as_ref());
+            profile(&stage, self.contract.as_ref(), self.answers);
             Collector::start(&stage, &tools::tidegate(), &yaml, http).expect("the collector starts")
         });
         let primary = self.v1.unwrap_or_else(|| v1.port());
@@ -279,13 +288,25 @@ impl Plan {
 }
 
 /// Makes the profile of 5000 people with the real command, and writes the contract by hand.
-fn profile(stage: &Stage, contract: Option<&Value>) {
+fn profile(stage: &Stage, contract: Option<&Value>, answers: bool) {
     let people = people::people(1994, 5000, Era::Training);
-    let data = stage.write("training.csv", &people::csv(&people)).expect("the stage is writable");
+    let mut csv = people::csv(&people);
+    if answers {
+        let mut lines = csv.lines();
+        let mut answered = format!("{},predict\n", lines.next().expect("a header"));
+        for (at, line) in lines.enumerate() {
+            answered.push_str(&format!("{line},{}\n", at % 2));
+        }
+        csv = answered;
+    }
+    let data = stage.write("training.csv", &csv).expect("the stage is writable");
     let contract = contract.cloned().unwrap_or_else(people::contract).to_string();
     stage.write("contract.json", &contract).expect("the stage is writable");
     let mut command = Command::new(tools::tidegate());
     command.arg("profile").arg(data).arg("--out").arg(stage.folder().join("profile"));
+    if answers {
+        command.args(["--outputs", "predict"]);
+    }
     let made = command.output().expect("the command runs");
     assert!(made.status.success(), "tidegate profile: {}", String::from_utf8_lossy(&made.stderr));
 }

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate_tests::client::{Client, Request};
 use tidegate_tests::house::{House, INFER, Model, Plan, SOON};
 use tidegate_tests::patience::{eventually, throughout};
 use tidegate_tests::people::{Dice, Era, oip, person};
+use tidegate_tests::recorder::Reply;
 
 /// A rule that acts on drift.
 fn on_drift(then: &str, expires: &str, cooldown: &str) -> String {
@@ -264,6 +265,41 @@ fn payloads_that_break_the_contract_more_often_than_in_training_lead_to_a_decisi
     });
     assert_eq!((&decision["action"], &decision["to"]), (&"divert".into(), &"v2".into()));
     assert_eq!(decision["evidence"][0]["kind"], "data_format_drift", "{decision:#}");
+    await_version(&house, "v2");
+    drop(stable);
+}
+
+#[test]
+fn answers_that_drift_while_requests_do_not_lead_to_a_decision() {
+    let rule = "{on: output_drift, verdict: alarm, windows: 1, then: divert, to: v2, expires: 1h, cooldown: 1h}";
+    let house = Plan::of("loop-answers").answers().model(Model::census().rule(rule)).raise();
+    let one = Arc::new(AtomicBool::new(false));
+    let (always, asked) = (Arc::clone(&one), AtomicU64::new(0));
+    house.v1.script(move |_| {
+        let coin = asked.fetch_add(1, Ordering::Relaxed) % 7 % 2;
+        let answer = if always.load(Ordering::Relaxed) { 1 } else { coin };
+        let body = json!({"model_name": "census", "outputs": [
+            {"name": "predict", "shape": [1, 1], "datatype": "INT64", "data": [answer]}]});
+        let headers = [("content-type", "application/json")];
+        Reply::whole(200, &headers, body.to_string().as_bytes())
+    });
+    let stable = Stream::of(&house, Era::Training);
+    let judged = eventually("answers are judged", SOON, || {
+        let findings = house.status()["findings"].as_array().cloned().unwrap_or_default();
+        findings.into_iter().find(|finding| {
+            finding["kind"] == "output_drift" && finding["rows"].as_u64() > Some(100)
+        })
+    });
+    assert_ne!(judged["verdict"], "alarm", "{judged:#}");
+    assert!(house.decisions().is_empty());
+    one.store(true, Ordering::Relaxed);
+    let decision = eventually("a decision", SOON, || house.decisions().pop());
+    assert_eq!((&decision["action"], &decision["to"]), (&"divert".into(), &"v2".into()));
+    let evidence = &decision["evidence"][0];
+    assert_eq!(
+        (&evidence["kind"], &evidence["feature"]),
+        (&"output_drift".into(), &"predict".into())
+    );
     await_version(&house, "v2");
     drop(stable);
 }
