@@ -15,6 +15,7 @@ use crate::decision::{Decision, State};
 use crate::init;
 use crate::profile;
 use crate::serve;
+use crate::simulate;
 
 /// The closed loop for models in production.
 #[derive(Debug, Parser)]
@@ -30,6 +31,8 @@ enum Command {
     Profile(profile::ProfileArgs),
     /// Hold data (CSV or Parquet) against a profile; exits with 1 on alarm
     Check(check::CheckArgs),
+    /// Replay recorded data through windows and policy; exits with 1 when there was an alarm
+    Simulate(simulate::SimulateArgs),
     /// Write a contract from what describes the model already: a running server, or a file
     Init(init::InitArgs),
     /// Run the collector
@@ -115,6 +118,9 @@ impl Cli {
             }
             Command::Check(args) => {
                 check::run(&args, &mut out).map_err(Failure::from).map(alarm_is_one)
+            }
+            Command::Simulate(args) => {
+                simulate::run(&args, &mut out).map_err(Failure::from).map(alarm_is_one)
             }
             Command::Init(args) => init::run(&args, &mut out).map_err(Failure::from).map(fine),
             Command::Serve(args) => serve(&args, &mut out).map(fine),

@@ -213,16 +213,22 @@ pub fn decisions_text(decisions: &[Decision]) -> String {
     text
 }
 
-/// One decision in one line.
+/// What is done, in a few words.
 #[must_use]
-pub fn decision_text(decision: &Decision) -> String {
-    let what = match &decision.action {
+pub fn action_text(action: &Action) -> String {
+    match action {
         Action::Serve => "serve by the primary".to_owned(),
         Action::Shadow { to, share } => format!("shadow {share} % to {to}"),
         Action::Canary { to, share } => format!("canary {share} % to {to}"),
         Action::Divert { to } => format!("divert to {to}"),
         Action::Block => "block".to_owned(),
-    };
+    }
+}
+
+/// One decision in one line.
+#[must_use]
+pub fn decision_text(decision: &Decision) -> String {
+    let what = action_text(&decision.action);
     let state = match decision.state {
         State::Proposed => "proposed: waits for `tidegate approve`",
         State::Active => "in force",
@@ -294,7 +300,10 @@ fn model_text(text: &mut String, model: &ModelStatus) {
     let loud: Vec<&Finding> =
         model.findings.iter().filter(|finding| finding.verdict >= Verdict::Warning).collect();
     for finding in loud.iter().take(FINDINGS_SHOWN) {
-        line(text, &format!("  {:<9} {}", verdict_text(finding.verdict), finding_text(finding)));
+        line(
+            text,
+            &format!("  {:<9} {}", verdict_text(finding.verdict), finding_text(finding, ago)),
+        );
     }
     if loud.len() > FINDINGS_SHOWN {
         let more = loud.len() - FINDINGS_SHOWN;
@@ -336,11 +345,12 @@ fn contract_text(text: &mut String, model: &ModelStatus) {
     }
 }
 
-fn finding_text(finding: &Finding) -> String {
+/// One finding in one line; `when` says a time.
+pub fn finding_text(finding: &Finding, when: impl Fn(UnixMillis) -> String) -> String {
     let what = finding.feature.as_deref().unwrap_or("requests");
     let evidence = finding.evidence.filter(|evidence| evidence.value >= evidence.enough);
     let since = evidence.and_then(|evidence| u64::try_from(evidence.since_unix_ms?).ok());
-    let since = since.map_or(String::new(), |since| format!(", since {}", ago(since)));
+    let since = since.map_or(String::new(), |since| format!(", since {}", when(since)));
     format!(
         "{what}: {} became {}{since} ({}, effect {:.2}, adjusted p {:.1e})",
         finding.was,

@@ -105,6 +105,42 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// The decision that gives a model back to its primary version.
+    #[must_use]
+    pub fn serve(
+        id: String,
+        model: &str,
+        author: &str,
+        reason: String,
+        quiet_until_unix_ms: UnixMillis,
+        now: UnixMillis,
+    ) -> Self {
+        Self {
+            id,
+            model: model.to_owned(),
+            action: Action::Serve,
+            state: State::Active,
+            author: author.to_owned(),
+            rule: String::new(),
+            reason,
+            evidence: Vec::new(),
+            decided_unix_ms: now,
+            expires_unix_ms: None,
+            quiet_until_unix_ms,
+            window_closed_unix_ms: None,
+            acknowledged_unix_ms: None,
+            seconds_to_acknowledgement: None,
+            refused: None,
+        }
+    }
+
+    /// The one that follows when another's time ran out.
+    #[must_use]
+    pub fn expiry(id: String, expired: &Self, now: UnixMillis) -> Self {
+        let reason = format!("{} of {} ran out", expired.action.name(), expired.id);
+        Self::serve(id, &expired.model, "expiry", reason, 0, now)
+    }
+
     /// Whether a policy's work or a person's wish still shapes the routes.
     #[must_use]
     pub fn changes_routes(&self) -> bool {

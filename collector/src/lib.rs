@@ -25,6 +25,7 @@ pub mod routing;
 pub mod sensitive_key;
 pub mod serve;
 pub mod sides;
+pub mod simulate;
 pub mod table;
 pub mod telemetry;
 pub mod watch;

@@ -105,7 +105,11 @@ pub fn subjects(config: &Config) -> Result<Vec<Subject>, ServeError> {
     config.models.iter().map(subject).collect()
 }
 
-fn subject(model: &Model) -> Result<Subject, ServeError> {
+/// Reads the profile and the contract of one model.
+///
+/// # Errors
+/// When one of them is missing or broken.
+pub fn subject(model: &Model) -> Result<Subject, ServeError> {
     let profile = profile::load(&model.profile)
         .map_err(|source| ServeError::Profile { model: model.name.clone(), source })?;
     let contract = match &model.contract {

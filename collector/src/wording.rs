@@ -1,6 +1,7 @@
-//! Numbers, sizes and names as people read them. It does not know profiles.
+//! Numbers, sizes, verdicts and names as people read them. It does not know where they stand.
 
 use tidegate_contract::protocol::Protocol;
+use tidegate_detectors::finding::Verdict;
 
 /// `1,234,567`.
 pub(crate) fn grouped(count: u64) -> String {
@@ -58,6 +59,28 @@ pub(crate) fn size(bytes: u64) -> String {
         1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
         _ => format!("{:.1} GB", bytes as f64 / 1e9),
     }
+}
+
+/// A verdict as people read it.
+pub(crate) fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Healthy => "healthy",
+        Verdict::Inconclusive => "inconclusive",
+        Verdict::Warning => "warning",
+        Verdict::Alarm => "ALARM",
+    }
+}
+
+/// A verdict in its column, coloured where the terminal can.
+pub(crate) fn painted(of: Verdict, colours: bool) -> String {
+    let padded = format!("{:<12}", verdict(of));
+    let colour = match of {
+        Verdict::Healthy => "32",
+        Verdict::Inconclusive => "2",
+        Verdict::Warning => "33",
+        Verdict::Alarm => "1;31",
+    };
+    if colours { format!("\x1b[{colour}m{padded}\x1b[0m") } else { padded }
 }
 
 /// The protocol's name in a sentence.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tidegate_contract::protocol::Side;
-use tidegate_detectors::reference::{Feature, Observation, Reference, Values};
+use tidegate_detectors::reference::{Observation, Reference, Values};
 use tidegate_detectors::window::{Pane, Window};
 
 use crate::check::CheckError;
@@ -12,7 +12,7 @@ use crate::meter::Meter;
 use crate::profile::Profile;
 use crate::profile::survey::code;
 use crate::sides::Sides;
-use crate::table::{Cell, Kind, Reading, Table};
+use crate::table::{Cell, Kind, Reading, Table, holds_texts};
 
 /// Files of one folder that are read.
 const MAX_FILES: usize = 10_000;
@@ -125,7 +125,7 @@ fn fill(pane: &mut Pane, reference: &Reference, table: &Table) -> Result<(), Che
         table.columns(&positions, &mut |progress| meter.show(progress))?
     };
     for (column, &at) in columns.iter_mut().zip(&features) {
-        if table.format() == "csv" && is_text(&reference.features[at]) {
+        if table.format() == "csv" && holds_texts(&reference.features[at]) {
             column.kind = Kind::Text;
         }
     }
@@ -144,13 +144,6 @@ fn fill(pane: &mut Pane, reference: &Reference, table: &Table) -> Result<(), Che
         }
     }
     Ok(())
-}
-
-/// Whether levels are texts that only look like numbers, such as `007`.
-fn is_text(feature: &Feature) -> bool {
-    let Values::Category(levels) = &feature.values else { return false };
-    let changed = |level: &String| level.parse().is_ok_and(|number: f64| code(number) != *level);
-    levels.counts().keys().any(changed)
 }
 
 fn observe(pane: &mut Pane, at: usize, values: &Values, cell: Cell<'_>) {

@@ -8,9 +8,9 @@ use tidegate_detectors::reference::{Feature, Values};
 
 use crate::check::data::Gathered;
 use crate::check::plot::{self, escaped};
-use crate::check::report::{Report, about, word};
+use crate::check::report::{Report, about};
 use crate::check::text::p_text;
-use crate::wording::{counted, grouped, percent, short};
+use crate::wording::{counted, grouped, percent, short, verdict};
 
 const STYLE: &str = include_str!("page.css");
 /// Features that are drawn: the worst ones.
@@ -26,7 +26,7 @@ pub(super) fn of(report: &Report, gathered: &Gathered) -> String {
 
 fn write(page: &mut String, report: &Report, gathered: &Gathered) -> std::fmt::Result {
     let model = report.profile.model.as_deref().unwrap_or("this model");
-    let title = format!("{}: {}", escaped(model), word(report.verdict).to_lowercase());
+    let title = format!("{}: {}", escaped(model), verdict(report.verdict).to_lowercase());
     write!(
         page,
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -78,7 +78,7 @@ fn head(page: &mut String, report: &Report) -> std::fmt::Result {
          <p><b>{}</b>, {} rows of <code>{}</code>, against {} rows of training \
          (<code>{}</code>, {})</p>\
          <p class=\"key\"><i class=\"was\"></i> training <i class=\"now\"></i> this data</p></header>",
-        word(report.verdict).to_lowercase(),
+        verdict(report.verdict).to_lowercase(),
         escaped(model),
         grouped(report.data.rows),
         escaped(&report.data_name()),
@@ -131,7 +131,7 @@ fn row(page: &mut String, finding: &Finding) -> std::fmt::Result {
          <td>{}<td>{}<td class=\"effect\"><span class=\"meter\" title=\"{} matters\">\
          <i style=\"width:{:.1}%\"></i><b style=\"left:{:.1}%\"></b></span>{effect:.3}\
          <td class=\"num\">{}<td class=\"num\">{}</tr>",
-        word(finding.verdict).to_lowercase(),
+        verdict(finding.verdict).to_lowercase(),
         anchor(name),
         escaped(name),
         about(finding),
@@ -185,7 +185,7 @@ fn card(page: &mut String, report: &Report, was: &Feature, now: &Feature) -> std
         anchor(&was.name),
         class(worst),
         escaped(&was.name),
-        word(worst).to_lowercase(),
+        verdict(worst).to_lowercase(),
     )?;
     match (&was.values, &now.values) {
         (Values::Number(was), Values::Number(now)) => {

@@ -107,16 +107,6 @@ impl Report {
     }
 }
 
-/// A verdict as people read it.
-pub(super) fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Healthy => "healthy",
-        Verdict::Inconclusive => "inconclusive",
-        Verdict::Warning => "warning",
-        Verdict::Alarm => "ALARM",
-    }
-}
-
 /// What a finding is about, where more than one can be of a feature.
 pub(super) fn about(finding: &Finding) -> &'static str {
     match finding.detector {

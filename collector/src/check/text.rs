@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use tidegate_detectors::finding::{Finding, Verdict};
 
-use crate::check::report::{Report, about, word};
-use crate::wording::{counted, grouped, short};
+use crate::check::report::{Report, about};
+use crate::wording::{counted, grouped, painted, short};
 
 /// Healthy features that are named.
 const HEALTHY_SHOWN: usize = 12;
@@ -127,16 +127,4 @@ fn listed(names: &[&str], most: usize) -> String {
     let more = names.len().saturating_sub(most);
     let shown = names.iter().take(most).copied().collect::<Vec<_>>().join(", ");
     if more > 0 { format!("{shown} and {more} more") } else { shown }
-}
-
-/// A verdict in its column, coloured where the terminal can.
-fn painted(verdict: Verdict, colours: bool) -> String {
-    let padded = format!("{:<12}", word(verdict));
-    let colour = match verdict {
-        Verdict::Healthy => "32",
-        Verdict::Inconclusive => "2",
-        Verdict::Warning => "33",
-        Verdict::Alarm => "1;31",
-    };
-    if colours { format!("\x1b[{colour}m{padded}\x1b[0m") } else { padded }
 }

@@ -109,7 +109,14 @@ impl Mind {
             if !Routing::can(model, &decision.action) {
                 let reason =
                     format!("{} of {} has no such version", decision.action.name(), decision.id);
-                let serve = self.serve(&decision.model, "configuration", reason, 0, now);
+                let serve = Decision::serve(
+                    self.ledger.next_id(),
+                    &decision.model,
+                    "configuration",
+                    reason,
+                    0,
+                    now,
+                );
                 let ends = Ends { id: decision.id, state: State::Superseded };
                 self.decide(serve, Some(ends), Instant::now())?;
                 continue;
@@ -134,8 +141,7 @@ impl Mind {
                 self.withdraw(expired.id, "expiry", now)?;
                 continue;
             }
-            let reason = format!("{} of {} ran out", expired.action.name(), expired.id);
-            let serve = self.serve(&expired.model, "expiry", reason, 0, now);
+            let serve = Decision::expiry(self.ledger.next_id(), &expired, now);
             let ends = Ends { id: expired.id, state: State::Expired };
             self.decide(serve, Some(ends), Instant::now())?;
         }
@@ -150,34 +156,6 @@ impl Mind {
     fn model(&self, name: &str) -> Option<&Model> {
         let named = self.watched.iter().find(|watched| watched.model.name == name);
         named.map(|watched| &watched.model)
-    }
-
-    /// The decision that gives a model back to its primary version.
-    fn serve(
-        &self,
-        model: &str,
-        author: &str,
-        reason: String,
-        quiet_until_unix_ms: UnixMillis,
-        now: UnixMillis,
-    ) -> Decision {
-        Decision {
-            id: self.ledger.next_id(),
-            model: model.to_owned(),
-            action: Action::Serve,
-            state: State::Active,
-            author: author.to_owned(),
-            rule: String::new(),
-            reason,
-            evidence: Vec::new(),
-            decided_unix_ms: now,
-            expires_unix_ms: None,
-            quiet_until_unix_ms,
-            window_closed_unix_ms: None,
-            acknowledged_unix_ms: None,
-            seconds_to_acknowledgement: None,
-            refused: None,
-        }
     }
 
     pub(super) fn hear(&mut self, report: &Report) {
@@ -265,7 +243,7 @@ impl Mind {
             "" => format!("{} of {} rolled back", undone.action.name(), undone.id),
             reason => reason.to_owned(),
         };
-        let serve = self.serve(model, author, reason, quiet_until, now);
+        let serve = Decision::serve(self.ledger.next_id(), model, author, reason, quiet_until, now);
         let id = serve.id.clone();
         let ends = Ends { id: undone.id, state: State::RolledBack };
         self.decide(serve, Some(ends), Instant::now()).map_err(Refusal::Journal)?;

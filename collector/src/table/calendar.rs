@@ -28,9 +28,84 @@ pub(crate) fn instant(value: i64, units: i64, utc: bool) -> String {
     format!("{}T{hour:02}:{minute:02}:{second:02}{fraction}{zone}", date(days))
 }
 
+/// Milliseconds since 1970 of an ISO 8601 date, or of a date and time with `T` or a blank between;
+/// without a zone it is UTC. `None` for any other text.
+pub(crate) fn milliseconds(text: &str) -> Option<i64> {
+    let text = text.trim_ascii();
+    let (day, time) = match text.get(10..11) {
+        None => (text, None),
+        Some("T" | "t" | " ") => (&text[..10], Some(&text[11..])),
+        Some(_) => return None,
+    };
+    let mut parts = day.splitn(3, '-').map(number);
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let midnight = days(year, month, day).checked_mul(SECONDS_A_DAY * 1_000)?;
+    let Some(time) = time else { return Some(midnight) };
+    let (clock, zone) = match time.find(['Z', 'z', '+', '-']) {
+        None => (time, 0),
+        Some(at) => (&time[..at], zone_minutes(&time[at..])?),
+    };
+    let mut parts = clock.trim_end().splitn(3, ':');
+    let (hour, minute) = (number(parts.next()?)?, number(parts.next()?)?);
+    let second: f64 = parts.next().map_or(Some(0.0), |second| second.parse().ok())?;
+    if hour > 23 || minute > 59 || !(0.0..61.0).contains(&second) {
+        return None;
+    }
+    let minutes = hour * 60 + minute - zone;
+    midnight.checked_add(minutes * 60_000 + (second * 1_000.0) as i64)
+}
+
+fn number(digits: &str) -> Option<i64> {
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().ok())?
+}
+
+/// `Z`, `+01:00`, `-0530` or `+01`, in minutes east.
+fn zone_minutes(zone: &str) -> Option<i64> {
+    let sign = match zone.as_bytes().first()? {
+        b'Z' | b'z' => return (zone.len() == 1).then_some(0),
+        b'-' => -1,
+        _ => 1,
+    };
+    let digits = zone[1..].replace(':', "");
+    let (hours, minutes) = match digits.len() {
+        2 => (number(&digits)?, 0),
+        4 => (number(&digits[..2])?, number(&digits[2..])?),
+        _ => return None,
+    };
+    Some(sign * (hours * 60 + minutes))
+}
+
+/// Days from 1970-01-01, after Howard Hinnant's `days_from_civil`.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - i64::from(month <= 2);
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{date, instant};
+    use super::{date, instant, milliseconds};
+
+    #[test]
+    fn times_are_read_as_people_and_programs_write_them() {
+        let check = |text, expected| assert_eq!(milliseconds(text), expected, "{text}");
+        check("1970-01-01", Some(0));
+        check("2000-02-29", Some(11_016 * 86_400_000));
+        check("2026-11-23T18:30:00.250Z", Some(1_795_458_600_250));
+        check("2026-11-23 18:30", Some(1_795_458_600_000));
+        check("2026-11-23T19:30:00.25+01:00", Some(1_795_458_600_250));
+        check("2026-11-23 13:00:00-0530", Some(1_795_458_600_000));
+        check("1969-12-31T23:59:59Z", Some(-1_000));
+        for wrong in ["", "noon", "2026-13-01", "2026-11-23T25:00", "2026-11-23X10:00", "1-2", "é"]
+        {
+            check(wrong, None);
+        }
+    }
 
     #[test]
     fn days_become_the_dates_of_the_calendar() {

@@ -15,6 +15,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use tidegate_detectors::reference::{Feature, Values};
+
+use crate::profile::survey::code;
 use crate::table::columnar::Columnar;
 use crate::table::delimited::Delimited;
 use crate::table::error::TableError;
@@ -192,6 +195,14 @@ impl Table {
             Source::Columnar(file) => file.scan(columns, each, progress),
         }
     }
+}
+
+/// Whether a feature's levels are texts that now and then look like numbers, such as `007`: a file
+/// without types of its own must not be read as if they were.
+pub(crate) fn holds_texts(feature: &Feature) -> bool {
+    let Values::Category(levels) = &feature.values else { return false };
+    let changed = |level: &String| level.parse().is_ok_and(|number: f64| code(number) != *level);
+    levels.counts().keys().any(changed)
 }
 
 /// What is looked at to tell the format, the delimiter and the names.
