@@ -1,3 +1,5 @@
+//! `tidegate check` on data that is the same, drifted, and broken.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

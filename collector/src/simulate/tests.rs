@@ -1,3 +1,5 @@
+//! `tidegate simulate` on a recording with drift in the middle.
+
 use std::fs;
 use std::path::PathBuf;
 
