@@ -3,13 +3,30 @@
 
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/// The digit of the last six bits.
+pub(crate) fn digit(value: u8) -> char {
+    char::from(DIGITS[usize::from(value & 63)])
+}
+
+/// The six bits of a digit.
+pub(crate) fn value(digit: u8) -> Option<u8> {
+    match digit {
+        b'A'..=b'Z' => Some(digit - b'A'),
+        b'a'..=b'z' => Some(digit - b'a' + 26),
+        b'0'..=b'9' => Some(digit - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    }
+}
+
 pub(crate) fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
         let word = three.iter().fold(0u32, |word, &b| word << 8 | u32::from(b));
         let word = word << (8 * (3 - three.len()));
-        for digit in 0..=three.len() {
-            text.push(char::from(DIGITS[(word >> (18 - 6 * digit)) as usize & 63]));
+        for place in 0..=three.len() {
+            text.push(digit((word >> (18 - 6 * place)) as u8));
         }
     }
     text
@@ -19,14 +36,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 pub(crate) fn decode(text: &str) -> Result<Vec<u8>, usize> {
     let (mut bytes, mut word, mut bits) = (Vec::with_capacity(text.len() / 4 * 3 + 2), 0u32, 0);
     for letter in text.bytes() {
-        let digit = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return Err(bytes.len()),
-        };
+        let digit = value(letter).ok_or(bytes.len())?;
         word = word << 6 | u32::from(digit);
         bits += 6;
         if bits >= 8 {

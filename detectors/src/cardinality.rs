@@ -18,7 +18,7 @@ const REGISTERS: usize = 1 << BITS;
 /// What a register can hold: the place of the first one among the other bits, or one more.
 const LARGEST: u8 = (64 - BITS + 1) as u8;
 
-/// A count of distinct values. Its JSON is the base64 of one byte for each register.
+/// A count of distinct values. Its JSON is a text of one digit of base64 for each register.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Cardinality {
@@ -106,7 +106,7 @@ fn tau(mut x: f64) -> f64 {
 
 impl From<Cardinality> for String {
     fn from(cardinality: Cardinality) -> String {
-        base64::encode(&cardinality.registers)
+        cardinality.registers.iter().map(|&register| base64::digit(register)).collect()
     }
 }
 
@@ -114,7 +114,8 @@ impl TryFrom<String> for Cardinality {
     type Error = BrokenCardinality;
 
     fn try_from(text: String) -> Result<Self, BrokenCardinality> {
-        let registers = base64::decode(&text).map_err(|_| BrokenCardinality)?;
+        let registers = text.bytes().map(base64::value).collect::<Option<Vec<u8>>>();
+        let registers = registers.ok_or(BrokenCardinality)?;
         let fits = registers.len() == REGISTERS && registers.iter().all(|&r| r <= LARGEST);
         if fits { Ok(Self { registers: registers.into() }) } else { Err(BrokenCardinality) }
     }

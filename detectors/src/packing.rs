@@ -111,7 +111,7 @@ mod tests {
     fn the_shortest_number_is_found_between_two() {
         assert_eq!(short_between(0.9, 1.3), 1.0);
         let below = short_between(-3.1, -1.9);
-        assert!(-3.1 <= below && below < -1.9 && key(below).trailing_zeros() > 40);
+        assert!((-3.1..-1.9).contains(&below) && key(below).trailing_zeros() > 40);
         assert_eq!(short_between(7.0, 7.0f64.next_up()), 7.0);
     }
 

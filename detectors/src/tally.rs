@@ -136,7 +136,7 @@ impl Tally {
     }
 
     /// All texts, in the order in which they were first met.
-    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> + Clone {
         let ends = self.entries.iter().skip(1).map(|next| next.start as usize);
         self.entries.iter().zip(ends.chain([self.texts.len()])).map(|(slot, end)| Entry {
             text: &self.texts[slot.start as usize..end],
