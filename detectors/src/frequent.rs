@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::tally::{Entry, Tally, hash};
+
 /// Texts that are named at most.
 pub const NAMED: usize = 64;
 
@@ -24,18 +26,21 @@ pub struct Frequent {
 }
 
 impl Frequent {
-    /// Takes in distinct texts, each with how often it was met.
-    pub fn extend<'a>(&mut self, texts: impl Iterator<Item = (&'a str, u64)> + Clone) {
-        let mut counts: Vec<u64> = texts.clone().map(|(_, count)| count).collect();
+    /// Takes in all texts of a tally.
+    pub fn extend(&mut self, tally: &Tally) {
+        let mut known: Vec<u64> = Vec::with_capacity(self.counts.len());
+        for (text, count) in &mut self.counts {
+            *count += tally.get(text);
+            known.push(hash(text.as_bytes()));
+        }
+        known.sort_unstable();
+        let new = |entry: &Entry<'_>| known.binary_search(&entry.hash).is_err();
+        let mut counts: Vec<u64> = tally.entries().filter(new).map(|entry| entry.count).collect();
         counts.extend(self.counts.values());
         let going = largest_that_goes(&mut counts);
-        // What is neither named nor more frequent than what goes cannot stay, so it needs no name.
-        for (text, count) in texts {
-            if let Some(known) = self.counts.get_mut(text) {
-                *known += count;
-            } else if count > going {
-                self.counts.insert(text.to_owned(), count);
-            }
+        // What is not met more often than what goes cannot stay, so it needs no name.
+        for entry in tally.entries().filter(|entry| entry.count > going).filter(new) {
+            *self.counts.entry(entry.text.to_owned()).or_default() += entry.count;
         }
         self.take_off(going);
     }
@@ -98,6 +103,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn tally<'a>(texts: impl IntoIterator<Item = &'a str>) -> Tally {
+        let mut tally = Tally::default();
+        texts.into_iter().for_each(|text| assert!(tally.insert(text)));
+        tally
+    }
+
     fn counted(texts: &[u16]) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
         texts.iter().for_each(|text| *counts.entry(text.to_string()).or_default() += 1);
@@ -107,8 +118,8 @@ mod tests {
     #[test]
     fn the_few_are_exact() {
         let mut frequent = Frequent::default();
-        frequent.extend([("a", 3), ("b", 9)].into_iter());
-        frequent.extend([("a", 1)].into_iter());
+        frequent.extend(&tally("abbbabbbabbb".split("").filter(|text| !text.is_empty())));
+        frequent.extend(&tally(["a"]));
         assert_eq!((frequent.named(), frequent.error()), (vec![("b", 9), ("a", 4)], 0));
         frequent.forget_below(5);
         assert_eq!((frequent.named(), frequent.error()), (vec![("b", 9)], 4));
@@ -127,7 +138,8 @@ mod tests {
             for block in &blocks {
                 let mut part = Frequent::default();
                 let into = if apart { &mut part } else { &mut frequent };
-                into.extend(counted(block).iter().map(|(text, &count)| (text.as_str(), count)));
+                let texts: Vec<_> = block.iter().map(u16::to_string).collect();
+                into.extend(&tally(texts.iter().map(String::as_str)));
                 frequent.merge(&part);
             }
             let all = blocks.concat();

@@ -32,6 +32,7 @@ pub mod outlier;
 mod packing;
 pub mod proportion;
 pub mod quantile;
+mod radix;
 pub mod reference;
 pub mod resampling;
 pub mod scores;

@@ -116,7 +116,10 @@ impl QuantileSketch {
     /// the less it costs a value, and the smaller the error in the end.
     pub fn extend_sorted(&mut self, values: &[f64]) {
         self.settle();
-        self.fold(&knots_of(values), values.len() as u64);
+        let distinct = values.windows(2).filter(|pair| pair[0] != pair[1]).count() + 1;
+        // Of many values some will do: two for each knot that can stay.
+        let apart = if distinct > self.capacity { values.len() / (2 * self.capacity) } else { 1 };
+        self.fold(&knots_of(values, apart as u64), values.len() as u64);
     }
 
     /// Adds everything that `other` saw. The capacity stays this one's.
@@ -296,19 +299,21 @@ pub(crate) fn ranks_at(knots: &[Knot], count: u64, after: usize, x: f64) -> Rank
 /// Knots with exact ranks from a block of values, which it sorts.
 fn exact(values: &mut [f64]) -> Vec<Knot> {
     values.sort_unstable_by(f64::total_cmp);
-    knots_of(values)
+    knots_of(values, 1)
 }
 
-/// Knots with exact ranks from ascending values.
-fn knots_of(values: &[f64]) -> Vec<Knot> {
-    let mut knots: Vec<Knot> = Vec::with_capacity(values.len());
-    for (&value, upto) in values.iter().zip(1..) {
-        match knots.last_mut() {
-            Some(Knot { value: last, ranks }) if *last == value => {
-                (ranks.le_min, ranks.le_max) = (upto, upto);
-            }
-            _ => knots.push(Knot::exact(value, upto - 1, upto)),
+/// Knots with exact ranks from ascending values: the first, the last, and of those between as many
+/// that fewer than `apart` values lie between two.
+fn knots_of(values: &[f64], apart: u64) -> Vec<Knot> {
+    let mut knots: Vec<Knot> = Vec::with_capacity(values.len() / apart.max(1) as usize + 2);
+    let (mut below, mut covered) = (0, 0);
+    for ties in values.chunk_by(|a, b| a == b) {
+        let upto = below + ties.len() as u64;
+        if upto - covered >= apart || below == 0 || upto == values.len() as u64 {
+            knots.push(Knot::exact(ties[0], below, upto));
+            covered = upto;
         }
+        below = upto;
     }
     knots
 }

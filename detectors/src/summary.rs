@@ -4,6 +4,7 @@
 
 use crate::moments::Moments;
 use crate::quantile::QuantileSketch;
+use crate::radix;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -54,7 +55,7 @@ impl NumberSummary {
         self.moments.extend(block);
         // Negative zero equals zero, but sorts apart from it.
         block.iter_mut().for_each(|value| *value += 0.0);
-        block.sort_unstable_by(f64::total_cmp);
+        radix::sort(block);
         self.sketch.extend_sorted(block);
     }
 

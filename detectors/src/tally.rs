@@ -123,6 +123,21 @@ impl Tally {
         true
     }
 
+    /// How often a text was met.
+    #[must_use]
+    pub fn get(&self, text: &str) -> u64 {
+        let hash = hash(text.as_bytes());
+        let mut slot = (hash >> 52) as usize;
+        while let Some(at) = usize::from(self.slots[slot]).checked_sub(1) {
+            let entry = &self.entries[at];
+            if entry.hash == hash && entry.bytes as usize == text.len() {
+                return entry.count;
+            }
+            slot = (slot + 1) % SLOTS;
+        }
+        0
+    }
+
     /// Distinct texts so far.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -171,7 +186,7 @@ mod tests {
         let mut tally = Tally::default();
         assert!((0..ROOM).all(|number| tally.insert(&number.to_string())));
         assert!(!tally.insert("new") && tally.insert("7"));
-        assert_eq!((tally.len(), tally.entries().nth(7).unwrap().count), (ROOM, 2));
+        assert_eq!((tally.len(), tally.get("7"), tally.get("new")), (ROOM, 2, 0));
         tally.clear();
         assert!(tally.is_empty() && tally.insert("new"));
     }

@@ -23,6 +23,12 @@ const PUNCTUATION: u8 = 16;
 const CONTROL: u8 = 32;
 const BEYOND_ASCII: u8 = 64;
 
+/// Punctuation that formats are told by, beside [`PUNCTUATION`].
+const AT: u16 = 1 << 8;
+const COLON: u16 = 2 << 8;
+const DASH: u16 = 4 << 8;
+const DOT: u16 = 8 << 8;
+
 /// The kinds of characters by name, in the order of their bits.
 const CHARACTERS: [&str; 7] =
     ["lower", "upper", "digit", "blank", "punctuation", "control", "beyond_ascii"];
@@ -98,7 +104,7 @@ impl Shaping {
     pub(super) fn take(&mut self, text: &str, bytes: usize, times: u64) {
         self.lengths[bucket(bytes)] += times;
         let kinds = text.bytes().fold(0, |kinds, byte| kinds | KINDS[usize::from(byte)]);
-        self.characters[usize::from(kinds)] += times;
+        self.characters[usize::from(kinds) & 127] += times;
         // A text that was cut is not the one that has the format.
         if bytes == text.len() {
             for (format, count) in FORMATS.iter().zip(&mut self.formats) {
@@ -197,17 +203,21 @@ fn longest(bucket: usize) -> u64 {
     }
 }
 
-const KINDS: [u8; 256] = {
-    let mut kinds = [BEYOND_ASCII; 256];
+const KINDS: [u16; 256] = {
+    let mut kinds = [BEYOND_ASCII as u16; 256];
     let mut byte = 0;
     while byte < 128 {
         kinds[byte] = match byte as u8 {
-            b'a'..=b'z' => LOWER,
-            b'A'..=b'Z' => UPPER,
-            b'0'..=b'9' => DIGIT,
-            b' ' | b'\t' => BLANK,
-            0x21..=0x7e => PUNCTUATION,
-            _ => CONTROL,
+            b'a'..=b'z' => LOWER as u16,
+            b'A'..=b'Z' => UPPER as u16,
+            b'0'..=b'9' => DIGIT as u16,
+            b' ' | b'\t' => BLANK as u16,
+            b'@' => PUNCTUATION as u16 | AT,
+            b':' => PUNCTUATION as u16 | COLON,
+            b'-' => PUNCTUATION as u16 | DASH,
+            b'.' => PUNCTUATION as u16 | DOT,
+            0x21..=0x7e => PUNCTUATION as u16,
+            _ => CONTROL as u16,
         };
         byte += 1;
     }
@@ -217,65 +227,64 @@ const KINDS: [u8; 256] = {
 impl TextShape {
     /// Whether a text with characters of these kinds is written so. Most formats are ruled out by
     /// the kinds alone.
-    fn holds(self, text: &str, kinds: u8) -> bool {
-        let letters = LOWER | UPPER;
-        let only = |allowed: u8| kinds & !allowed == 0;
-        let has = |wanted: u8| kinds & wanted == wanted;
+    fn holds(self, text: &str, kinds: u16) -> bool {
+        const LETTERS: u8 = LOWER | UPPER;
+        let only = |allowed: u8| kinds & 0x7f & !u16::from(allowed) == 0;
+        let has = |wanted: u16| kinds & wanted == wanted;
         let bytes = text.as_bytes();
         match self {
-            Self::Number => only(letters | DIGIT | PUNCTUATION) && spelling::number(text).is_some(),
-            Self::Boolean => only(letters) && spelling::boolean(text).is_some(),
-            Self::Date => only(DIGIT | PUNCTUATION) && has(DIGIT) && dates::is_date(text),
-            Self::DateTime => {
-                has(DIGIT | PUNCTUATION)
-                    && only(letters | DIGIT | PUNCTUATION)
-                    && dates::is_date_time(text)
+            Self::Number => {
+                only(LETTERS | DIGIT | PUNCTUATION)
+                    && !has(COLON)
+                    && !has(AT)
+                    && spelling::number(text).is_some()
             }
-            Self::Uuid => {
-                let dash = |at: usize| matches!(at, 8 | 13 | 18 | 23);
-                let fits = |(at, byte): (usize, &u8)| {
-                    if dash(at) { *byte == b'-' } else { byte.is_ascii_hexdigit() }
-                };
-                bytes.len() == 36 && bytes.iter().enumerate().all(fits)
-            }
+            Self::Boolean => only(LETTERS) && spelling::boolean(text).is_some(),
+            Self::Date => has(DASH) && bytes.len() == 10 && dates::is_date(text),
+            Self::DateTime => has(DASH | COLON) && dates::is_date_time(text),
+            Self::Uuid => bytes.len() == 36 && has(DASH) && is_uuid(bytes),
             Self::Email => {
-                has(PUNCTUATION) && only(letters | DIGIT | PUNCTUATION | BEYOND_ASCII) && {
-                    let parts = text.split_once('@');
-                    parts.is_some_and(|(name, domain)| {
-                        let labels = || domain.split('.');
-                        !name.is_empty()
-                            && !domain.contains('@')
-                            && labels().count() > 1
-                            && labels().all(|label| !label.is_empty())
-                    })
-                }
+                has(AT | DOT)
+                    && only(LETTERS | DIGIT | PUNCTUATION | BEYOND_ASCII)
+                    && is_email(text)
             }
             Self::Url => {
-                has(PUNCTUATION) && only(letters | DIGIT | PUNCTUATION | BEYOND_ASCII) && {
-                    let parts = text.split_once("://");
-                    parts.is_some_and(|(scheme, rest)| {
-                        let in_scheme = |c: u8| c.is_ascii_alphanumeric() || b"+-.".contains(&c);
-                        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-                            && scheme.bytes().all(in_scheme)
-                            && !rest.is_empty()
-                    })
-                }
+                has(COLON) && only(LETTERS | DIGIT | PUNCTUATION | BEYOND_ASCII) && is_url(text)
             }
             Self::Ipv4 => {
-                has(DIGIT | PUNCTUATION)
-                    && only(DIGIT | PUNCTUATION)
-                    && text.parse::<std::net::Ipv4Addr>().is_ok()
+                has(DOT) && only(DIGIT | PUNCTUATION) && text.parse::<std::net::Ipv4Addr>().is_ok()
             }
             Self::Hexadecimal => {
                 bytes.len() >= 16
-                    && only(letters | DIGIT)
+                    && only(LETTERS | DIGIT)
                     && bytes.iter().all(u8::is_ascii_hexdigit)
             }
-            Self::Json => {
-                matches!(bytes, [b'{', .., b'}'] | [b'[', .., b']'])
-            }
+            Self::Json => matches!(bytes, [b'{', .., b'}'] | [b'[', .., b']']),
         }
     }
+}
+
+fn is_uuid(bytes: &[u8]) -> bool {
+    let fits = |(at, byte): (usize, &u8)| match at {
+        8 | 13 | 18 | 23 => *byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    bytes.iter().enumerate().all(fits)
+}
+
+fn is_email(text: &str) -> bool {
+    let Some((name, domain)) = text.split_once('@') else { return false };
+    let mut labels = domain.split('.');
+    let dotted = domain.contains('.') && labels.all(|label| !label.is_empty());
+    !name.is_empty() && !domain.contains('@') && dotted
+}
+
+fn is_url(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    let in_scheme = |c: u8| c.is_ascii_alphanumeric() || b"+-.".contains(&c);
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(in_scheme)
+        && rest.strip_prefix("//").is_some_and(|rest| !rest.is_empty())
 }
 
 #[cfg(test)]

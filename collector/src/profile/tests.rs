@@ -276,7 +276,7 @@ fn a_folder_that_cannot_be_loaded_says_which_file_and_what_to_do() {
     check("profile.json", "\"format_version\": 2", "\"format_version\": 9", &["newer tidegate"]);
     check("profile.json", "\"format_version\": 2", "\"format_version\": 1", &["make the profile"]);
     check("reference.json", "\"knots\":\"", "\"knots\":\"?", &["broken at byte 0"]);
-    check("columns.json", "\"rising\":", "\"rises\":", &["rising"]);
+    check("columns.json", "\"kind\":", "\"kinds\":", &["kind"]);
     check("contract.json", "\"max\": 180.0", "\"max\": -1.0", &["min 0", "max -1", "mend it"]);
 }
 
@@ -494,6 +494,9 @@ fn a_profile_of_twenty_columns_is_small() {
         .collect();
     let bytes: u64 = sizes.iter().map(|(_, bytes)| bytes).sum();
     assert!(bytes <= 60_000, "{bytes}: {sizes:?}");
+    let numbers = load(&out).expect("the profile").document.features[0].numbers.clone();
+    let error = numbers.expect("numbers").rank_error;
+    assert!(error < 0.008, "{error}");
 }
 
 #[test]

@@ -139,7 +139,7 @@ impl Many {
             self.shape.take(entry.text, entry.bytes, entry.count);
             self.distinct.insert(entry.hash);
         }
-        self.frequent.extend(tally.entries().map(|entry| (entry.text, entry.count)));
+        self.frequent.extend(tally);
     }
 
     fn merge(&mut self, other: &Many) {
