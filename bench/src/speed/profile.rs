@@ -8,6 +8,7 @@ use tidegate_collector::profile::survey::Survey;
 use tidegate_collector::profile::{self, ProfileArgs, ReadingArgs};
 use tidegate_collector::table::{Cell, Column, Kind};
 use tidegate_contract::protocol::Protocol;
+use tidegate_detectors::resampling::KeptColumn;
 
 use crate::clock;
 use crate::mixed::{self, Cells};
@@ -93,7 +94,8 @@ fn blank(column: &mixed::Column, position: usize) -> Survey {
         Cells::Number(_) => Kind::Number,
         Cells::Text(_) => Kind::Text,
     };
-    Survey::new(&Column { position, name: column.name.clone(), kind }, false, false)
+    let column = Column { position, name: column.name.clone(), kind };
+    Survey::new(&column, false, false, KeptColumn::default())
 }
 
 fn cell(column: &mixed::Column, row: usize) -> Cell<'_> {
