@@ -26,6 +26,23 @@ pub fn least(tries: u32, mut work: impl FnMut()) -> f64 {
     (0..tries).map(once).fold(f64::INFINITY, f64::min)
 }
 
+/// CPU seconds that `work` takes on all threads of this process, the least of `tries`.
+///
+/// # Panics
+/// Where the system has no such clock.
+pub fn least_of_process(tries: u32, mut work: impl FnMut()) -> f64 {
+    let used = || {
+        let used = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID);
+        Duration::from(used.expect("Linux has this clock"))
+    };
+    let once = |_| {
+        let begun = used();
+        work();
+        (used() - begun).as_secs_f64()
+    };
+    (0..tries).map(once).fold(f64::INFINITY, f64::min)
+}
+
 /// CPU time that all threads of a process have used which still run, by the scheduler's own
 /// nanoseconds (`/proc/PID/task/TID/schedstat`).
 ///

@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod labelled;
+pub mod mixed;
 pub mod peers;
 pub mod quality;
 pub mod report;

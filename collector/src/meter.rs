@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use crate::table::Progress;
-use crate::wording::grouped;
+use crate::wording::{grouped, size};
 
 const BETWEEN_LINES: Duration = Duration::from_millis(200);
 
@@ -32,11 +32,11 @@ impl Meter {
         self.written = Some(Instant::now());
         let rate = progress.rows as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         let (rows, rate) = (grouped(progress.rows), grouped(rate as u64));
-        let share = progress.share * 100.0;
+        let (share, read) = (progress.share * 100.0, size(progress.bytes));
         // A terminal that went away is no reason to stop.
         let _ = write!(
             std::io::stderr(),
-            "\r{} {share:3.0} %  {rows} rows  {rate} rows/s\x1b[K",
+            "\r{} {share:3.0} %  {rows} rows  {read}  {rate} rows/s\x1b[K",
             self.pass
         );
     }

@@ -48,6 +48,37 @@ pub struct KeptColumn {
 }
 
 impl KeptColumn {
+    /// A column whose next row has this number, and of which no more need be kept than a column
+    /// keeps that is as sparse as `bits` says: that of the rows before, as far as it is known.
+    #[must_use]
+    pub fn starting(row: u64, bits: u32) -> Self {
+        KeptColumn { seen: row, bits, ..KeptColumn::default() }
+    }
+
+    /// How sparse it has become: of 2 to the power of this many rows one is kept.
+    #[must_use]
+    pub fn bits(&self) -> u32 {
+        self.bits
+    }
+
+    /// Adds the rows that come after these. Numbers of rows must not be met twice.
+    pub fn merge(&mut self, other: KeptColumn) {
+        self.seen = other.seen;
+        self.bits = self.bits.max(other.bits);
+        let bits = self.bits;
+        for (hash, kept) in other.values {
+            if hash.trailing_zeros() < bits {
+                continue;
+            }
+            let kept = match kept {
+                Kept::Level(level) => Kept::Level(self.level(&level)),
+                kept => kept,
+            };
+            self.values.push((hash, kept));
+        }
+        self.thin_out();
+    }
+
     /// Takes the next row's value.
     pub fn take(&mut self, observation: Observation<'_>) {
         let hash = hash(self.seen);
@@ -63,10 +94,21 @@ impl KeptColumn {
         self.values.push((hash, kept));
         if self.values.len() > KEPT {
             self.bits += 1;
+            self.thin_out();
+        }
+    }
+
+    /// Drops rows until all that are left are as sparse as they should be, and few enough.
+    fn thin_out(&mut self) {
+        loop {
             let bits = self.bits;
             self.values.retain(|(hash, _)| hash.trailing_zeros() >= bits);
-            self.levels.retain(|level| Arc::strong_count(level) > 1);
+            if self.values.len() <= KEPT {
+                break;
+            }
+            self.bits += 1;
         }
+        self.levels.retain(|level| Arc::strong_count(level) > 1);
     }
 
     fn level(&mut self, level: &str) -> Arc<str> {
@@ -181,6 +223,22 @@ mod tests {
             assert!((2.5..5.0).contains(&three), "{rows}: {three}");
         }
         assert_eq!(worth(100, false), None);
+    }
+
+    #[test]
+    fn parts_keep_the_rows_that_the_whole_keeps() {
+        let fill = |mut column: KeptColumn, rows: std::ops::Range<u32>| {
+            for row in rows {
+                column.take(Observation::Category(&(row % 900).to_string()));
+            }
+            column
+        };
+        let whole = fill(KeptColumn::default(), 0..70_000);
+        let mut merged = fill(KeptColumn::default(), 0..30_000);
+        let sparse = merged.bits();
+        merged.merge(fill(KeptColumn::starting(30_000, 0), 30_000..40_000));
+        merged.merge(fill(KeptColumn::starting(40_000, sparse), 40_000..70_000));
+        assert_eq!(merged, whole);
     }
 
     #[test]

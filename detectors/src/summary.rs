@@ -2,13 +2,14 @@
 //!
 //! It does not know the column's name, nor whether its rows come from training or from traffic.
 
+use crate::moments::Moments;
 use crate::quantile::QuantileSketch;
+use crate::radix;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Beyond this magnitude a value counts as this magnitude in mean and variance, so that their
-/// sums cannot overflow. The sketch keeps the value itself.
-const LARGEST_IN_MOMENTS: f64 = 1e140;
+/// Knots kept of a column of a profile while it is read: see [`NumberSummary::fine`].
+const FINE: usize = 2_000;
 
 /// Levels that a [`CategorySummary`] names before it counts the rest in `other`.
 pub const DEFAULT_LEVELS: usize = 1_000;
@@ -17,43 +18,45 @@ pub const DEFAULT_LEVELS: usize = 1_000;
 pub const LEVEL_BYTES: usize = 256;
 
 /// Numbers of one column.
-///
-/// Mean and variance follow Welford (1962) per value and Chan, Golub & LeVeque (1979) on merging.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct NumberSummary {
     /// Finite values.
     pub count: u64,
     /// NaN and infinities: counted, otherwise left out.
     pub non_finite: u64,
-    mean: f64,
-    squares: f64,
+    moments: Moments,
     sketch: QuantileSketch,
 }
 
-impl Default for NumberSummary {
-    fn default() -> Self {
-        NumberSummary {
-            count: 0,
-            non_finite: 0,
-            mean: 0.0,
-            squares: 0.0,
-            sketch: QuantileSketch::default(),
-        }
-    }
-}
-
 impl NumberSummary {
+    /// An empty summary with a finer sketch, for the one that all of a column's values go into.
+    #[must_use]
+    pub fn fine() -> Self {
+        NumberSummary { sketch: QuantileSketch::with_capacity(FINE), ..NumberSummary::default() }
+    }
+
     /// Takes one value in; a non-finite one only raises `non_finite`.
     pub fn insert(&mut self, value: f64) {
         if !self.sketch.insert(value) {
             self.non_finite += 1;
             return;
         }
-        let value = value.clamp(-LARGEST_IN_MOMENTS, LARGEST_IN_MOMENTS);
         self.count += 1;
-        let delta = value - self.mean;
-        self.mean += delta / self.count as f64;
-        self.squares += delta * (value - self.mean);
+        self.moments.insert(value);
+    }
+
+    /// Takes a block of values in, the quicker the larger it is; leaves the finite ones of it,
+    /// sorted, for whoever wants them so.
+    pub fn extend(&mut self, block: &mut Vec<f64>) {
+        let all = block.len();
+        block.retain(|value| value.is_finite());
+        self.non_finite += (all - block.len()) as u64;
+        self.count += block.len() as u64;
+        self.moments.extend(block);
+        // Negative zero equals zero, but sorts apart from it.
+        block.iter_mut().for_each(|value| *value += 0.0);
+        radix::sort(block);
+        self.sketch.extend_sorted(block);
     }
 
     /// Adds everything that `other` saw.
@@ -62,24 +65,32 @@ impl NumberSummary {
         if other.count == 0 {
             return;
         }
-        let (here, there) = (self.count as f64, other.count as f64);
-        let delta = other.mean - self.mean;
         self.count += other.count;
-        self.mean += delta * (there / (here + there));
-        self.squares += other.squares + delta * delta * (here * there / (here + there));
+        self.moments.merge(&other.moments);
         self.sketch.merge(&other.sketch);
     }
 
     /// The arithmetic mean; `None` without values.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
-        (self.count > 0).then_some(self.mean)
+        self.moments.mean()
     }
 
     /// The sample variance (divisor n − 1); `None` with fewer than two values.
     #[must_use]
     pub fn variance(&self) -> Option<f64> {
-        (self.count > 1).then(|| self.squares.max(0.0) / (self.count - 1) as f64)
+        self.moments.variance()
+    }
+
+    /// The first four moments.
+    #[must_use]
+    pub fn moments(&self) -> &Moments {
+        &self.moments
+    }
+
+    /// Makes the sketch fit into so many bytes when stored: see [`QuantileSketch::condense`].
+    pub fn condense(&mut self, bytes: usize) {
+        self.sketch.condense(bytes);
     }
 
     /// The smallest value, exactly.
@@ -141,7 +152,8 @@ impl CategorySummary {
         self.add(level, 1);
     }
 
-    fn add(&mut self, level: &str, times: u64) {
+    /// Takes one value in that was met so many times.
+    pub fn add(&mut self, level: &str, times: u64) {
         let level = &level[..level.floor_char_boundary(LEVEL_BYTES)];
         if let Some(count) = self.counts.get_mut(level) {
             *count += times;

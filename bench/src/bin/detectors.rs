@@ -12,4 +12,5 @@ fn main() {
     speed::clusters::print(&report);
     speed::ecod::print(&report);
     speed::forest::print(&report);
+    speed::profile::print(&report);
 }

@@ -4,12 +4,12 @@
 use std::process::ExitCode;
 
 use tidegate_bench::report::Report;
-use tidegate_bench::{quality, sequential, sketch};
+use tidegate_bench::{quality, sequential, sketch, speed};
 
 /// Prints, and says whether all is good where the report does not.
 type Topic = fn(&Report) -> bool;
 
-const TOPICS: [(&str, Topic); 8] = [
+const TOPICS: [(&str, Topic); 9] = [
     ("ks", quality::ks::print),
     ("clusters", quality::clusters::print),
     ("series", quality::series::print),
@@ -24,6 +24,10 @@ const TOPICS: [(&str, Topic); 8] = [
     }),
     ("sketch", |report| {
         sketch::quality(report);
+        true
+    }),
+    ("profile", |report| {
+        speed::profile::size(report);
         true
     }),
     ("sequential", |report| {

@@ -5,3 +5,4 @@ pub mod correlations;
 pub mod ecod;
 pub mod forest;
 pub mod ks;
+pub mod profile;

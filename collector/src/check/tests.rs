@@ -33,13 +33,16 @@ impl Stage {
         let stage = Self(TempDir::new().expect("a folder"));
         let data = stage.write("training.csv", &people(3_000, 20, 0));
         let args = ProfileArgs {
-            data,
+            data: vec![data],
             out: stage.path("profile"),
             model: Some("census".to_owned()),
             exclude: Vec::new(),
             category: vec!["often".to_owned()],
             outputs: Vec::new(),
             protocol: tidegate_contract::protocol::Protocol::Auto,
+            time: None,
+            merge: false,
+            threads: None,
             reading: ReadingArgs::default(),
             created: Some(0),
         };

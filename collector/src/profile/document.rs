@@ -1,23 +1,28 @@
 //! `profile.json`: what people and programs read of a profile. Its keys keep their order, so that
 //! two profiles can be compared line by line. It does not hold the sketches.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use tidegate_contract::contract::TextFormat;
 use tidegate_contract::protocol::Protocol;
+use tidegate_detectors::cardinality::Cardinality;
 use tidegate_detectors::reference::Values;
 use tidegate_detectors::summary::NumberSummary;
 
-use crate::profile::survey::Survey;
+use crate::profile::shape::{Shape, TextShape};
+use crate::profile::survey::{Learned, SHARES};
+use crate::profile::texts::Told;
 use crate::table::Kind;
 
 /// The value of [`Document::format`].
 pub const FORMAT: &str = "tidegate-profile";
 
 /// The value of [`Document::format_version`] that this code writes and reads.
-pub const FORMAT_VERSION: u64 = 1;
+pub const FORMAT_VERSION: u64 = 2;
 
 /// Levels of a category that are named; the sketch has all.
-const TOP_LEVELS: usize = 20;
+const TOP_LEVELS: usize = 10;
 
 /// A profile, without its sketches.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +41,9 @@ pub struct Document {
     pub source: Source,
     /// Rows of the data.
     pub rows: u64,
+    /// The column that says when a row was, where one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
     /// The inputs, in the order of the data.
     pub features: Vec<Summary>,
     /// The model's outputs.
@@ -49,11 +57,13 @@ pub struct Document {
 /// Where a profile's rows came from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Source {
-    /// The file's name, without its folder.
+    /// The file's or folder's name, without the folder it is in.
     pub file: String,
-    /// `csv` or `parquet`.
+    /// How many files were read.
+    pub files: u64,
+    /// `csv` or `parquet`; `mixed` of merged profiles of both.
     pub format: String,
-    /// The file's size.
+    /// The files' size.
     pub bytes: u64,
     /// Columns that were left out on request.
     pub excluded: Vec<String>,
@@ -77,6 +87,9 @@ pub struct Summary {
     /// Of a column of categories.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub categories: Option<Categories>,
+    /// Of a column of texts that are no categories.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texts: Option<Texts>,
     /// What a person should look at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -109,6 +122,10 @@ pub struct Numbers {
     pub mean: Option<f64>,
     /// The sample's standard deviation.
     pub sd: Option<f64>,
+    /// The skewness g₁: 0 where both tails are alike.
+    pub skewness: Option<f64>,
+    /// The excess kurtosis g₂: 0 for a normal distribution.
+    pub kurtosis: Option<f64>,
     /// The least value.
     pub min: Option<f64>,
     /// The greatest value.
@@ -119,12 +136,27 @@ pub struct Numbers {
     pub rank_error: f64,
     /// Infinities: counted among the nulls.
     pub infinite: u64,
+    /// How many distinct values there are, where all are known.
+    pub distinct: Option<u64>,
+    /// Values with a share far beyond their neighbours', such as zeros and defaults.
+    pub atoms: Vec<Atom>,
 }
 
-/// Readable quantiles: `p05` is the value that 5 % of the rows do not exceed.
+/// A value that is there far more often than others near it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Atom {
+    /// It.
+    pub value: f64,
+    /// Rows, at least.
+    pub count: u64,
+}
+
+/// Readable quantiles: `p05` is the value that 5 % of the rows do not exceed, `p99_9`
+/// the one that 99.9 % do not.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[allow(missing_docs)] // the name says it
 pub struct Quantiles {
+    pub p0_1: Option<f64>,
     pub p01: Option<f64>,
     pub p05: Option<f64>,
     pub p25: Option<f64>,
@@ -132,6 +164,7 @@ pub struct Quantiles {
     pub p75: Option<f64>,
     pub p95: Option<f64>,
     pub p99: Option<f64>,
+    pub p99_9: Option<f64>,
 }
 
 /// A distribution of categories.
@@ -154,11 +187,64 @@ pub struct Level {
     pub count: u64,
 }
 
+/// How texts look that are no categories.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Texts {
+    /// How many distinct texts there are.
+    pub distinct: u64,
+    /// The standard error of that, as a share of it; 0 where they were counted.
+    pub distinct_error: f64,
+    /// Their lengths in bytes.
+    pub lengths: Lengths,
+    /// How many texts have a character of each kind.
+    pub characters: BTreeMap<String, u64>,
+    /// The narrowest format that 99 of 100 have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<TextShape>,
+    /// Texts that at least one row in a hundred has, and twenty rows, each as often as is certain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frequent: Vec<Level>,
+}
+
+/// Lengths of texts in bytes: exact up to 255, beyond that to the next power of two.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[allow(missing_docs)] // the name says it
+pub struct Lengths {
+    pub min: Option<u64>,
+    pub p50: Option<u64>,
+    pub p95: Option<u64>,
+    pub max: Option<u64>,
+}
+
+impl Lengths {
+    fn of(shape: &Shape) -> Self {
+        let [min, p50, p95, max] = [0.0, 0.5, 0.95, 1.0].map(|share| shape.length(share));
+        Self { min, p50, p95, max }
+    }
+}
+
+impl Texts {
+    fn of(told: &Told) -> Self {
+        let shape = &told.shape;
+        let named = told.frequent.named().into_iter();
+        let frequent = named.map(|(value, count)| Level { value: value.to_owned(), count });
+        let characters = shape.characters().into_iter();
+        Self {
+            distinct: told.levels.unwrap_or_else(|| told.distinct.estimate().round() as u64),
+            distinct_error: told.levels.map_or(Cardinality::STANDARD_ERROR, |_| 0.0),
+            lengths: Lengths::of(shape),
+            characters: characters.map(|(kind, count)| (kind.to_owned(), count)).collect(),
+            format: shape.format(),
+            frequent: frequent.take(TOP_LEVELS).collect(),
+        }
+    }
+}
+
 impl Summary {
     /// What people are shown of a column.
-    pub(super) fn of(survey: &Survey) -> Self {
-        let feature = &survey.feature;
-        let categories = survey.levels().map(|levels| {
+    pub(super) fn of(learned: &Learned) -> Self {
+        let feature = &learned.feature;
+        let categories = learned.levels().map(|levels| {
             let counts = levels.counts().iter().map(|(value, &count)| (value.clone(), count));
             let mut all: Vec<_> = counts.map(|(value, count)| Level { value, count }).collect();
             all.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
@@ -168,49 +254,50 @@ impl Summary {
             Categories { levels, top: all, other }
         });
         let numbers = match &feature.values {
-            Values::Number(numbers) => Some(Numbers::of(numbers)),
+            Values::Number(numbers) => Some(Numbers::of(numbers, &learned.quantiles)),
             Values::Category(_) => None,
         };
         Self {
-            name: survey.name.clone(),
-            kind: kind(survey),
+            name: learned.name.clone(),
+            kind: kind(learned),
             rows: feature.rows,
             nulls: feature.missing(),
             numbers,
+            texts: match (&categories, &learned.texts) {
+                (None, Some(told)) if told.count > 0 => Some(Texts::of(told)),
+                _ => None,
+            },
             categories,
-            notes: notes(survey),
+            notes: notes(learned),
         }
     }
 }
 
 impl Numbers {
-    fn of(numbers: &NumberSummary) -> Self {
+    fn of(numbers: &NumberSummary, quantiles: &[Option<f64>; SHARES.len()]) -> Self {
         let sketch = numbers.sketch();
-        let at = |q| sketch.quantile(q);
+        let [p0_1, p01, p05, p25, p50, p75, p95, p99, p99_9] = *quantiles;
+        let atoms = sketch.atoms().into_iter();
         Self {
             mean: numbers.mean(),
             sd: numbers.variance().map(f64::sqrt),
+            skewness: numbers.moments().skewness(),
+            kurtosis: numbers.moments().kurtosis(),
             min: numbers.min(),
             max: numbers.max(),
-            quantiles: Quantiles {
-                p01: at(0.01),
-                p05: at(0.05),
-                p25: at(0.25),
-                p50: at(0.5),
-                p75: at(0.75),
-                p95: at(0.95),
-                p99: at(0.99),
-            },
+            quantiles: Quantiles { p0_1, p01, p05, p25, p50, p75, p95, p99, p99_9 },
             rank_error: sketch.rank_error(),
             infinite: numbers.non_finite,
+            distinct: sketch.distinct(),
+            atoms: atoms.map(|(value, count)| Atom { value, count }).collect(),
         }
     }
 }
 
-fn kind(survey: &Survey) -> SummaryKind {
-    match (survey.kind, survey.format()) {
+fn kind(learned: &Learned) -> SummaryKind {
+    match (learned.kind, learned.format()) {
         (Kind::Boolean, _) => SummaryKind::Boolean,
-        (_, _) if survey.levels().is_some() || survey.code => SummaryKind::Category,
+        (_, _) if learned.levels().is_some() || learned.code => SummaryKind::Category,
         (Kind::Integer, _) => SummaryKind::Integer,
         (Kind::Number, _) => SummaryKind::Number,
         (Kind::Text, Some(TextFormat::Date)) => SummaryKind::Date,
@@ -219,40 +306,40 @@ fn kind(survey: &Survey) -> SummaryKind {
     }
 }
 
-fn notes(survey: &Survey) -> Vec<String> {
+fn notes(learned: &Learned) -> Vec<String> {
     let mut notes = Vec::new();
-    if survey.looks_like_row_number() {
+    if learned.looks_like_row_number() {
         notes.push(
             "rises with every row, like a row number: if the model does not read it, leave it \
              out with --exclude, or every window will seem to drift"
                 .to_owned(),
         );
     }
-    if survey.filled() == 0 {
+    if learned.filled() == 0 {
         notes.push(
             "has no value at all: taken for text; leave it out with --exclude, or mend its type \
              in contract.json"
                 .to_owned(),
         );
     }
-    let single = match &survey.feature.values {
+    let single = match &learned.feature.values {
         Values::Number(numbers) => numbers.min().is_some() && numbers.min() == numbers.max(),
         Values::Category(levels) => levels.counts().len() == 1 && levels.other() == 0,
     };
     if single {
         notes.push("has one value only: any other will be a drift".to_owned());
     }
-    if survey.padded {
+    if learned.padded {
         notes.push(
             "has texts that begin or end with a blank, and requests must carry it, too: if the \
              model's own reader takes blanks off, use --trim"
                 .to_owned(),
         );
     }
-    if survey.code && survey.levels().is_none() && survey.filled() > 0 {
+    if learned.code && learned.levels().is_none() && learned.filled() > 0 {
         notes.push("has too many values for a category: only its nulls will be judged".to_owned());
     }
-    if let Values::Number(numbers) = &survey.feature.values
+    if let Values::Number(numbers) = &learned.feature.values
         && numbers.non_finite > 0
     {
         notes.push(format!("holds {} infinite values: counted as nulls", numbers.non_finite));

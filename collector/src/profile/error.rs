@@ -24,6 +24,10 @@ pub enum ProfileError {
         Listed(mistakes)
     )]
     Unaskable { path: PathBuf, mistakes: Vec<Mistake> },
+    #[error("no data is named")]
+    NoData,
+    #[error("--merge {}: {what}; make both profiles from the same columns", path.display())]
+    Unlike { path: PathBuf, what: String },
     #[error("--delimiter must be one ASCII character (or \\t), not `{text}`")]
     Delimiter { text: String },
     #[error(

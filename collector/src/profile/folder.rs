@@ -1,5 +1,16 @@
 //! The profile's folder: written whole or not at all, read back with its version checked. It does
 //! not know how a profile comes about.
+//!
+//! | file | holds | for |
+//! |---|---|---|
+//! | `SUMMARY.md` | a page | people |
+//! | `profile.json` | each column in figures ([`Document`]) | people and programs; its JSON Schema is `profile.schema.json` beside this code |
+//! | `contract.json` | what requests and responses must look like | Envoy's filter; people mend it |
+//! | `reference.json` | the distributions that windows are held against ([`Reference`]) | detectors |
+//! | `columns.json` | what merging needs beside ([`Memory`]) | `tidegate profile --merge` |
+//!
+//! All keep their order, and the last two have a line for each column, so that two profiles can be
+//! compared with `diff`.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,17 +22,40 @@ use tidegate_detectors::reference::Reference;
 
 use crate::profile::document::{Document, FORMAT, FORMAT_VERSION};
 use crate::profile::error::ProfileError;
-use crate::profile::{Profile, page};
+use crate::profile::hours::Hours;
+use crate::profile::survey::Remembered;
+use crate::profile::{Profile, lines, page};
 
 const DOCUMENT: &str = "profile.json";
 const REFERENCE: &str = "reference.json";
 const CONTRACT: &str = "contract.json";
 const SUMMARY: &str = "SUMMARY.md";
-const FILES: [&str; 4] = [DOCUMENT, REFERENCE, CONTRACT, SUMMARY];
+pub(super) const MEMORY: &str = "columns.json";
+const FILES: [&str; 5] = [DOCUMENT, REFERENCE, CONTRACT, SUMMARY, MEMORY];
+
+/// `columns.json`: what merging needs beside document and reference.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Memory {
+    /// The inputs, in the order of the reference.
+    pub inputs: Vec<Remembered>,
+    /// The outputs.
+    pub outputs: Vec<Remembered>,
+    /// Where a column says when a row was: rows by hour of the week.
+    pub time: Option<Timed>,
+}
+
+/// When rows were.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Timed {
+    /// The column that says it.
+    pub column: String,
+    /// The rows.
+    pub hours: Hours,
+}
 
 /// `reference.json`: the inputs as [`Reference`] has them, and the outputs beside. Whoever reads it
 /// as a [`Reference`] gets the inputs.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Stored {
     #[serde(flatten)]
     inputs: Reference,
@@ -124,20 +158,44 @@ fn beside(out: &Path, what: &str) -> PathBuf {
     out.with_file_name(format!(".{name}.{}.{what}", std::process::id()))
 }
 
-fn contents(profile: &Profile) -> [(&'static str, io::Result<String>); 4] {
-    let stored = Stored { inputs: profile.reference.clone(), outputs: profile.outputs.clone() };
-    let line = |mut text: String| {
-        text.push('\n');
-        text
-    };
-    let pretty = |text: serde_json::Result<String>| text.map(line).map_err(io::Error::from);
+fn contents(profile: &Profile) -> [(&'static str, io::Result<String>); 5] {
+    let pretty =
+        |text: serde_json::Result<String>| text.map(|text| text + "\n").map_err(io::Error::from);
     [
-        (DOCUMENT, pretty(serde_json::to_string_pretty(&profile.document))),
-        // Thousands of knots, for programs: one line.
-        (REFERENCE, pretty(serde_json::to_string(&stored))),
+        (DOCUMENT, lines::written(&profile.document).map_err(io::Error::from)),
+        (REFERENCE, reference(profile).map_err(io::Error::from)),
         (CONTRACT, pretty(serde_json::to_string_pretty(&profile.contract))),
         (SUMMARY, Ok(page::of(profile))),
+        (MEMORY, memory(&profile.memory).map_err(io::Error::from)),
     ]
+}
+
+/// What [`Stored`] reads.
+fn reference(profile: &Profile) -> serde_json::Result<String> {
+    let rows = |reference: &Reference| reference.rows;
+    let [inputs, outputs] = [&profile.reference, &profile.outputs];
+    Ok(format!(
+        "{{\"rows\":{},\"features\":{},\n\"outputs\":{{\"rows\":{},\"features\":{}}}}}\n",
+        rows(inputs),
+        by_line(&inputs.features)?,
+        rows(outputs),
+        by_line(&outputs.features)?,
+    ))
+}
+
+fn memory(memory: &Memory) -> serde_json::Result<String> {
+    Ok(format!(
+        "{{\"inputs\":{},\n\"outputs\":{},\n\"time\":{}}}\n",
+        by_line(&memory.inputs)?,
+        by_line(&memory.outputs)?,
+        serde_json::to_string(&memory.time)?,
+    ))
+}
+
+/// An array with a line for each element: long ones, which pretty printing would tear apart.
+fn by_line<T: Serialize>(elements: &[T]) -> serde_json::Result<String> {
+    let lines: Vec<_> = elements.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+    Ok(if lines.is_empty() { "[]".to_owned() } else { format!("[\n{}\n]", lines.join(",\n")) })
 }
 
 /// Reads a profile's folder.
@@ -178,5 +236,12 @@ pub fn load(dir: &Path) -> Result<Profile, ProfileError> {
             mistakes => Err(mistakes),
         })
         .map_err(|mistakes| ProfileError::Contract { path, mistakes })?;
-    Ok(Profile { document, contract, reference: stored.inputs, outputs: stored.outputs })
+    let (path, text) = read(MEMORY)?;
+    let memory: Memory =
+        serde_json::from_str(&text).map_err(|why| broken(&path, why.to_string()))?;
+    if memory.time.as_ref().is_some_and(|timed| !timed.hours.is_whole()) {
+        return Err(broken(&path, "its hours are not those of a week".to_owned()));
+    }
+    let Stored { inputs: reference, outputs } = stored;
+    Ok(Profile { document, contract, reference, outputs, memory })
 }

@@ -4,7 +4,7 @@
 //! - Numbers: the range seen, wider by its own span on each side, and not below zero where nothing
 //!   was. Ages from 0 to 90 allow 0 to 180 and refuse 1986. A constant allows everything.
 //! - Text: its levels, where there are at most 64 and each was met 20 times on average; otherwise
-//!   a date or an instant, where all texts are; otherwise anything.
+//!   a date, an instant or a UUID, where all texts are; otherwise anything.
 //! - Codes (numbers the caller calls categories): any number, because a range of codes means
 //!   nothing and the detectors see new ones.
 //! - Null is allowed where one was seen. Every column is required.
@@ -12,40 +12,40 @@
 use tidegate_contract::contract::{Contract, Field, FieldType};
 use tidegate_detectors::reference::Values;
 
-use crate::profile::survey::{MAX_CATEGORIES, Survey};
+use crate::profile::survey::{Learned, MAX_CATEGORIES};
 use crate::table::Kind;
 
 /// What the contract asks, as far as the columns tell.
-pub(super) fn contract(inputs: &[Survey], outputs: &[Survey]) -> Contract {
-    let fields = |surveys: &[Survey]| surveys.iter().map(field).collect();
+pub(super) fn contract(inputs: &[Learned], outputs: &[Learned]) -> Contract {
+    let fields = |learned: &[Learned]| learned.iter().map(field).collect();
     Contract { inputs: fields(inputs), outputs: fields(outputs), allow_unknown: false }
 }
 
-fn field(survey: &Survey) -> Field {
-    let kind = match survey.kind {
+fn field(learned: &Learned) -> Field {
+    let kind = match learned.kind {
         Kind::Integer => FieldType::Integer,
         Kind::Number => FieldType::Number,
         Kind::Boolean => FieldType::Boolean,
         Kind::Text => FieldType::Text,
     };
-    let range = match &survey.feature.values {
+    let range = match &learned.feature.values {
         Values::Number(numbers) => numbers.min().zip(numbers.max()),
         Values::Category(_) => None,
     };
     let range = range.and_then(|(min, max)| widened(min, max, kind == FieldType::Integer));
-    let categories = match survey.levels() {
+    let categories = match learned.levels() {
         Some(levels) if kind == FieldType::Text && levels.counts().len() <= MAX_CATEGORIES => {
             levels.counts().keys().cloned().collect()
         }
         _ => Vec::new(),
     };
     Field {
-        nullable: survey.feature.missing() > 0,
+        nullable: learned.feature.missing() > 0,
         min: range.map(|(min, _)| min),
         max: range.map(|(_, max)| max),
-        format: if categories.is_empty() { survey.format() } else { None },
+        format: if categories.is_empty() { learned.format() } else { None },
         categories,
-        ..Field::of(&survey.name, kind)
+        ..Field::of(&learned.name, kind)
     }
 }
 

@@ -1,43 +1,55 @@
 //! `tidegate profile`: from a model's training data to a folder that says what requests must look
 //! like and what windows of traffic are held against. It does not know traffic, nor Envoy.
 //!
-//! The way: [`Table`] gives typed cells → [`survey::Survey`] learns each column → `inference` asks
-//! as little as it must → `folder` writes it all, [`folder::load`] reads it back.
+//! The way: [`Table`] gives typed cells → [`survey::Survey`] learns each column, a block at a time
+//! on each thread (`crew`) → `inference` asks as little as it must → `folder` writes it all,
+//! [`folder::load`] reads it back. What a folder holds adds up: `merge` makes the profile of the
+//! whole of those of its parts.
 
+mod crew;
 pub mod document;
 pub mod error;
 pub mod folder;
+pub mod hours;
 mod inference;
-
+mod lines;
+mod merge;
 mod page;
 mod selection;
+pub mod shape;
 pub mod survey;
 #[cfg(test)]
 mod tests;
+pub mod texts;
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tidegate_contract::contract::Contract;
 use tidegate_contract::protocol::Protocol;
 use tidegate_detectors::reference::Reference;
-use tidegate_detectors::resampling::effective_tests;
+use tidegate_detectors::resampling::{KeptColumn, effective_tests};
 
 use crate::meter::Meter;
+use crate::profile::crew::{Blank, Gathered, Start, Work};
 use crate::profile::document::{Document, FORMAT, FORMAT_VERSION, Source, Summary};
 use crate::profile::error::ProfileError;
-pub use crate::profile::folder::load;
+pub use crate::profile::folder::{Memory, Timed, load};
+use crate::profile::hours::Hours;
 use crate::profile::selection::Selection;
-use crate::profile::survey::Survey;
-use crate::table::{Cell, Column, Reading, Table, calendar};
+use crate::profile::survey::{Learned, Survey};
+use crate::table::error::TableError;
+use crate::table::{Column, Guess, Reading, Table, calendar, folder as files};
 use crate::wording;
 
 /// Learn what a model's training data looks like.
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 pub struct ProfileArgs {
-    /// The training data: CSV with a header line, or Parquet
-    pub data: PathBuf,
+    /// The training data: CSV with a header line, or Parquet; files, or folders of them
+    #[arg(required = true)]
+    pub data: Vec<PathBuf>,
     /// The folder to write; one that holds an earlier profile is replaced
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -57,6 +69,15 @@ pub struct ProfileArgs {
     /// auto for any of them
     #[arg(long, value_name = "PROTOCOL", default_value = "oip", value_parser = protocol)]
     pub protocol: Protocol,
+    /// The column that says when a row was: rows are counted by hour of the week
+    #[arg(long, value_name = "COL")]
+    pub time: Option<String>,
+    /// DATA are profiles of parts of the data: make the profile of the whole
+    #[arg(long, conflicts_with_all = ["exclude", "category", "outputs", "time"])]
+    pub merge: bool,
+    /// How many threads read the data [default: as many as there are cores]
+    #[arg(long, value_name = "COUNT")]
+    pub threads: Option<NonZeroUsize>,
     /// How CSV is read
     #[command(flatten)]
     pub reading: ReadingArgs,
@@ -123,6 +144,8 @@ pub struct Profile {
     pub reference: Reference,
     /// The outputs' distributions; without features where no output was named.
     pub outputs: Reference,
+    /// What merging needs beside these.
+    pub memory: Memory,
 }
 
 /// The contract that training data of any format implies.
@@ -131,13 +154,16 @@ pub struct Profile {
 /// When the data cannot be read.
 pub fn contract_of(data: &Path) -> Result<Contract, ProfileError> {
     let args = ProfileArgs {
-        data: data.to_owned(),
+        data: vec![data.to_owned()],
         out: PathBuf::new(),
         model: None,
         exclude: Vec::new(),
         category: Vec::new(),
         outputs: Vec::new(),
         protocol: Protocol::Auto,
+        time: None,
+        merge: false,
+        threads: None,
         reading: ReadingArgs::default(),
         created: None,
     };
@@ -155,7 +181,7 @@ pub fn run(args: &ProfileArgs, out: &mut dyn Write) -> Result<(), ProfileError> 
     });
     // Before the long work, not after it.
     folder::claim(&args.out)?;
-    let profile = make(args, created)?;
+    let profile = if args.merge { merge::make(args, created)? } else { make(args, created)? };
     folder::write(&args.out, &profile)?;
     close(args, &profile, out)
         .map_err(|source| ProfileError::Write { path: PathBuf::from("standard output"), source })
@@ -166,56 +192,161 @@ pub fn run(args: &ProfileArgs, out: &mut dyn Write) -> Result<(), ProfileError> 
 /// # Errors
 /// When the data cannot be read, or an argument names no column.
 pub fn make(args: &ProfileArgs, created: u64) -> Result<Profile, ProfileError> {
-    let table = Table::open(&args.data, &args.reading.reading()?)?;
-    let selection = Selection::of(args, table.path(), table.names())?;
-    let wanted: Vec<_> = selection.inputs.iter().chain(&selection.outputs).copied().collect();
-    let columns = {
-        let mut meter = Meter::start("finding types");
-        table.columns(&wanted, &mut |progress| meter.show(progress))?
-    };
-    let survey = |column: &Column| Survey::new(column, selection.codes.contains(&column.position));
-    let mut inputs: Vec<_> = columns.iter().map(survey).collect();
-    let rows = {
-        let mut meter = Meter::start("reading");
-        let mut each = |at: usize, cell: Cell<'_>| {
-            if let Some(survey) = inputs.get_mut(at) {
-                survey.take(cell);
-            }
-        };
-        table.scan(&columns, &mut each, &mut |progress| meter.show(progress))?
-    };
-    let outputs = inputs.split_off(selection.inputs.len());
-    let file = table.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let contract = inference::contract(&inputs, &outputs);
-    let mistakes = contract.mistakes();
-    if !mistakes.is_empty() {
-        return Err(ProfileError::Unaskable { path: args.data.clone(), mistakes });
+    let reading = args.reading.reading()?;
+    let files = files::files(&args.data)?;
+    let tables: Vec<Table> =
+        files.iter().map(|file| Table::open(file, &reading)).collect::<Result<_, _>>()?;
+    let Some(first) = tables.first() else { return Err(ProfileError::NoData) };
+    for table in &tables {
+        refuse_unlike(first, table)?;
     }
-    let mut document = Document {
-        format: FORMAT.to_owned(),
-        format_version: FORMAT_VERSION,
-        model: args.model.clone(),
-        created: calendar::instant(created.try_into().unwrap_or(i64::MAX), 1, true),
-        protocol: args.protocol,
-        source: Source {
-            file,
-            format: table.format().to_owned(),
-            bytes: table.bytes(),
-            excluded: selection.excluded,
-        },
-        rows,
-        features: inputs.iter().map(Summary::of).collect(),
-        outputs: outputs.iter().map(Summary::of).collect(),
-        effective_tests: None,
+    let selection = Selection::of(args, first.path(), first.names())?;
+    let time = selection.time;
+    let apart = time.filter(|at| !selection.inputs.contains(at) && !selection.outputs.contains(at));
+    let parts = selection.inputs.iter().chain(&selection.outputs).copied();
+    let wanted: Vec<_> = parts.chain(apart).collect();
+    let blank = |column: &Column, start: Start| {
+        let code = selection.codes.contains(&column.position);
+        let kept = KeptColumn::starting(start.row, start.bits);
+        Survey::new(column, code, time == Some(column.position), kept)
     };
-    let kept: Vec<_> = inputs.iter_mut().map(|survey| std::mem::take(&mut survey.kept)).collect();
-    let reference = |surveys: Vec<Survey>| Reference {
-        rows,
-        features: surveys.into_iter().map(Survey::into_feature).collect(),
+    let threads = args.threads.or_else(|| std::thread::available_parallelism().ok());
+    let threads = threads.map_or(1, NonZeroUsize::get);
+    let Gathered { surveys: mut inputs, rows, .. } = read(&tables, &wanted, &blank, threads)?;
+    let mut outputs = inputs.split_off(selection.inputs.len());
+    let apart = outputs.split_off(selection.outputs.len());
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let source = Source {
+        file: args.data.iter().map(|path| name(path)).collect::<Vec<_>>().join(", "),
+        files: tables.len() as u64,
+        format: first.format().to_owned(),
+        bytes: tables.iter().map(Table::bytes).sum(),
+        excluded: selection.excluded,
     };
-    let (reference, outputs) = (reference(inputs), reference(outputs));
-    document.effective_tests = effective_tests(&reference, &kept);
-    Ok(Profile { document, contract, reference, outputs })
+    let of_time = apart.into_iter().next().and_then(Survey::hours);
+    let (model, protocol) = (args.model.clone(), args.protocol);
+    let told = Told { model, created, protocol, source, rows, effective_tests: None };
+    told.profile(
+        inputs,
+        outputs,
+        time.map(|at| (first.names()[at].clone(), of_time)),
+        &args.data[0],
+    )
+}
+
+/// What the surveys do not say.
+struct Told {
+    model: Option<String>,
+    created: u64,
+    protocol: Protocol,
+    source: Source,
+    rows: u64,
+    /// What the parts of a merged profile say.
+    effective_tests: Option<f64>,
+}
+
+impl Told {
+    /// The profile of what was surveyed. `time` names the column that says when, and its hours
+    /// where it is neither input nor output; `data` is for errors.
+    fn profile(
+        self,
+        inputs: Vec<Survey>,
+        outputs: Vec<Survey>,
+        time: Option<(String, Option<Hours>)>,
+        data: &Path,
+    ) -> Result<Profile, ProfileError> {
+        let learn = |surveys: Vec<Survey>| surveys.into_iter().map(Survey::learned).collect();
+        let [inputs, outputs]: [Vec<Learned>; 2] = [learn(inputs), learn(outputs)];
+        let contract = inference::contract(&inputs, &outputs);
+        let mistakes = contract.mistakes();
+        if !mistakes.is_empty() {
+            return Err(ProfileError::Unaskable { path: data.to_owned(), mistakes });
+        }
+        let time = time.and_then(|(column, hours)| {
+            let among = inputs.iter().chain(&outputs).find_map(|learned| learned.hours.clone());
+            Some(Timed { column, hours: hours.or(among)? })
+        });
+        let rows = self.rows;
+        let mut document = Document {
+            format: FORMAT.to_owned(),
+            format_version: FORMAT_VERSION,
+            model: self.model,
+            created: calendar::instant(self.created.try_into().unwrap_or(i64::MAX), 1, true),
+            protocol: self.protocol,
+            source: self.source,
+            rows,
+            time: time.as_ref().map(|timed| timed.column.clone()),
+            features: inputs.iter().map(Summary::of).collect(),
+            outputs: outputs.iter().map(Summary::of).collect(),
+            effective_tests: self.effective_tests,
+        };
+        let kept: Vec<KeptColumn> = inputs.iter().map(|learned| learned.kept.clone()).collect();
+        let stored = |learned: Vec<Learned>| {
+            let (features, memory) = learned.into_iter().map(Learned::stored).unzip();
+            (Reference { rows, features }, memory)
+        };
+        let ((reference, inputs), (of_outputs, outputs)) = (stored(inputs), stored(outputs));
+        let memory = Memory { inputs, outputs, time };
+        // Of merged profiles no row is there to draw.
+        document.effective_tests = effective_tests(&reference, &kept).or(document.effective_tests);
+        Ok(Profile { document, contract, reference, outputs: of_outputs, memory })
+    }
+}
+
+/// Reads the columns of all tables: once, unless a column is not what its first rows let it seem.
+fn read(
+    tables: &[Table],
+    wanted: &[usize],
+    blank: &Blank<'_>,
+    threads: usize,
+) -> Result<Gathered, TableError> {
+    let mut guesses = tables[0].seeming(wanted)?;
+    // Parquet says what its columns are, and another file may say it otherwise.
+    if tables[0].format() == "parquet" {
+        for table in &tables[1..] {
+            merge_all(&mut guesses, &table.seeming(wanted)?);
+        }
+    }
+    for pass in ["reading", "reading again", "reading again", "reading again"] {
+        let columns: Vec<Column> = (guesses.iter().zip(wanted))
+            .map(|(guess, &position)| {
+                let name = tables[0].names()[position].clone();
+                Column { position, name, kind: guess.kind() }
+            })
+            .collect();
+        let work = Work { tables, columns: &columns, guesses: guesses.clone(), blank };
+        let mut meter = Meter::start(pass);
+        let mut gathered = crew::gather(&work, threads, &mut |progress| meter.show(progress))?;
+        let turned_out = gathered.surveys.iter_mut().zip(&gathered.guesses);
+        if turned_out.fold(true, |same, (survey, guess)| survey.becomes(guess.kind()) && same) {
+            return Ok(gathered);
+        }
+        guesses = gathered.guesses;
+    }
+    // A kind only ever widens, and there are three steps from narrow to text.
+    Err(TableError::Changed { path: tables[0].path().to_owned() })
+}
+
+fn merge_all(guesses: &mut [Guess], others: &[Guess]) {
+    for (guess, other) in guesses.iter_mut().zip(others) {
+        guess.merge(*other);
+    }
+}
+
+/// All files of a table must have the same columns in the same order.
+fn refuse_unlike(first: &Table, table: &Table) -> Result<(), TableError> {
+    let (wanted, names) = (first.names(), table.names());
+    let differs = wanted.iter().zip(names).find(|(wanted, name)| wanted != name);
+    let what = match differs {
+        _ if first.format() != table.format() => format!("it is {}", table.format()),
+        Some((wanted, name)) => format!("`{name}` stands where the first has `{wanted}`"),
+        None if wanted.len() != names.len() => {
+            format!("it has {} and not {}", names.len(), wanted.len())
+        }
+        None => return Ok(()),
+    };
+    let (path, first) = (table.path().to_owned(), first.path().to_owned());
+    Err(TableError::Unlike { path, first, what })
 }
 
 fn close(args: &ProfileArgs, profile: &Profile, out: &mut dyn Write) -> std::io::Result<()> {

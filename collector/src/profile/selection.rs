@@ -15,6 +15,8 @@ pub(super) struct Selection {
     pub(super) outputs: Vec<usize>,
     /// Columns whose numbers are names of categories.
     pub(super) codes: Vec<usize>,
+    /// The column that says when a row was; it may be one of those left out.
+    pub(super) time: Option<usize>,
     /// Names of columns that the caller left out.
     pub(super) excluded: Vec<String>,
     /// Whether a row index without a name was left out by itself.
@@ -46,7 +48,8 @@ impl Selection {
                 return Err(ProfileError::Contradiction { name: names[both].clone(), other });
             }
         }
-        let mut selection = Self { codes, ..Self::default() };
+        let time = find("--time", args.time.as_slice())?.first().copied();
+        let mut selection = Self { codes, time, ..Self::default() };
         for (position, name) in names.iter().enumerate() {
             if name.is_empty() {
                 selection.index = true;

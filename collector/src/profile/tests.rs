@@ -15,6 +15,7 @@ use tidegate_detectors::reference::Values;
 
 use crate::profile::document::SummaryKind;
 use crate::profile::error::ProfileError;
+use crate::profile::shape::TextShape;
 use crate::profile::{Profile, ProfileArgs, load, make, run};
 use crate::table::specimen::{Cells, Specimen, as_csv, as_parquet, file, folder};
 
@@ -207,7 +208,7 @@ fn two_runs_write_the_same_bytes() {
     for out in &outs {
         run(&args(&data, out, &[]), &mut Vec::new()).expect("a profile");
     }
-    for name in ["profile.json", "reference.json", "contract.json", "SUMMARY.md"] {
+    for name in ["profile.json", "reference.json", "contract.json", "columns.json", "SUMMARY.md"] {
         let [one, two] = outs.each_ref().map(|out| std::fs::read(out.join(name)).expect("a file"));
         assert!(one == two, "{name}");
     }
@@ -272,8 +273,10 @@ fn a_folder_that_cannot_be_loaded_says_which_file_and_what_to_do() {
     };
     check("profile.json", "{", "", &["make the profile again"]);
     check("profile.json", "tidegate-profile", "other", &["its format is `other`"]);
-    check("profile.json", "\"format_version\": 1", "\"format_version\": 9", &["newer tidegate"]);
-    check("reference.json", "\"knots\":[[", "\"knots\":[[5e9,0,0,1,1],[", &["out of order"]);
+    check("profile.json", "\"format_version\": 2", "\"format_version\": 9", &["newer tidegate"]);
+    check("profile.json", "\"format_version\": 2", "\"format_version\": 1", &["make the profile"]);
+    check("reference.json", "\"knots\":\"", "\"knots\":\"?", &["broken at byte 0"]);
+    check("columns.json", "\"kind\":", "\"kinds\":", &["kind"]);
     check("contract.json", "\"max\": 180.0", "\"max\": -1.0", &["min 0", "max -1", "mend it"]);
 }
 
@@ -384,4 +387,327 @@ fn a_row_unlike_the_data_breaks_the_contract() {
     };
     assert_eq!(count(r#"{"age": 39, "sex": "Male", "code": 1, "score": 1.5}"#), 0);
     assert_eq!(count(r#"{"age": 1986, "sex": 1, "code": 1, "score": "10k"}"#), 3);
+}
+
+/// Rows of a table with a column of each kind, as CSV.
+fn mixed(rows: std::ops::Range<u32>) -> String {
+    let lines = rows.map(|row| {
+        let spread = (f64::from(row) * 0.618_033_988_749_895).fract();
+        let amount = if row % 5 == 0 { 0.0 } else { (1.0 - spread).powf(-0.7) };
+        let (day, hour) = (row / 24 % 28 + 1, row % 24);
+        format!(
+            "{},{amount},{},user{}@example.org,{},2026-11-{day:02}T{hour:02}:30:00Z\n",
+            row / 3 % 7 * 1_000 + row % 911,
+            ["red", "green", "blue"][row as usize % 3],
+            row * 7_919 % 50_021,
+            if row % 10 == 9 {
+                "unknown".to_owned()
+            } else {
+                format!("{:x}", row.wrapping_mul(2_654_435_761))
+            },
+        )
+    });
+    format!("count,amount,color,mail,note,at\n{}", lines.collect::<String>())
+}
+
+#[test]
+fn how_many_threads_there_are_changes_nothing() {
+    let dir = folder();
+    // Three blocks and a bit.
+    let data = file(dir.path(), "mixed.csv", mixed(0..200_000));
+    let of = |threads: &str| {
+        make(&args(&data, dir.path(), &["--threads", threads, "--time", "at"]), CREATED)
+            .expect("a profile")
+    };
+    let one = of("1");
+    assert_eq!(one.document.rows, 200_000);
+    assert_eq!(one, of("3"));
+}
+
+#[test]
+fn what_is_learned_of_each_column_is_true() {
+    let dir = folder();
+    let data = file(dir.path(), "mixed.csv", mixed(0..80_000));
+    let profile = make(&args(&data, dir.path(), &["--time", "at"]), CREATED).expect("a profile");
+    let [count, amount, color, mail, note, at] = &profile.document.features[..] else { panic!() };
+
+    let mut amounts: Vec<f64> = (0..80_000_u32)
+        .map(|row| {
+            let spread = (f64::from(row) * 0.618_033_988_749_895).fract();
+            if row % 5 == 0 { 0.0 } else { (1.0 - spread).powf(-0.7) }
+        })
+        .collect();
+    amounts.sort_by(f64::total_cmp);
+    let numbers = amount.numbers.as_ref().expect("numbers");
+    let mean = amounts.iter().sum::<f64>() / 80_000.0;
+    assert!((numbers.mean.expect("a mean") / mean - 1.0).abs() < 1e-9);
+    assert_eq!((numbers.min, numbers.max), (Some(0.0), amounts.last().copied()));
+    assert_eq!((numbers.atoms.len(), numbers.atoms[0].value), (1, 0.0));
+    assert!(numbers.atoms[0].count.abs_diff(16_000) < 100, "{:?}", numbers.atoms);
+    assert!(numbers.skewness.expect("skewed") > 2.0 && numbers.kurtosis.expect("heavy") > 5.0);
+    assert!(numbers.rank_error < 0.01, "{}", numbers.rank_error);
+    let q = &numbers.quantiles;
+    for (share, value) in [(0.25, q.p25), (0.5, q.p50), (0.99, q.p99), (0.999, q.p99_9)] {
+        let rank = amounts.partition_point(|&a| a <= value.expect("a quantile")) as f64 / 80_000.0;
+        assert!((rank - share).abs() < 1e-3, "{share}: {rank}");
+    }
+
+    assert_eq!(count.kind, SummaryKind::Integer);
+    assert_eq!(color.categories.as_ref().map(|c| c.levels), Some(3));
+    let mails = mail.texts.as_ref().expect("texts");
+    assert_eq!(mails.format, Some(TextShape::Email));
+    // 80,000 steps of 7,919 visit every remainder of the prime 50,021.
+    assert!((mails.distinct as f64 / 50_021.0 - 1.0).abs() < 4.0 * mails.distinct_error);
+    assert_eq!(mails.frequent, []);
+    assert_eq!((mails.lengths.min, mails.lengths.max), (Some(17), Some(21)));
+    let notes = note.texts.as_ref().expect("texts");
+    assert_eq!((notes.frequent.len(), notes.frequent[0].value.as_str()), (1, "unknown"));
+    assert!(notes.frequent[0].count <= 8_000 && notes.frequent[0].count > 6_000);
+    assert_eq!(at.kind, SummaryKind::DateTime);
+    let hours = &profile.memory.time.as_ref().expect("hours").hours;
+    assert_eq!((hours.rows.iter().sum::<u64>(), hours.untimed), (80_000, 0));
+}
+
+#[test]
+fn a_profile_of_twenty_columns_is_small() {
+    let dir = folder();
+    let header: Vec<_> = (0..20).map(|at| format!("column{at}")).collect();
+    let lines = (0..100_000_u32).map(|row| {
+        let cell = |at: u32| {
+            let spread = (f64::from(row + 7 * at) * 0.618_033_988_749_895).fract();
+            match at {
+                0..10 => format!("{}", (1.0 - spread).ln() * f64::from(at + 1)),
+                10..17 => format!("level {}", (spread * f64::from(at - 7) * 5.0) as u32),
+                _ => format!("text {}", (spread * 1e9) as u32),
+            }
+        };
+        (0..20).map(cell).collect::<Vec<_>>().join(",") + "\n"
+    });
+    let content = header.join(",") + "\n" + &lines.collect::<String>();
+    let data = file(dir.path(), "wide.csv", content);
+    let out = dir.path().join("profile");
+    run(&args(&data, &out, &[]), &mut Vec::new()).expect("a profile");
+    let sizes: Vec<_> = std::fs::read_dir(&out)
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry"))
+        .map(|entry| (entry.file_name(), entry.metadata().expect("a size").len()))
+        .collect();
+    let bytes: u64 = sizes.iter().map(|(_, bytes)| bytes).sum();
+    assert!(bytes <= 60_000, "{bytes}: {sizes:?}");
+    let numbers = load(&out).expect("the profile").document.features[0].numbers.clone();
+    let error = numbers.expect("numbers").rank_error;
+    assert!(error < 0.008, "{error}");
+}
+
+#[test]
+fn a_kind_that_shows_late_is_found_all_the_same() {
+    let late = |last: &str| {
+        let cells = (0..3_000).map(|row| row.to_string()).chain([last.to_owned()]);
+        profile(&column("it", cells), &[]).expect("a profile").document.features[0].clone()
+    };
+    assert_eq!(late("7").kind, SummaryKind::Integer);
+    let number = late("0.5");
+    assert_eq!((number.kind, number.nulls), (SummaryKind::Number, 0));
+    let text = late("soon");
+    assert_eq!((text.kind, text.nulls, text.rows), (SummaryKind::Text, 0, 3_001));
+    assert!(text.numbers.is_none());
+    let empty = (0..3_000).map(|_| String::new()).chain(["5".to_owned()]);
+    let late = profile(&column("it", empty), &[]).expect("a profile").document.features[0].clone();
+    assert_eq!((late.kind, late.nulls), (SummaryKind::Integer, 3_000));
+    let flags = (0..3_000).map(|_| "true".to_owned()).chain(["maybe".to_owned()]);
+    let late = profile(&column("it", flags), &[]).expect("a profile").document.features[0].clone();
+    assert_eq!((late.kind, late.nulls), (SummaryKind::Category, 0));
+}
+
+#[test]
+fn a_folder_of_files_is_one_table() {
+    let dir = folder();
+    let parts = dir.path().join("parts");
+    std::fs::create_dir(&parts).expect("a folder");
+    let header = "a,b\n";
+    let rows =
+        |range: std::ops::Range<u32>| range.map(|r| format!("{r},{}\n", r % 3)).collect::<String>();
+    file(&parts, "1.csv", header.to_owned() + &rows(0..50));
+    file(&parts, "2.csv", header.to_owned() + &rows(50..90));
+    let whole = file(dir.path(), "whole.csv", header.to_owned() + &rows(0..90));
+    let [folder, whole] = [&parts, &whole]
+        .map(|data| make(&args(data, dir.path(), &[]), CREATED).expect("a profile"));
+    assert_eq!((folder.document.source.files, folder.document.rows), (2, 90));
+    assert!(folder.document.features[0].notes[0].contains("row number"));
+    assert_eq!(folder.contract, whole.contract);
+    let numbers = |profile: &Profile| {
+        let features = profile.document.features.clone().into_iter();
+        features.map(|f| f.numbers.map(|n| (n.quantiles, n.rank_error))).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers(&folder), numbers(&whole));
+
+    file(&parts, "3.csv", "a,c\n1,2\n");
+    let error = make(&args(&parts, dir.path(), &[]), CREATED).unwrap_err().to_string();
+    assert!(error.contains("3.csv") && error.contains("`c` stands where"), "{error}");
+}
+
+/// `tidegate profile --merge` of the profiles of these CSV texts, and the profile of all rows.
+fn merged_and_whole(parts: &[String], more: &[&str]) -> (Profile, Profile) {
+    let dir = folder();
+    let mut line =
+        vec!["profile".into(), "--merge".into(), "--created".into(), CREATED.to_string().into()];
+    let mut whole = String::new();
+    for (at, part) in parts.iter().enumerate() {
+        let data = file(dir.path(), "part.csv", part);
+        let out = dir.path().join(format!("shard{at}"));
+        run(&args(&data, &out, more), &mut Vec::new()).expect("a profile");
+        line.push(out.into_os_string());
+        let rows = if at == 0 { part } else { part.split_once('\n').expect("a header").1 };
+        whole += rows;
+    }
+    let out = dir.path().join("merged");
+    line.extend(["--out".into(), out.clone().into_os_string()]);
+    let merge = Command::parse_from(line).args;
+    run(&merge, &mut Vec::new()).expect("a merged profile");
+    let data = file(dir.path(), "part.csv", whole);
+    let whole = make(&args(&data, &out, more), CREATED).expect("a profile");
+    (load(&out).expect("the merged profile"), whole)
+}
+
+#[test]
+fn profiles_of_shards_combine_to_the_profile_of_the_whole() {
+    let parts = [mixed(0..30_000), mixed(30_000..70_000), mixed(70_000..75_000)];
+    let (merged, whole) = merged_and_whole(&parts, &["--time", "at", "--outputs", "color"]);
+    assert_eq!(merged.contract, whole.contract);
+    assert_eq!(merged.memory.time, whole.memory.time);
+    assert_eq!((merged.document.rows, merged.document.source.files), (75_000, 3));
+    let columns = |profile: &Profile| {
+        let document = &profile.document;
+        document.features.iter().chain(&document.outputs).cloned().collect::<Vec<_>>()
+    };
+    for (one, all) in columns(&merged).iter().zip(&columns(&whole)) {
+        assert_eq!(
+            (one.kind, one.rows, one.nulls),
+            (all.kind, all.rows, all.nulls),
+            "{}",
+            all.name
+        );
+        assert_eq!(one.categories, all.categories);
+        if let (Some(one), Some(all)) = (&one.texts, &all.texts) {
+            assert_eq!((&one.lengths, &one.characters), (&all.lengths, &all.characters));
+            assert_eq!(one.format, all.format);
+            let error = (one.distinct as f64 / all.distinct as f64 - 1.0).abs();
+            assert!(error <= 4.0 * one.distinct_error, "{} for {}", one.distinct, all.distinct);
+        }
+        if let (Some(one), Some(all)) = (&one.numbers, &all.numbers) {
+            let near = |a: Option<f64>, b: Option<f64>| {
+                (a.expect("a moment") - b.expect("a moment")).abs() <= 1e-9 * b.unwrap_or(1.0).abs()
+            };
+            assert!(near(one.mean, all.mean) && near(one.sd, all.sd));
+            assert!(near(one.skewness, all.skewness) && near(one.kurtosis, all.kurtosis));
+            assert_eq!((one.min, one.max), (all.min, all.max));
+            assert!(one.rank_error < 3.0 * all.rank_error + 1e-3, "{}", one.rank_error);
+        }
+    }
+}
+
+#[test]
+fn profiles_of_other_columns_do_not_combine() {
+    let dir = folder();
+    let shard = |name: &str, content: &str| {
+        let data = file(dir.path(), "part.csv", content);
+        let out = dir.path().join(name);
+        run(&args(&data, &out, &[]), &mut Vec::new()).expect("a profile");
+        out
+    };
+    let refused = |other: &str, says: &str| {
+        let (one, two) = (shard("one", "a,b\n1,2\n"), shard("two", other));
+        let mut merge = args(&one, &dir.path().join("merged"), &["--merge"]);
+        merge.data.push(two);
+        let error = run(&merge, &mut Vec::new()).unwrap_err().to_string();
+        assert!(error.contains("two") && error.contains(says), "{error}");
+    };
+    refused("a,b\n1,x\n", "`b` is of another type");
+    refused("a,c\n1,2\n", "`c` stands where");
+    refused("a,b,c\n1,2,3\n", "3 columns and not 2");
+}
+
+#[test]
+fn the_time_may_be_a_column_that_requests_do_not_carry() {
+    let profile = profile(&mixed(0..100), &["--time", "at", "--exclude", "at"]).expect("a profile");
+    assert_eq!(profile.reference.position("at"), None);
+    let timed = profile.memory.time.expect("hours");
+    assert_eq!((timed.column.as_str(), timed.hours.rows.iter().sum::<u64>()), ("at", 100));
+}
+
+#[test]
+fn the_published_schema_knows_what_is_written_and_nothing_else() {
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("profile.schema.json")).expect("JSON");
+    let profile =
+        profile(&mixed(0..5_000), &["--time", "at", "--outputs", "color", "--model", "m"]);
+    let mut document = profile.expect("a profile").document;
+    document.features[0].notes.push("a note".to_owned());
+    let written = serde_json::to_value(&document).expect("JSON");
+    let mut seen = std::collections::BTreeSet::new();
+    compare("", &written, &schema, &schema, &mut seen);
+    let known: std::collections::BTreeSet<String> = schema["$defs"]
+        .as_object()
+        .expect("definitions")
+        .iter()
+        .flat_map(|(name, of)| keys(of).into_iter().map(move |key| format!("{name}.{key}")))
+        .collect();
+    let never: Vec<_> = known.difference(&seen).collect();
+    assert!(never.is_empty(), "in the schema, but never written: {never:?}");
+}
+
+fn keys(of: &serde_json::Value) -> Vec<String> {
+    let properties = of.get("properties").and_then(serde_json::Value::as_object);
+    properties.map(|keys| keys.keys().cloned().collect()).unwrap_or_default()
+}
+
+/// Every key that is written must be known to the schema, and be of a type that it allows.
+fn compare(
+    place: &str,
+    written: &serde_json::Value,
+    schema: &serde_json::Value,
+    root: &serde_json::Value,
+    seen: &mut std::collections::BTreeSet<String>,
+) {
+    use serde_json::Value;
+    let named = schema.get("$ref").and_then(Value::as_str).map(|path| path.trim_start_matches('#'));
+    let resolved = named.map_or(schema, |path| root.pointer(path).expect("a definition"));
+    let definition = named.and_then(|path| path.rsplit('/').next()).unwrap_or("");
+    let kind = match written {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_u64() => "integer",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let allowed = match &resolved["type"] {
+        Value::String(one) => vec![one.as_str()],
+        Value::Array(some) => some.iter().filter_map(Value::as_str).collect(),
+        _ => vec![],
+    };
+    let fits = allowed.contains(&kind) || kind == "integer" && allowed.contains(&"number");
+    assert!(fits || resolved.get("enum").is_some(), "{place} is {kind}, not one of {allowed:?}");
+    if let Some(words) = resolved["enum"].as_array() {
+        assert!(words.contains(written), "{place}: {written}");
+    }
+    match written {
+        Value::Array(elements) => {
+            for element in elements {
+                compare(place, element, &resolved["items"], root, seen);
+            }
+        }
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let place = format!("{place}/{key}");
+                let known = resolved["properties"].get(key);
+                let any = resolved.get("additionalProperties").filter(|any| any.is_object());
+                let known = known.or(any).unwrap_or_else(|| panic!("{place} is not in the schema"));
+                seen.insert(format!("{definition}.{key}"));
+                compare(&place, value, known, root, seen);
+            }
+        }
+        _ => {}
+    }
 }

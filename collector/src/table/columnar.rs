@@ -2,6 +2,7 @@
 //! know CSV, nor what the cells are read for. Nested columns, times of day, durations and UUIDs
 //! are refused by name.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,7 @@ pub(super) struct Columnar {
     reader: SerializedFileReader<std::fs::File>,
     names: Vec<String>,
     rows: u64,
+    bytes: u64,
 }
 
 impl std::fmt::Debug for Columnar {
@@ -79,7 +81,8 @@ impl Columnar {
         if rows == 0 {
             return Err(TableError::NoRows { path: path.to_owned() });
         }
-        Ok(Self { path: path.to_owned(), reader, names, rows })
+        let bytes = std::fs::metadata(path).map_or(0, |about| about.len());
+        Ok(Self { path: path.to_owned(), reader, names, rows, bytes })
     }
 
     pub(super) fn names(&self) -> &[String] {
@@ -110,50 +113,94 @@ impl Columnar {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<u64, TableError> {
         let all = self.rows.saturating_mul(columns.len().max(1) as u64);
-        let (mut cells, mut rows_before) = (0_u64, 0_u64);
-        for index in 0..self.reader.num_row_groups() {
-            let broken = |why: ParquetError| unreadable(&self.path, &why);
-            let group = self.reader.get_row_group(index).map_err(broken)?;
-            let group_rows = u64::try_from(group.metadata().num_rows()).unwrap_or(0);
+        let mut cells = 0_u64;
+        for group in 0..self.reader.num_row_groups() {
             // One column after the other, so that one page is in memory and not one of each.
             for (at, column) in columns.iter().enumerate() {
-                let meaning = self.meaning(column.position)?;
-                let stored = group.get_column_reader(column.position).map_err(broken)?;
-                let before = cells;
-                let mut hand_over = |cell: Cell<'_>| {
+                self.read_chunk(group, column, &mut |cell: Cell<'_>| {
                     each(at, cell);
                     cells += 1;
                     if cells.is_multiple_of(BATCH as u64) {
                         let share = cells as f64 / all as f64;
-                        let rows = (share * self.rows as f64) as u64;
-                        progress(Progress { rows, share });
+                        let [rows, bytes] =
+                            [self.rows, self.bytes].map(|n| (share * n as f64) as u64);
+                        progress(Progress { rows, bytes, share });
                     }
-                };
-                read_chunk(stored, meaning, &mut hand_over).map_err(|fault| match fault {
-                    Fault::Parquet(why) => unreadable(&self.path, &why),
-                    Fault::NotUtf8 { row } => TableError::NotUtf8 {
-                        path: self.path.clone(),
-                        row: rows_before + row,
-                        line: None,
-                        column: column.name.clone(),
-                    },
                 })?;
-                if cells - before != group_rows {
-                    let why = format!(
-                        "column `{}` holds {} values in a row group of {group_rows}",
-                        column.name,
-                        cells - before
-                    );
-                    return Err(TableError::Parquet { path: self.path.clone(), why });
-                }
             }
-            rows_before += group_rows;
         }
-        if rows_before != self.rows {
-            let why = format!("it holds {rows_before} rows and claims {}", self.rows);
+        let whole = self.rows_of(0..self.reader.num_row_groups());
+        if whole != self.rows {
+            let why = format!("it holds {whole} rows and claims {}", self.rows);
             return Err(TableError::Parquet { path: self.path.clone(), why });
         }
         Ok(self.rows)
+    }
+
+    /// Row groups side by side that hold so many rows together, so that small ones are no burden.
+    pub(super) fn stretches(&self, rows: u64) -> Vec<Range<usize>> {
+        let (mut stretches, mut from) = (Vec::new(), 0);
+        for group in 0..self.reader.num_row_groups() {
+            if self.rows_of(from..group + 1) >= rows {
+                stretches.push(from..group + 1);
+                from = group + 1;
+            }
+        }
+        if from < self.reader.num_row_groups() {
+            stretches.push(from..self.reader.num_row_groups());
+        }
+        stretches
+    }
+
+    /// Hands the cells of one column to `each`; returns how many there were.
+    pub(super) fn read_column(
+        &self,
+        groups: Range<usize>,
+        column: &Column,
+        each: &mut Handing<'_>,
+    ) -> Result<u64, TableError> {
+        guarded(&self.path, || {
+            groups.clone().try_for_each(|group| self.read_chunk(group, column, each))
+        })?;
+        Ok(self.rows_of(groups))
+    }
+
+    pub(super) fn rows_of(&self, groups: Range<usize>) -> u64 {
+        let rows = groups.map(|group| self.reader.metadata().row_group(group).num_rows());
+        rows.map(|rows| u64::try_from(rows).unwrap_or(0)).sum()
+    }
+
+    fn read_chunk(
+        &self,
+        group: usize,
+        column: &Column,
+        each: &mut Handing<'_>,
+    ) -> Result<(), TableError> {
+        let broken = |why: ParquetError| unreadable(&self.path, &why);
+        let meaning = self.meaning(column.position)?;
+        let reader = self.reader.get_row_group(group).map_err(broken)?;
+        let stored = reader.get_column_reader(column.position).map_err(broken)?;
+        let mut cells = 0_u64;
+        let mut hand_over = |cell: Cell<'_>| {
+            each(cell);
+            cells += 1;
+        };
+        read_chunk(stored, meaning, &mut hand_over).map_err(|fault| match fault {
+            Fault::Parquet(why) => unreadable(&self.path, &why),
+            Fault::NotUtf8 { row } => TableError::NotUtf8 {
+                path: self.path.clone(),
+                row: self.rows_of(0..group) + row,
+                line: None,
+                column: column.name.clone(),
+            },
+        })?;
+        let rows = self.rows_of(group..group + 1);
+        if cells != rows {
+            let why =
+                format!("column `{}` holds {cells} values in a row group of {rows}", column.name);
+            return Err(TableError::Parquet { path: self.path.clone(), why });
+        }
+        Ok(())
     }
 
     fn meaning(&self, position: usize) -> Result<Meaning, TableError> {

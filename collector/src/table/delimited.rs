@@ -2,7 +2,7 @@
 //! as. It does not know Parquet, nor what the cells are read for.
 
 use std::cell::Cell as Shared;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -26,13 +26,19 @@ const REPORT_ROWS: u64 = 4096;
 /// Records by which the delimiter is guessed.
 const GUESS_RECORDS: usize = 50;
 
+/// Records by which the columns' kinds are guessed before all are read.
+const SEEMING_RECORDS: u64 = 1_000;
+
+/// Bytes from which on a block of records is whole, however few they are.
+const BLOCK_BYTES: usize = 16 << 20;
+
 /// A CSV file whose delimiter and names are known.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Delimited {
     path: PathBuf,
     bytes: u64,
     delimiter: u8,
-    nulls: HashSet<String>,
+    nulls: Nulls,
     names: Vec<String>,
     has_header: bool,
     trim: bool,
@@ -60,7 +66,7 @@ impl Delimited {
         };
         refuse_repeated(path, &names)?;
         let bytes = std::fs::metadata(path).map_or(0, |about| about.len());
-        let nulls = reading.nulls.iter().cloned().collect();
+        let nulls = Nulls::of(&reading.nulls);
         Ok(Self {
             path: path.to_owned(),
             bytes,
@@ -81,6 +87,25 @@ impl Delimited {
         positions: &[usize],
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Vec<Column>, TableError> {
+        let guesses = self.guesses(positions, u64::MAX, progress)?;
+        let column = |(guess, &position): (Guess, &usize)| {
+            let name = self.names[position].clone();
+            Column { position, name, kind: guess.kind() }
+        };
+        Ok(guesses.into_iter().zip(positions).map(column).collect())
+    }
+
+    /// Reads on while a column has not had a value yet.
+    pub(super) fn seeming(&self, positions: &[usize]) -> Result<Vec<Guess>, TableError> {
+        self.guesses(positions, SEEMING_RECORDS, &mut |_| {})
+    }
+
+    fn guesses(
+        &self,
+        positions: &[usize],
+        records: u64,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<Guess>, TableError> {
         let mut guesses = vec![Guess::default(); positions.len()];
         self.each_record(progress, &mut |record| {
             for (guess, &position) in guesses.iter_mut().zip(positions) {
@@ -90,13 +115,9 @@ impl Delimited {
                     guess.take(spelling::of(text.trim_ascii()));
                 }
             }
-            Ok(())
+            Ok(record.row < records || !guesses.iter().all(|guess| guess.seen))
         })?;
-        let column = |(guess, &position): (Guess, &usize)| {
-            let name = self.names[position].clone();
-            Column { position, name, kind: guess.kind() }
-        };
-        Ok(guesses.into_iter().zip(positions).map(column).collect())
+        Ok(guesses)
     }
 
     pub(super) fn scan(
@@ -113,8 +134,76 @@ impl Delimited {
                 };
                 each(index, cell);
             }
-            Ok(())
+            Ok(true)
         })
+    }
+
+    /// Splits the file into records, `rows` at a time, and hands them to `each` with their bytes in
+    /// the file, until it wants no more.
+    pub(super) fn blocks(
+        &self,
+        rows: usize,
+        each: &mut dyn FnMut(Records, u64) -> bool,
+    ) -> Result<(), TableError> {
+        let mut block = Records::default();
+        let mut wanted = true;
+        self.each_record(&mut |_| {}, &mut |record| {
+            block.push(record);
+            if block.lines.len() >= rows || block.bytes.len() >= BLOCK_BYTES {
+                let bytes = block.size();
+                wanted = each(std::mem::replace(&mut block, Records::after(record.row)), bytes);
+            }
+            Ok(wanted)
+        })?;
+        if wanted && !block.lines.is_empty() {
+            let bytes = block.size();
+            each(block, bytes);
+        }
+        Ok(())
+    }
+
+    /// Reads records that were split before. Returns what the cells of each column are; where that
+    /// is not what `columns` say, some cells came as null.
+    pub(super) fn read(
+        &self,
+        columns: &[Column],
+        records: &Records,
+        each: &mut dyn FnMut(usize, Cell<'_>),
+    ) -> Result<Vec<Guess>, TableError> {
+        let open = |column: &Column| {
+            let guess = Guess::certain(column.kind);
+            // What is known of the numbers before need not hold for these.
+            Guess { seen: false, whole: guess.number, ..guess }
+        };
+        let mut guesses: Vec<_> = columns.iter().map(open).collect();
+        let width = self.names.len();
+        for (index, ends) in records.ends.chunks_exact(width).enumerate() {
+            let begin = index.checked_mul(width).and_then(|at| at.checked_sub(1));
+            let begin = begin.map_or(0, |at| records.ends[at] as usize);
+            let all = &records.bytes[begin..ends[width - 1] as usize];
+            let whole = std::str::from_utf8(all).ok();
+            for (at, column) in columns.iter().enumerate() {
+                let position = column.position;
+                let from =
+                    position.checked_sub(1).map_or(begin, |left| ends[left] as usize) - begin;
+                let upto = ends[position] as usize - begin;
+                let text = match whole.and_then(|text| text.get(from..upto)) {
+                    Some(text) => text,
+                    // A column that is not read may hold anything.
+                    None => std::str::from_utf8(&all[from..upto]).map_err(|_| {
+                        let (row, line) = (records.before + index as u64 + 1, records.lines[index]);
+                        let (path, column) = (self.path.clone(), column.name.clone());
+                        TableError::NotUtf8 { path, row, line: Some(line), column }
+                    })?,
+                };
+                let cell = match self.valued(text) {
+                    None => Cell::Null,
+                    Some(text) => guesses[at].read(text, column.kind),
+                };
+                each(at, cell);
+            }
+        }
+        Ok(guesses)
     }
 
     /// The cell, as a model that reads the same file sees it; `None` where it means null, whatever
@@ -131,16 +220,20 @@ impl Delimited {
             line: Some(record.line),
             column: self.names[position].clone(),
         })?;
-        let word = text.trim_ascii();
-        let text = if self.trim { word } else { text };
-        Ok((!word.is_empty() && !self.nulls.contains(word)).then_some(text))
+        Ok(self.valued(text))
     }
 
-    /// Walks over all records; returns how many there were.
+    fn valued<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let word = text.trim_ascii();
+        let text = if self.trim { word } else { text };
+        (!word.is_empty() && !self.nulls.hold(word)).then_some(text)
+    }
+
+    /// Walks over the records until `each` wants no more; returns how many there were.
     fn each_record(
         &self,
         progress: &mut dyn FnMut(Progress),
-        each: &mut dyn FnMut(&Record<'_>) -> Result<(), TableError>,
+        each: &mut dyn FnMut(&Record<'_>) -> Result<bool, TableError>,
     ) -> Result<u64, TableError> {
         let cannot = |source| TableError::Open { path: self.path.clone(), source };
         let left = Rc::new(Shared::new(MAX_RECORD_BYTES));
@@ -180,16 +273,81 @@ impl Delimited {
                     expected,
                 });
             }
-            each(&Record { row, line, cells: &cells })?;
+            if !each(&Record { row, line, cells: &cells })? {
+                break;
+            }
             if row % REPORT_ROWS == 0 {
-                let share = reader.position().byte() as f64 / self.bytes.max(1) as f64;
-                progress(Progress { rows: row, share: share.min(1.0) });
+                let bytes = reader.position().byte();
+                let share = (bytes as f64 / self.bytes.max(1) as f64).min(1.0);
+                progress(Progress { rows: row, bytes, share });
             }
         }
         if row == 0 {
             return Err(TableError::NoRows { path: self.path.clone() });
         }
         Ok(row)
+    }
+}
+
+/// Texts that mean null, by their first byte: most cells are told from all of them by that.
+#[derive(Debug, Clone)]
+struct Nulls(Vec<Vec<String>>);
+
+impl Nulls {
+    fn of(texts: &[String]) -> Self {
+        let mut by_first = vec![Vec::new(); 256];
+        for text in texts {
+            if let Some(&first) = text.as_bytes().first() {
+                by_first[usize::from(first)].push(text.clone());
+            }
+        }
+        Self(by_first)
+    }
+
+    fn hold(&self, word: &str) -> bool {
+        let first = word.as_bytes().first().map_or(0, |&first| usize::from(first));
+        self.0[first].iter().any(|null| null == word)
+    }
+}
+
+/// Records side by side, split into cells and not yet read.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    /// The cells' texts, one after the other.
+    bytes: Vec<u8>,
+    /// Where each cell ends in `bytes`.
+    ends: Vec<u32>,
+    /// The line on which each record begins.
+    lines: Vec<u64>,
+    /// Records of the file before these.
+    before: u64,
+}
+
+impl Records {
+    fn after(before: u64) -> Self {
+        Self { before, ..Self::default() }
+    }
+
+    fn push(&mut self, record: &Record<'_>) {
+        let begin = self.bytes.len();
+        self.bytes.extend_from_slice(record.cells.as_slice());
+        let ends = (0..record.cells.len()).filter_map(|cell| record.cells.range(cell));
+        // A block ends long before 4 GiB: a record is not longer than 16 MiB.
+        self.ends.extend(ends.map(|range| (begin + range.end) as u32));
+        self.lines.push(record.line);
+    }
+
+    /// Their part of the file, but for quotes.
+    fn size(&self) -> u64 {
+        (self.bytes.len() + self.ends.len()) as u64
+    }
+
+    pub(super) fn before(&self) -> u64 {
+        self.before
+    }
+
+    pub(super) fn rows(&self) -> u64 {
+        self.lines.len() as u64
     }
 }
 
@@ -211,8 +369,8 @@ fn read(text: &str, kind: Kind) -> Cell<'_> {
 }
 
 /// What the cells of one column can still be read as.
-#[derive(Debug, Clone, Copy)]
-struct Guess {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guess {
     seen: bool,
     whole: bool,
     number: bool,
@@ -238,7 +396,42 @@ impl Guess {
         self.boolean &= spelling == Spelling::Boolean;
     }
 
-    fn kind(self) -> Kind {
+    /// A column of which all is known.
+    pub(super) fn certain(kind: Kind) -> Self {
+        let whole = kind == Kind::Integer;
+        let number = whole || kind == Kind::Number;
+        Self { seen: true, whole, number, boolean: kind == Kind::Boolean }
+    }
+
+    /// What both columns together are.
+    pub fn merge(&mut self, other: Guess) {
+        self.seen |= other.seen;
+        self.whole &= other.whole;
+        self.number &= other.number;
+        self.boolean &= other.boolean;
+    }
+
+    /// Reads a cell as `kind` says and takes in what it is; null where it is not of that kind.
+    fn read<'a>(&mut self, text: &'a str, kind: Kind) -> Cell<'a> {
+        let cell = match kind {
+            Kind::Text => Some(Cell::Text(text)),
+            Kind::Boolean => spelling::boolean(text.trim_ascii()).map(Cell::Boolean),
+            Kind::Integer | Kind::Number => {
+                spelling::number(text.trim_ascii()).map(|(value, whole)| {
+                    self.whole &= whole;
+                    Cell::Number(value)
+                })
+            }
+        };
+        self.seen = true;
+        cell.unwrap_or_else(|| {
+            self.take(spelling::of(text.trim_ascii()));
+            Cell::Null
+        })
+    }
+
+    /// The narrowest kind that holds all cells.
+    pub fn kind(self) -> Kind {
         match self {
             Self { seen: false, .. } => Kind::Text,
             Self { whole: true, .. } => Kind::Integer,

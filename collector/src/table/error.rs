@@ -9,8 +9,14 @@ use std::path::PathBuf;
 pub enum TableError {
     #[error("cannot read {}: {source}", path.display())]
     Open { path: PathBuf, source: std::io::Error },
-    #[error("{} is a folder: name the CSV or Parquet file in it", path.display())]
+    #[error("{} is a folder without a CSV or Parquet file in it", path.display())]
     Folder { path: PathBuf },
+    #[error("{} changed while it was read: try again", path.display())]
+    Changed { path: PathBuf },
+    #[error("{} holds more than {most} files: name fewer", path.display())]
+    ManyFiles { path: PathBuf, most: usize },
+    #[error("{} has other columns than {}: {what}", path.display(), first.display())]
+    Unlike { path: PathBuf, first: PathBuf, what: String },
     #[error("{} is empty: it needs a header line and rows", path.display())]
     Empty { path: PathBuf },
     #[error("{} has columns but no rows: nothing can be learned from it", path.display())]

@@ -1,13 +1,18 @@
 //! Training data as named, typed columns of cells, streamed from a CSV or a Parquet file with memory
 //! bounded whatever the file's size. It does not know what the cells are read for.
+//!
+//! Two ways lead through a file. [`Table::scan`] hands over its cells one after the other.
+//! [`Table::blocks`] cuts it into stretches that threads read apart from each other, each with
+//! [`Table::read`]; where it is cut depends on the file alone.
 
 pub(crate) mod calendar;
 mod columnar;
 mod delimited;
 pub mod error;
+pub mod folder;
 #[cfg(test)]
 pub(crate) mod specimen;
-mod spelling;
+pub(crate) mod spelling;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +24,8 @@ use tidegate_detectors::reference::{Feature, Values};
 
 use crate::profile::survey::code;
 use crate::table::columnar::Columnar;
-use crate::table::delimited::Delimited;
+pub use crate::table::delimited::Guess;
+use crate::table::delimited::{Delimited, Records};
 use crate::table::error::TableError;
 
 /// What pandas reads as missing; an empty cell always is.
@@ -49,7 +55,8 @@ impl Default for Reading {
 }
 
 /// What the cells of a column are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Numbers written without a fraction.
     Integer,
@@ -90,8 +97,48 @@ pub enum Cell<'a> {
 pub struct Progress {
     /// Rows read in this pass.
     pub rows: u64,
+    /// Bytes of the file that are done.
+    pub bytes: u64,
     /// The share of the pass that is done, from 0 to 1.
     pub share: f64,
+}
+
+/// Rows from which on a block is whole. Fewer would have threads spend their time on merging.
+const BLOCK_ROWS: u64 = 1 << 16;
+
+/// A stretch of a table that can be read apart from the others.
+#[derive(Debug)]
+pub struct Block {
+    stretch: Stretch,
+    /// Rows of the file before it.
+    before: u64,
+    /// Its part of the file.
+    bytes: u64,
+}
+
+impl Block {
+    /// The number of its first row in the file, from 0.
+    pub fn first_row(&self) -> u64 {
+        self.before
+    }
+}
+
+#[derive(Debug)]
+enum Stretch {
+    Records(Records),
+    /// Row groups, and which of the columns is read.
+    Groups(std::ops::Range<usize>, usize),
+}
+
+/// What a block held beside its cells.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Rows; 0 for a block of a later column, whose rows were counted with the first.
+    pub rows: u64,
+    /// Its part of the file in bytes.
+    pub bytes: u64,
+    /// What the cells of each column turned out to be, where the file does not say it before.
+    pub guesses: Option<Vec<Guess>>,
 }
 
 /// A file of training data whose columns' names are known.
@@ -194,6 +241,91 @@ impl Table {
             Source::Delimited(file) => file.scan(columns, each, progress),
             Source::Columnar(file) => file.scan(columns, each, progress),
         }
+    }
+
+    /// What the first records let the columns at `positions` seem to be; what Parquet says.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn seeming(&self, positions: &[usize]) -> Result<Vec<Guess>, TableError> {
+        match &self.source {
+            Source::Delimited(file) => file.seeming(positions),
+            Source::Columnar(file) => {
+                let columns = file.columns(positions)?;
+                Ok(columns.into_iter().map(|column| Guess::certain(column.kind)).collect())
+            }
+        }
+    }
+
+    /// Cuts the table into blocks and hands them to `each`, in the order of the file, until it
+    /// says that it wants no more.
+    ///
+    /// # Errors
+    /// When the file cannot be read to its end, or has no rows.
+    pub fn blocks(
+        &self,
+        columns: usize,
+        each: &mut dyn FnMut(Block) -> bool,
+    ) -> Result<(), TableError> {
+        match &self.source {
+            Source::Delimited(file) => file.blocks(BLOCK_ROWS as usize, &mut |records, bytes| {
+                let before = records.before();
+                each(Block { stretch: Stretch::Records(records), before, bytes })
+            }),
+            Source::Columnar(file) => {
+                let stretches = file.stretches(BLOCK_ROWS);
+                let all = (stretches.len() * columns.max(1)) as u64;
+                for stretch in stretches {
+                    let before = file.rows_of(0..stretch.start);
+                    for column in 0..columns {
+                        let stretch = Stretch::Groups(stretch.clone(), column);
+                        if !each(Block { stretch, before, bytes: self.bytes / all }) {
+                            return Ok(());
+                        }
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands every cell of a block to `each`, with the column's place in `columns`, the cells of
+    /// one column in the order of the rows.
+    ///
+    /// # Errors
+    /// When a cell cannot be read.
+    pub fn read(
+        &self,
+        columns: &[Column],
+        block: &Block,
+        each: &mut dyn FnMut(usize, Cell<'_>),
+    ) -> Result<Told, TableError> {
+        let bytes = block.bytes;
+        match (&self.source, &block.stretch) {
+            (Source::Delimited(file), Stretch::Records(records)) => {
+                let guesses = file.read(columns, records, each)?;
+                Ok(Told { rows: records.rows(), bytes, guesses: Some(guesses) })
+            }
+            (Source::Columnar(file), Stretch::Groups(groups, at)) => {
+                let rows =
+                    file.read_column(groups.clone(), &columns[*at], &mut |c| each(*at, c))?;
+                Ok(Told { rows: if *at == 0 { rows } else { 0 }, bytes, guesses: None })
+            }
+            // A block of another table.
+            _ => Ok(Told::default()),
+        }
+    }
+
+    /// The same table for another thread, where threads cannot share one.
+    ///
+    /// # Errors
+    /// When the file cannot be opened again.
+    pub fn again(&self) -> Result<Self, TableError> {
+        let source = match &self.source {
+            Source::Delimited(file) => Source::Delimited(file.clone()),
+            Source::Columnar(_) => Source::Columnar(Columnar::open(&self.path)?),
+        };
+        Ok(Self { path: self.path.clone(), bytes: self.bytes, source })
     }
 }
 

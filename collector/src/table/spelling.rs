@@ -27,6 +27,25 @@ pub fn of(text: &str) -> Spelling {
     }
 }
 
+/// Reads a number, and whether it is written as a whole one. `None` for what [`of`] calls no number.
+pub fn number(text: &str) -> Option<(f64, bool)> {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let (first, rest) = unsigned.as_bytes().split_first()?;
+    match first {
+        b'0'..=b'9' if rest.len() < 15 && rest.iter().all(u8::is_ascii_digit) => {
+            let digits = unsigned.bytes();
+            // Up to fifteen digits are exact in a double.
+            let value = digits.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')) as f64;
+            Some((if text.starts_with('-') { -value } else { value }, true))
+        }
+        b'0'..=b'9' | b'.' | b'i' | b'I' => {
+            let whole = unsigned.bytes().all(|byte| byte.is_ascii_digit());
+            Some((text.parse().ok()?, whole))
+        }
+        _ => None,
+    }
+}
+
 /// Reads `true` and `false` in lower, upper and title case.
 pub fn boolean(text: &str) -> Option<bool> {
     match text {
@@ -38,7 +57,7 @@ pub fn boolean(text: &str) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Spelling, of};
+    use super::{Spelling, number, of};
 
     fn check(spelling: Spelling, texts: &[&str]) {
         for text in texts {
@@ -54,6 +73,41 @@ mod tests {
     #[test]
     fn fractions_exponents_and_infinities_are_numbers() {
         check(Spelling::Number, &["3.0", ".5", "5.", "1e9", "-1.5E-3", "inf", "-Infinity"]);
+    }
+
+    #[test]
+    fn numbers_are_read_as_they_are_told() {
+        let texts = [
+            "0",
+            "-0",
+            "007",
+            "-3",
+            "+3",
+            "999999999999999",
+            "123456789012345678901234567890",
+            "3.0",
+            ".5",
+            "5.",
+            "-1.5E-3",
+            "inf",
+            "-Infinity",
+            "1e",
+            "-",
+            "",
+            "1-2",
+            "nan",
+            "true",
+        ];
+        for text in texts {
+            let expected = match of(text) {
+                Spelling::Whole => Some((text.parse::<f64>().expect("a number"), true)),
+                Spelling::Number => Some((text.parse::<f64>().expect("a number"), false)),
+                _ => None,
+            };
+            let bits =
+                |read: Option<(f64, bool)>| read.map(|(value, whole)| (value.to_bits(), whole));
+            assert_eq!(bits(number(text)), bits(expected), "{text}");
+        }
     }
 
     #[test]
