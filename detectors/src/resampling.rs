@@ -80,12 +80,17 @@ impl KeptColumn {
     }
 
     /// Takes the next row's value.
+    #[inline]
     pub fn take(&mut self, observation: Observation<'_>) {
         let hash = hash(self.seen);
         self.seen += 1;
-        if hash.trailing_zeros() < self.bits {
-            return;
+        if hash.trailing_zeros() >= self.bits {
+            self.keep(hash, observation);
         }
+    }
+
+    #[cold]
+    fn keep(&mut self, hash: u64, observation: Observation<'_>) {
         let kept = match observation {
             Observation::Missing | Observation::Foreign => Kept::Missing,
             Observation::Number(number) => Kept::Number(number),
@@ -123,6 +128,7 @@ impl KeptColumn {
 }
 
 /// Mixes a row's number (the finaliser of MurmurHash3, Appleby 2011).
+#[inline]
 fn hash(row: u64) -> u64 {
     let mut mixed = row.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);

@@ -110,8 +110,19 @@ fn cell(column: &mixed::Column, row: usize) -> Cell<'_> {
 fn columns(table: &[mixed::Column]) {
     for (at, column) in table.iter().enumerate() {
         let mut survey = blank(column, at);
-        for row in 0..mixed::rows_of(table) {
-            survey.take(cell(column, row));
+        let number = |value: f64| Cell::Number(value);
+        match &column.cells {
+            Cells::Whole(cells) => {
+                let cells = cells.iter().map(|cell| cell.map(|value| value as f64));
+                cells.for_each(|cell| survey.take(cell.map_or(Cell::Null, number)));
+            }
+            Cells::Number(cells) => {
+                cells.iter().for_each(|cell| survey.take(cell.map_or(Cell::Null, number)));
+            }
+            Cells::Text(cells) => {
+                let cells = cells.iter().map(Option::as_deref);
+                cells.for_each(|cell| survey.take(cell.map_or(Cell::Null, Cell::Text)));
+            }
         }
         assert_eq!(survey.learned().feature.rows, ROWS as u64);
     }
