@@ -55,13 +55,16 @@ impl Stage {
             })
             .collect();
         let args = ProfileArgs {
-            data: stage.write("training.csv", &format!("age,class\n{training}")),
+            data: vec![stage.write("training.csv", &format!("age,class\n{training}"))],
             out: stage.0.path().join("profile"),
             model: None,
             exclude: Vec::new(),
             category: Vec::new(),
             outputs: Vec::new(),
             protocol: tidegate_contract::protocol::Protocol::Auto,
+            time: None,
+            merge: false,
+            threads: None,
             reading: ReadingArgs::default(),
             created: Some(0),
         };
