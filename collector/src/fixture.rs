@@ -68,6 +68,7 @@ pub fn judgement(verdict: Verdict) -> Judgement {
         verdict,
         statistic: 0.4,
         effect: 0.4,
+        effect_interval: (0.0, 1.0),
         min_effect: 0.1,
         p_value: 1e-20,
         adjusted_p_value: 1e-18,

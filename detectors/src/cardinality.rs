@@ -10,7 +10,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base64;
+use crate::letters;
 
 /// Bits of a hash that choose the register.
 const BITS: u32 = 11;
@@ -106,7 +106,7 @@ fn tau(mut x: f64) -> f64 {
 
 impl From<Cardinality> for String {
     fn from(cardinality: Cardinality) -> String {
-        cardinality.registers.iter().map(|&register| base64::digit(register)).collect()
+        cardinality.registers.iter().map(|&register| letters::letter(register)).collect()
     }
 }
 
@@ -114,7 +114,7 @@ impl TryFrom<String> for Cardinality {
     type Error = BrokenCardinality;
 
     fn try_from(text: String) -> Result<Self, BrokenCardinality> {
-        let registers = text.bytes().map(base64::value).collect::<Option<Vec<u8>>>();
+        let registers = text.bytes().map(letters::value).collect::<Option<Vec<u8>>>();
         let registers = registers.ok_or(BrokenCardinality)?;
         let fits = registers.len() == REGISTERS && registers.iter().all(|&r| r <= LARGEST);
         if fits { Ok(Self { registers: registers.into() }) } else { Err(BrokenCardinality) }
@@ -165,7 +165,7 @@ mod tests {
         {
             assert!(serde_json::from_str::<Cardinality>(broken).is_err());
         }
-        let full = base64::encode(&[255; REGISTERS]);
+        let full = letters::encode(&[255; REGISTERS]);
         assert!(Cardinality::try_from(full).is_err());
     }
 

@@ -20,7 +20,7 @@
 //! Not finite values stay out. Degenerate cases: without values nothing is known; a constant
 //! column is one atom.
 
-use crate::base64;
+use crate::letters;
 use crate::packing::{Broken, Reader, differing, key, short_between, unkey, varint};
 use serde::{Deserialize, Serialize};
 
@@ -747,7 +747,7 @@ impl From<Broken> for BrokenCompact {
 
 impl From<CompactSketch> for String {
     fn from(sketch: CompactSketch) -> String {
-        base64::encode(&sketch.to_bytes())
+        letters::encode(&sketch.to_bytes())
     }
 }
 
@@ -758,7 +758,7 @@ impl TryFrom<String> for CompactSketch {
         if text.len() > LARGEST.div_ceil(3) * 4 {
             return Err(BrokenCompact { at: LARGEST });
         }
-        let bytes = base64::decode(&text).map_err(|at| BrokenCompact { at })?;
+        let bytes = letters::decode(&text).map_err(|at| BrokenCompact { at })?;
         CompactSketch::from_bytes(&bytes)
     }
 }

@@ -98,6 +98,10 @@ pub struct Finding {
     pub statistic: f64,
     /// How large the change is, 0 to 1: D, total variation distance, or |difference of rates|.
     pub effect: f64,
+    /// Between what the effect lies with a confidence of 95 % at least, 0 to 1: the band of
+    /// Dvoretzky, Kiefer & Wolfowitz for distributions, which by McDiarmid's inequality holds for
+    /// shares and their distances, too.
+    pub effect_interval: (f64, f64),
     /// The effect from which on a change matters.
     pub min_effect: f64,
     /// Probability of a statistic at least as extreme without any change.

@@ -16,6 +16,9 @@ use crate::window::Window;
 /// Seconds of the month over which false alarms are budgeted: 30 days.
 const MONTH_SECONDS: f64 = 30.0 * 86_400.0;
 
+/// The share of intervals that do not hold the true effect.
+const DOUBT: f64 = 0.05;
+
 /// The largest level that [`alpha_per_look`] returns, however generous the budget.
 const LARGEST_ALPHA: f64 = 0.05;
 
@@ -151,6 +154,8 @@ struct Evidence {
     feature: Option<String>,
     statistic: f64,
     effect: f64,
+    /// How far the effect may be from the truth, with the confidence of [`DOUBT`].
+    doubt: f64,
     p_value: f64,
     detectable: f64,
     /// Share of the reference's observations that the test is about: no change among them moves
@@ -197,6 +202,10 @@ fn conclude(
         verdict,
         statistic: evidence.statistic,
         effect: evidence.effect,
+        effect_interval: (
+            (evidence.effect - evidence.doubt).max(0.0),
+            (evidence.effect + evidence.doubt).min(1.0),
+        ),
         min_effect,
         p_value: evidence.p_value,
         adjusted_p_value,
@@ -240,6 +249,7 @@ fn numbers(
         feature: Some(name.to_owned()),
         statistic: test.statistic,
         effect: test.statistic,
+        doubt: ks::detectable(was.count, worth(now.count, time), DOUBT) + hidden,
         p_value: numbers_p(was, now, &test, time),
         detectable: (ks::detectable(was.count, worth(now.count, time), alpha) + hidden).min(1.0),
         at_stake: 1.0,
@@ -288,6 +298,7 @@ fn categories(
         feature: Some(name.to_owned()),
         statistic: compared.test.statistic,
         effect: compared.total_variation,
+        doubt: ks::detectable(reference_rows, worth(rows, time), DOUBT),
         p_value: compared.p_value,
         detectable: chi2::detectable(
             reference_rows,
@@ -323,6 +334,7 @@ fn seldom(drift: Evidence, was: &Feature, now: &Feature, rules: &Rules) -> Evide
     Evidence {
         statistic: 0.0,
         effect: 0.0,
+        doubt: at_stake,
         p_value: 1.0,
         detectable: at_stake,
         at_stake,
@@ -368,6 +380,7 @@ fn limited(limit: &Limit, window: &Window, alpha: f64) -> Option<Evidence> {
         feature: Some(limit.feature.clone()),
         statistic: excess,
         effect: excess.max(0.0),
+        doubt: ks::detectable(u64::MAX, happened.of(), DOUBT),
         p_value: limit::exceeds(happened, limit.most),
         detectable: limit::detectable(limit.most, happened.of(), alpha),
         at_stake: 1.0,
@@ -387,6 +400,7 @@ fn rates(what: &str, was: Rate, now: Rate, alpha: f64) -> Evidence {
         feature: None,
         statistic: compared.difference,
         effect: compared.difference.abs(),
+        doubt: ks::detectable(was.of(), now.of(), DOUBT),
         p_value: compared.p_value,
         detectable: proportion::detectable(was, now.of(), alpha),
         at_stake: 1.0,
@@ -819,5 +833,19 @@ mod tests {
             [0.0, 0.004, 0.38, 0.9991, 1.0].map(percent),
             ["0 %", "0.4 %", "38 %", "99.91 %", "100 %"]
         );
+    }
+
+    #[test]
+    fn the_interval_of_an_effect_holds_the_true_one() {
+        // Ages of standard deviation 10 that are 5 older: D is 2Φ(¼) − 1.
+        let (reference, truth) = (reference(20_000), 0.197_412_65);
+        let shift = Shift { age: 5.0, ..Shift::default() };
+        let held = (0..200).filter(|seed| {
+            let found =
+                judge(&reference, &window(&reference, *seed, 500, shift), &Rules::default());
+            let (low, high) = found[0].effect_interval;
+            (low..=high).contains(&truth) && high - low < 0.15
+        });
+        assert!(held.count() >= 190);
     }
 }

@@ -16,7 +16,7 @@
 //! default capacity, a million values (uniform, log-normal, ascending or descending, or merged
 //! from panes of a thousand) ended with a certified error of at most 0.0015.
 
-use crate::base64;
+use crate::letters;
 use crate::packing::{Broken, Reader, differing, key, short_between, unkey, varint};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -486,7 +486,7 @@ fn unpacked(bytes: &[u8]) -> Result<Vec<Knot>, Broken> {
 impl From<QuantileSketch> for Stored {
     fn from(mut sketch: QuantileSketch) -> Self {
         sketch.settle();
-        let knots = base64::encode(&packed(&sketch.knots));
+        let knots = letters::encode(&packed(&sketch.knots));
         Stored { capacity: sketch.capacity, count: sketch.settled, knots }
     }
 }
@@ -496,7 +496,7 @@ impl TryFrom<Stored> for QuantileSketch {
 
     fn try_from(Stored { capacity, count, knots }: Stored) -> Result<Self, BrokenSketch> {
         let broken = |at| BrokenSketch::Bytes { at };
-        let bytes = base64::decode(&knots).map_err(broken)?;
+        let bytes = letters::decode(&knots).map_err(broken)?;
         let knots = unpacked(&bytes).map_err(|Broken(at)| broken(at))?;
         if knots.len() > capacity || capacity < 8 {
             return Err(BrokenSketch::Capacity { capacity, knots: knots.len() });
@@ -706,7 +706,7 @@ mod tests {
         };
         let knots = |knots: &[(f64, u64, u64)]| {
             let knots: Vec<_> = knots.iter().map(|k| Knot::exact(k.0, k.1, k.2)).collect();
-            base64::encode(&packed(&knots))
+            letters::encode(&packed(&knots))
         };
         let stored = |capacity: u64, count: u64, knots: &str| {
             format!(r#"{{"capacity":{capacity},"count":{count},"knots":"{knots}"}}"#)

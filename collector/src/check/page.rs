@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use tidegate_detectors::distance::{self, Binned, Distance};
 use tidegate_detectors::finding::{Finding, Verdict};
 use tidegate_detectors::reference::{Feature, Values};
 
@@ -203,15 +204,29 @@ fn card(page: &mut String, report: &Report, was: &Feature, now: &Feature) -> std
                 side(was.sketch().quantile(0.5)),
                 side(now.sketch().quantile(0.5)),
             )?;
+            if let Some(moved) = distance::wasserstein(was.sketch(), now.sketch()) {
+                page.push_str(&beside_chance("Wasserstein", moved));
+            }
+            if let Some(binned) = Binned::numbers(was.sketch(), now.sketch()) {
+                page.push_str(&beside_chance("PSI", binned.stability_index()));
+            }
         }
         (Values::Category(was), Values::Category(now)) if !was.counts().is_empty() => {
             write!(page, "{}<p class=\"small\">", plot::levels(was, now))?;
+            if let Some(binned) = Binned::categories(was, now) {
+                page.push_str(&beside_chance("PSI", binned.stability_index()));
+            }
         }
         _ => page
             .push_str("<p>Free text: only whether it is missing is judged.</p><p class=\"small\">"),
     }
     let missing = |side: &Feature| percent(side.missing(), side.rows);
     write!(page, "missing {} → {}</p></article>", missing(was), missing(now))
+}
+
+/// A distance that people know, beside what chance makes of it.
+fn beside_chance(name: &str, distance: Distance) -> String {
+    format!("{name} {} (by chance {}), ", short(distance.value), short(distance.expected))
 }
 
 /// A name that an address can hold.
