@@ -39,10 +39,8 @@ impl<'a> Scorer<'a> {
         if !value.is_finite() || self.0.count == 0 {
             return f64::NAN;
         }
-        let middle = |(low, high): (f64, f64)| (low + high) / 2.0;
-        let sketch = self.0.sketch();
-        let rank = middle(sketch.cdf(value.next_down())) + middle(sketch.cdf(value));
-        normal_quantile((rank / 2.0).clamp(1e-9, 1.0 - 1e-9)).clamp(-CUT, CUT)
+        let (below, upto) = self.0.sketch().ranks(value);
+        normal_quantile(((below + upto) / 2.0).clamp(1e-9, 1.0 - 1e-9)).clamp(-CUT, CUT)
     }
 }
 

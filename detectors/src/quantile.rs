@@ -242,6 +242,20 @@ impl QuantileSketch {
         (ranks.le_min as f64 / count as f64, ranks.le_max as f64 / count as f64)
     }
 
+    /// The shares of values below `x` and at or below it, 0 to 1: the middles of the intervals that hold
+    /// the truth. Without values, or where `x` is NaN, (0, 1): all that is known of its rank.
+    #[must_use]
+    pub fn ranks(&self, x: f64) -> (f64, f64) {
+        let (knots, count) = self.read();
+        if count == 0 || x.is_nan() {
+            return (0.0, 1.0);
+        }
+        let after = knots.partition_point(|knot| knot.value < x);
+        let ranks = ranks_at(&knots, count, after, x);
+        let middle = |least: u64, most: u64| (least as f64 + most as f64) / 2.0 / count as f64;
+        (middle(ranks.lt_min, ranks.lt_max), middle(ranks.le_min, ranks.le_max))
+    }
+
     /// The first kept value whose rank is at least `q` (0 to 1, clamped) of all: never falls
     /// as `q` grows, and off by at most [`QuantileSketch::rank_error`]. `None` without
     /// values, or where `q` is NaN.

@@ -15,7 +15,7 @@ use crate::finding::{Detector, Evidence, Finding, Kind, Verdict};
 use crate::judge::Rules;
 use crate::reference::{Feature, Observation, Reference, Values};
 use crate::sequential::Bettor;
-use crate::summary::{CategorySummary, LEVEL_BYTES, NumberSummary};
+use crate::summary::{CategorySummary, LEVEL_BYTES};
 use crate::thinning::Thinning;
 
 /// Standard errors of the reference that count as no change: 99 % of references are closer.
@@ -213,7 +213,7 @@ impl Lookout {
                 Bets::Number { location, spread },
                 Values::Number(was),
             ) if value.is_finite() => {
-                let ranks = ranks(was, value);
+                let ranks = was.sketch().ranks(value);
                 let rank = (ranks.0 + ranks.1) / 2.0;
                 if was.count > 0 && thinning.takes(rank) {
                     location.observe(rank);
@@ -235,13 +235,6 @@ impl Lookout {
             self.absence.bettor.observe(absent);
         }
     }
-}
-
-/// The ranks in the reference, 0 to 1, that values equal to `value` have there.
-fn ranks(was: &NumberSummary, value: f64) -> (f64, f64) {
-    let middle = |(low, high): (f64, f64)| (low + high) / 2.0;
-    let (below, upto) = (was.sketch().cdf(value.next_down()), was.sketch().cdf(value));
-    (middle(below), middle(upto))
 }
 
 /// How far from the middle, the mean of |2u − 1| over ranks u between these: its mean over the
@@ -345,6 +338,7 @@ impl Levels {
 mod tests {
     use super::*;
     use crate::judge::judge;
+    use crate::summary::NumberSummary;
     use crate::window::{Pane, Window};
 
     const MONTH_MS: u64 = 30 * 86_400_000;
@@ -513,7 +507,7 @@ mod tests {
     fn a_value_alone_in_its_reference_is_in_the_middle() {
         let mut was = NumberSummary::default();
         (0..100).for_each(|_| was.insert(7.0));
-        assert_eq!(ranks(&was, 7.0), (0.0, 1.0));
+        assert_eq!(was.sketch().ranks(7.0), (0.0, 1.0));
         assert_eq!(folded((0.0, 1.0)), 0.5);
         assert_eq!(folded((1.0, 1.0)), 1.0);
         assert!((folded((0.25, 0.75)) - 0.25).abs() < 1e-15);

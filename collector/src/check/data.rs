@@ -1,6 +1,5 @@
 //! The data to be checked, as one window of a profile's columns. It does not judge.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use tidegate_contract::protocol::Side;
@@ -12,10 +11,8 @@ use crate::meter::Meter;
 use crate::profile::Profile;
 use crate::profile::survey::code;
 use crate::sides::Sides;
-use crate::table::{Cell, Kind, Reading, Table, holds_texts};
+use crate::table::{Cell, Kind, Reading, Table, folder, holds_texts};
 
-/// Files of one folder that are read.
-const MAX_FILES: usize = 10_000;
 /// Names that an error lists.
 const NAMES_SHOWN: usize = 8;
 
@@ -89,30 +86,12 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
+/// The files of a folder, or the one that was named.
 fn files(data: &Path) -> Result<Vec<PathBuf>, CheckError> {
     if data.to_string_lossy().contains("://") {
         return Err(CheckError::Remote { path: data.to_owned() });
     }
-    if !data.is_dir() {
-        return Ok(vec![data.to_owned()]);
-    }
-    let cannot = |source| CheckError::Read { path: data.to_owned(), source };
-    let mut files = Vec::new();
-    for entry in fs::read_dir(data).map_err(cannot)? {
-        let path = entry.map_err(cannot)?.path();
-        let ends = |end: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(end));
-        if path.is_file() && (ends("csv") || ends("parquet")) {
-            files.push(path);
-        }
-        if files.len() > MAX_FILES {
-            return Err(CheckError::ManyFiles { path: data.to_owned(), most: MAX_FILES });
-        }
-    }
-    if files.is_empty() {
-        return Err(CheckError::NoFiles { path: data.to_owned() });
-    }
-    files.sort();
-    Ok(files)
+    Ok(folder::files(&[data.to_owned()])?)
 }
 
 /// Adds a file's rows. What it has no column for is missing in each of them.

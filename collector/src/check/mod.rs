@@ -78,18 +78,12 @@ pub enum CheckError {
     Table(#[from] crate::table::error::TableError),
     #[error("{}: only local files can be read yet; copy the data here first", path.display())]
     Remote { path: PathBuf },
-    #[error("{} holds no file that ends in .csv or .parquet", path.display())]
-    NoFiles { path: PathBuf },
-    #[error("{} holds more than {most} files; check them in parts", path.display())]
-    ManyFiles { path: PathBuf, most: usize },
     #[error(
         "{} has none of the profile's columns ({expected}); its own are {found}: is it the right \
          profile?",
         path.display()
     )]
     NoColumns { path: PathBuf, expected: String, found: String },
-    #[error("cannot read {}: {source}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
     #[error("cannot write {}: {source}", path.display())]
     Write { path: PathBuf, source: std::io::Error },
 }

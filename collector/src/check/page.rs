@@ -226,7 +226,11 @@ fn card(page: &mut String, report: &Report, was: &Feature, now: &Feature) -> std
 
 /// A distance that people know, beside what chance makes of it.
 fn beside_chance(name: &str, distance: Distance) -> String {
-    format!("{name} {} (by chance {}), ", short(distance.value), short(distance.expected))
+    let plain = |value: f64| match value {
+        value if value < 0.000_5 => "0".to_owned(),
+        value => short((value * 1_000.0).round() / 1_000.0),
+    };
+    format!("{name} {} (by chance {}), ", plain(distance.value), plain(distance.expected))
 }
 
 /// A name that an address can hold.

@@ -160,7 +160,7 @@ fn what_cannot_be_judged_is_an_error_with_a_cure() {
     let stage = Stage::new();
     let refused = |data: &Path| stage.check(data, false).expect_err("an error").to_string();
     fs::create_dir(stage.path("empty")).expect("a folder");
-    assert!(refused(&stage.path("empty")).contains("no file that ends in .csv or .parquet"));
+    assert!(refused(&stage.path("empty")).contains("a folder without a CSV or Parquet file in it"));
     assert!(refused(Path::new("s3://bucket/january")).contains("copy the data here first"));
     assert!(refused(&stage.path("none.csv")).contains("none.csv"));
     let strange = stage.write("strange.csv", "length,width\n1,2\n");
