@@ -1,13 +1,14 @@
 //! One body being read: its bytes and the reader of its format, in step. It does not know who
 //! listens.
 
+use crate::byte_order::ByteOrder;
 use crate::format::{Format, Layout};
 use crate::grpc::Packing;
 use crate::json::{Event, Lexer};
 use crate::protocol::Side;
 use crate::rows::{Broken, Rows};
 use crate::serving::{self, Keys};
-use crate::{cloudevent, csv, infer, oip, record, sse, transcript};
+use crate::{cloudevent, csv, infer, lone, oip, record, sse, transcript};
 
 /// A body on its way.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ pub(crate) enum Body {
     Json(Json),
     Binary(Binary),
     Grpc(Box<infer::Reader>),
+    Lone(lone::Reader),
     Csv(csv::Reader),
     EventStream(sse::Reader),
     Transcript(transcript::Reader),
@@ -25,6 +27,7 @@ impl Body {
         let reader = match format.layout {
             Layout::Transcript => return Self::Transcript(transcript::Reader::default()),
             Layout::Csv => return Self::Csv(csv::Reader::default()),
+            Layout::OipRaw => return Self::Lone(lone::Reader::default()),
             Layout::OpenaiStream => return Self::EventStream(sse::Reader::default()),
             Layout::OipGrpc => return Self::Grpc(Box::new(infer::Reader::new(side, false))),
             Layout::OipGrpcStream => return Self::Grpc(Box::new(infer::Reader::new(side, true))),
@@ -44,8 +47,11 @@ impl Body {
             Layout::Mlflow => Reader::Serving(serving::Reader::new(Keys::Mlflow(side))),
             _ => Reader::Record(record::Reader::default()),
         };
-        let envelope = format.cloud_event.then(cloudevent::Envelope::default);
-        Self::Json(Json { lexer: Lexer::default(), envelope, reader, flat: false })
+        // A reader of the first protocol knows an event by its keys, as KServe does.
+        let around = format.cloud_event && format.layout != Layout::V1;
+        let envelope = around.then(cloudevent::Envelope::default);
+        let byte_order = ByteOrder::default();
+        Self::Json(Json { lexer: Lexer::default(), byte_order, envelope, reader, flat: false })
     }
 
     /// Holds at most so many bytes of values that came before their description.
@@ -53,7 +59,8 @@ impl Body {
         match self {
             Self::Json(json) => json.reader.hold(bytes),
             Self::Binary(binary) => binary.reader.hold(bytes),
-            Self::Grpc(_) | Self::Csv(_) | Self::EventStream(_) | Self::Transcript(_) => {}
+            Self::Grpc(reader) => reader.hold(bytes),
+            Self::Lone(_) | Self::Csv(_) | Self::EventStream(_) | Self::Transcript(_) => {}
         }
     }
 
@@ -70,7 +77,7 @@ impl Body {
             Self::Json(json) => json.lexer.is_whole(),
             Self::Binary(binary) => binary.is_whole(),
             Self::Grpc(reader) => reader.is_whole(),
-            Self::Csv(_) => false,
+            Self::Lone(_) | Self::Csv(_) => false,
             Self::EventStream(reader) => reader.is_whole(),
             Self::Transcript(reader) => reader.is_whole(),
         }
@@ -82,6 +89,7 @@ impl Body {
             Self::Json(json) => json.feed(chunk, rows),
             Self::Binary(binary) => binary.feed(chunk, rows),
             Self::Grpc(reader) => reader.feed(chunk, rows),
+            Self::Lone(reader) => reader.feed(chunk, rows),
             Self::Csv(reader) => reader.feed(chunk, rows),
             Self::EventStream(reader) => reader.feed(chunk),
             Self::Transcript(reader) => reader.feed(chunk, rows),
@@ -94,6 +102,7 @@ impl Body {
             Self::Json(json) => json.finish(rows),
             Self::Binary(binary) => binary.finish(rows),
             Self::Grpc(reader) => reader.finish(),
+            Self::Lone(reader) => reader.finish(rows),
             Self::Csv(reader) => reader.finish(rows),
             Self::EventStream(reader) => reader.finish(rows),
             Self::Transcript(reader) => reader.finish(rows),
@@ -159,6 +168,7 @@ impl Binary {
 #[derive(Debug)]
 pub(crate) struct Json {
     lexer: Lexer,
+    byte_order: ByteOrder,
     /// The CloudEvent around it, where there is one.
     envelope: Option<cloudevent::Envelope>,
     reader: Reader,
@@ -209,6 +219,14 @@ impl Reader {
 
 impl Json {
     fn feed(&mut self, chunk: &[u8], rows: &mut impl Rows) -> Result<(), Broken> {
+        let (kept, chunk) = self.byte_order.after(chunk);
+        if !kept.is_empty() {
+            self.text(kept, rows)?;
+        }
+        self.text(chunk, rows)
+    }
+
+    fn text(&mut self, chunk: &[u8], rows: &mut impl Rows) -> Result<(), Broken> {
         let mut at = 0;
         loop {
             if self.flat {

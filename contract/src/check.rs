@@ -11,6 +11,7 @@ use crate::grpc::Packing;
 use crate::inflate::Coding;
 use crate::json::{Plain, Scalar, Text};
 use crate::judge::Judge;
+use crate::lone::Lone;
 use crate::plugin::LowConfidence;
 use crate::protocol::Side;
 use crate::rows::{Content, Raw, Rows, Tensor, Values};
@@ -195,6 +196,18 @@ impl Rows for Ears {
             self.writer.iter_mut().for_each(Writer::no_record);
         }
         wraps
+    }
+
+    fn takes_lone_values(&self) -> bool {
+        self.judge.takes_lone_values()
+    }
+
+    fn lone(&self) -> Option<Lone> {
+        self.judge.lone()
+    }
+
+    fn takes_text(&self) -> bool {
+        self.judge.takes_text()
     }
 
     fn record_end(&mut self) {

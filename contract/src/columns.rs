@@ -4,10 +4,11 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::body::Body;
-use crate::contract::Field;
+use crate::contract::{Field, FieldType};
 use crate::format::Format;
 use crate::grpc::Packing;
 use crate::json::{Scalar, Text};
+use crate::lone::Lone;
 use crate::protocol::Side;
 use crate::rows::{self, Content, Raw, Rows, Shape, Tensor, Values};
 use crate::rules;
@@ -82,6 +83,12 @@ pub struct Wanted {
     parents: HashSet<String>,
     /// All names of the contract's fields, wanted or not.
     known: HashSet<String>,
+    /// The tensor that a body without a name can be.
+    lone: Option<Lone>,
+    /// Those of them that hold texts.
+    texts: HashSet<String>,
+    /// Whether a value alone is no row: there are several fields.
+    several: bool,
     /// The name of a row that has none, where there is but one field.
     only: Option<String>,
     /// Of a row without names: by place, the index of the name, in order.
@@ -111,8 +118,12 @@ impl Wanted {
     /// field a row without names is.
     #[must_use]
     pub fn in_fields(mut self, fields: &[Field]) -> Self {
+        self.lone = Lone::of(fields);
         for field in fields {
             self.known.insert(field.name.clone());
+            if matches!(field.kind, FieldType::Text | FieldType::Bytes) {
+                self.texts.insert(field.name.clone());
+            }
             self.known.extend(rules::parents(&field.name).map(str::to_owned));
             let places: Vec<(u64, usize)> = self.places_of(&field.columns);
             if !places.is_empty() {
@@ -122,6 +133,7 @@ impl Wanted {
         match fields {
             [only] => self.only = Some(only.name.clone()),
             fields => {
+                self.several = !fields.is_empty();
                 let names: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
                 self.order = self.places_of(&names);
             }
@@ -171,6 +183,7 @@ pub fn read(
         in_tensor: false,
         before: 0,
         found: false,
+        wrapped: false,
         lost: None,
     };
     let mut reading = Body::new(format, side);
@@ -210,6 +223,8 @@ struct Table<'a> {
     before: usize,
     /// Whether a field of ours came in this record.
     found: bool,
+    /// Whether the rows stand in lists that have names.
+    wrapped: bool,
     lost: Option<Lost>,
 }
 
@@ -237,6 +252,8 @@ struct Open<'a> {
     parent: bool,
     /// Whether it is a field at all.
     known: bool,
+    /// Whether it holds texts.
+    text: bool,
 }
 
 /// Where a value belongs.
@@ -374,6 +391,7 @@ impl<'a> Table<'a> {
             whole: wanted.whole.get(name).copied(),
             places,
             parent,
+            text: wanted.texts.contains(name),
             ..Open::default()
         };
     }
@@ -414,6 +432,7 @@ impl Rows for Table<'_> {
         let wraps = !self.found && !self.wanted.names.is_empty();
         if wraps {
             self.columns.rows -= 1;
+            self.wrapped = true;
         }
         wraps
     }
@@ -422,7 +441,24 @@ impl Rows for Table<'_> {
         &self.open.name
     }
 
-    fn record_end(&mut self) {}
+    fn takes_lone_values(&self) -> bool {
+        !self.wanted.several
+    }
+
+    fn lone(&self) -> Option<Lone> {
+        self.wanted.lone.clone()
+    }
+
+    fn takes_text(&self) -> bool {
+        self.open.text
+    }
+
+    fn record_end(&mut self) {
+        if self.wrapped && !self.found {
+            // An object of another list than that of the rows.
+            self.columns.rows -= 1;
+        }
+    }
 
     fn tensor(&mut self, tensor: Tensor<'_>) {
         self.in_tensor = true;
@@ -430,21 +466,28 @@ impl Rows for Table<'_> {
         let width = if nested { None } else { Some(tensor.shape.width().unwrap_or(1)) };
         self.open(tensor.name.text, width);
         self.open.size = tensor.shape.size();
-        if matches!(tensor.shape, Shape::Known(_)) && self.open.size.is_none() {
+        if matches!(tensor.shape, Shape::Known(_) | Shape::Open(_)) && !tensor.shape.is_countable()
+        {
             self.lose(Lost::Shape(tensor.name.text.into()));
         }
     }
 
     fn tensor_end(&mut self, values: Values) {
-        let Open { name, size, count, whole, places, .. } = std::mem::take(&mut self.open);
+        let Open { name, size, count, width, whole, places, place, .. } =
+            std::mem::take(&mut self.open);
         for index in places.iter().map(|(_, index)| *index).chain(whole) {
             self.done[index] |= self.have[index].is_some();
         }
         if values == Values::Elsewhere {
             return;
         }
-        if let Some(size) = size.filter(|size| *size != count) {
-            self.lose(Lost::Count { name, count, size });
+        match size {
+            Some(size) if size != count => self.lose(Lost::Count { name, count, size }),
+            // Its values make no whole number of rows.
+            None if place > 0 && width.is_some_and(|width| width < u64::MAX) => {
+                self.lose(Lost::Shape(name));
+            }
+            _ => {}
         }
     }
 

@@ -394,9 +394,11 @@ impl Datatype {
         ("BF16", Self::Bf16),
     ];
 
-    /// Reads the protocol's name; `None` for a name it does not have.
+    /// Reads the protocol's name, in whatever case: KServe takes all. `None` for a name it does not
+    /// have.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, datatype)| *datatype)
+        let found = Self::NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, datatype)| *datatype)
     }
 
     /// The protocol's name.

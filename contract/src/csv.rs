@@ -1,14 +1,17 @@
-//! A table as CSV (RFC 4180) with a header line, as pandas writes it: cells become numbers where they
-//! are written as such, and texts otherwise; an empty cell is null. It does not know which columns
-//! there should be.
+//! A table as CSV (RFC 4180) with a header line, as pandas reads it: a cell of a field of texts is a
+//! text, and any other is a number where it is written as one; an empty cell is null. It does not know
+//! which columns there should be.
 
 use crate::json::{Form, MAX_TOKEN_BYTES, Number, Scalar, Text};
 use crate::rows::{Broken, Content, Rows};
 
 /// Columns that a table may have.
 const MAX_COLUMNS: usize = 16 << 10;
-/// What pandas and numpy write for a number that is none.
-const NULLS: [&str; 3] = ["nan", "NaN", "NA"];
+/// What pandas takes for no value, beside nothing (`na_values` of `read_csv`).
+const NULLS: [&str; 18] = [
+    "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>",
+    "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+];
 
 /// Reads the bytes of one body.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +25,6 @@ pub(crate) struct Reader {
     /// The cell so far, up to what is kept of a text.
     cell: Vec<u8>,
     cut: bool,
-    quoted: bool,
     read: u64,
 }
 
@@ -78,7 +80,6 @@ impl Reader {
                 return self.byte(byte, rows);
             }
             (At::Cell, b'"') => {
-                self.quoted = true;
                 self.at = At::Quoted;
             }
             (At::Quoted, b'"') => self.at = At::Quote,
@@ -121,8 +122,7 @@ impl Reader {
 
     fn cell_end(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {
         let bytes = std::mem::take(&mut self.cell);
-        let (cut, quoted) = (self.cut, self.quoted);
-        (self.cut, self.quoted) = (false, false);
+        let cut = std::mem::take(&mut self.cut);
         // What is kept may end within a character.
         let text = match str::from_utf8(&bytes) {
             Ok(text) => text,
@@ -144,38 +144,51 @@ impl Reader {
         };
         self.place += 1;
         rows.field(Text { text: name, cut: false });
-        rows.scalar(&cell(text, cut, quoted));
+        if rows.takes_text() && !is_null(text) {
+            rows.scalar(&Scalar::Text(Text { text, cut }));
+        } else {
+            rows.scalar(&cell(text, cut));
+        }
         self.cell = bytes;
         self.cell.clear();
         Ok(())
     }
 }
 
-/// What a cell says.
-fn cell(text: &str, cut: bool, quoted: bool) -> Scalar<'_> {
-    if !quoted && (text.is_empty() || NULLS.contains(&text)) {
+/// What a cell says where nobody knows that it is a text. Quotes say nothing of types.
+fn cell(text: &str, cut: bool) -> Scalar<'_> {
+    if is_null(text) {
         return Scalar::Null;
     }
+    let any_case = |word: &str| text.eq_ignore_ascii_case(word);
     match text {
-        "True" | "true" if !quoted => return Scalar::Bool(true),
-        "False" | "false" if !quoted => return Scalar::Bool(false),
+        "True" | "true" | "TRUE" => return Scalar::Bool(true),
+        "False" | "false" | "FALSE" => return Scalar::Bool(false),
+        _ if any_case("inf") || any_case("infinity") => return Scalar::NotFinite(f64::INFINITY),
+        _ if any_case("-inf") || any_case("-infinity") => {
+            return Scalar::NotFinite(f64::NEG_INFINITY);
+        }
         _ => {}
     }
-    match form(text) {
-        Some(form) if !quoted => Scalar::Number(Number { text, form, cut }),
-        _ => Scalar::Text(Text { text, cut }),
+    let number = text.trim_matches([' ', '\t']);
+    let unsigned = number.strip_prefix('+').filter(|it| !it.starts_with('-'));
+    let number = unsigned.unwrap_or(number);
+    match form(number) {
+        Some(form) => Scalar::Number(Number { text: number, form, cut }),
+        None => Scalar::Text(Text { text, cut }),
     }
 }
 
-/// How a number is written; `None` for what is none. What people write is taken, not only JSON's
-/// grammar: a plus, leading zeros are texts such as codes, and so stay texts.
+fn is_null(text: &str) -> bool {
+    text.is_empty() || NULLS.contains(&text)
+}
+
+/// How a number is written; `None` for what is none. More is taken than JSON's grammar has: zeros in
+/// front, a point at either end.
 fn form(text: &str) -> Option<Form> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    let first = *digits.as_bytes().first()?;
-    let code = first == b'0' && digits.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
-    if code || !(first.is_ascii_digit() || first == b'.') {
-        return None;
-    }
+    // Rust reads words such as `nan` too.
+    digits.strip_prefix('.').unwrap_or(digits).bytes().next().filter(u8::is_ascii_digit)?;
     let form = match (text.contains(['e', 'E']), text.contains('.')) {
         (true, _) => Form::Exponent,
         (false, true) => Form::Fraction,

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use crate::contract::Datatype;
 use crate::json::Text;
 use crate::raw;
 use crate::rows::{Broken, MAX_RANK, Rows, Shape, Tensor, Values};
@@ -26,25 +27,76 @@ pub(crate) enum Extents {
     #[default]
     Missing,
     Malformed,
-    Known(Vec<u64>),
+    Known {
+        /// All that were counted.
+        counts: Vec<u64>,
+        /// Where among them one stands that the values make.
+        open: Option<usize>,
+    },
+}
+
+/// One extent as it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    Count(u64),
+    /// `-1`: what the values make.
+    Open,
+    /// None at all.
+    Malformed,
+}
+
+impl Extent {
+    /// An extent that is a whole number.
+    pub(crate) fn of(number: i64) -> Self {
+        match number {
+            -1 => Self::Open,
+            number => u64::try_from(number).map_or(Self::Malformed, Self::Count),
+        }
+    }
 }
 
 impl Extents {
     /// Says that a shape was declared, whatever follows.
     pub(crate) fn begin(&mut self) {
         if matches!(self, Self::Missing) {
-            *self = Self::Known(Vec::new());
+            *self = Self::Known { counts: Vec::new(), open: None };
         }
     }
 
-    /// Adds an extent; `None` for what is none.
-    pub(crate) fn add(&mut self, extent: Option<u64>) {
+    /// Adds an extent.
+    pub(crate) fn add(&mut self, extent: Extent) {
         self.begin();
         match (self, extent) {
-            (Self::Known(extents), Some(extent)) if extents.len() < MAX_RANK => {
-                extents.push(extent);
+            (Self::Known { counts, open }, Extent::Count(count))
+                if counts.len() + usize::from(open.is_some()) < MAX_RANK =>
+            {
+                counts.push(count);
+            }
+            (Self::Known { counts, open: open @ None }, Extent::Open)
+                if counts.len() < MAX_RANK =>
+            {
+                *open = Some(counts.len());
             }
             (this, _) => *this = Self::Malformed,
+        }
+    }
+
+    /// Whether only the last value says what a row is.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self, Self::Known { open: Some(1..), .. })
+    }
+
+    /// Makes the open extent what so many values make it.
+    pub(crate) fn close(&mut self, values: u64) {
+        let Self::Known { counts, open: Some(place) } = self else { return };
+        let product = counts.iter().try_fold(1_u64, |product, count| product.checked_mul(*count));
+        match product.filter(|it| *it > 0 && values.is_multiple_of(*it)) {
+            Some(product) => {
+                counts.insert(*place, values / product);
+                let counts = std::mem::take(counts);
+                *self = Self::Known { counts, open: None };
+            }
+            None => *self = Self::Malformed,
         }
     }
 }
@@ -54,6 +106,16 @@ impl Described {
         *self = Self::default();
     }
 
+    /// Makes of the shape what so many raw bytes make it, where a row is not known without.
+    fn close(&mut self, bytes: u64) {
+        let datatype = self.datatype.as_deref().and_then(Datatype::parse);
+        if let Some(width) = datatype.and_then(Datatype::width)
+            && self.shape.waits()
+        {
+            self.shape.close(bytes / width as u64);
+        }
+    }
+
     /// As a listener is told.
     pub(crate) fn tensor(&self) -> Tensor<'_> {
         Tensor {
@@ -61,8 +123,10 @@ impl Described {
             datatype: self.datatype.as_deref(),
             shape: match &self.shape {
                 Extents::Missing => Shape::Missing,
-                Extents::Malformed => Shape::Malformed,
-                Extents::Known(extents) => Shape::Known(extents),
+                // Whoever could not wait for its values cannot say what it is.
+                Extents::Malformed | Extents::Known { open: Some(1..), .. } => Shape::Malformed,
+                Extents::Known { counts, open: Some(0) } => Shape::Open(counts),
+                Extents::Known { counts, open: None } => Shape::Known(counts),
             },
         }
     }
@@ -104,6 +168,7 @@ impl Later {
         {
             first = false;
             let values = self.open.get_or_insert_with(|| {
+                tensor.close(*left);
                 rows.tensor(tensor.tensor());
                 raw::Values::of(tensor.datatype.as_deref().unwrap_or_default())
             });

@@ -26,6 +26,8 @@ pub enum Layout {
         /// What `Inference-Header-Content-Length` says.
         json_bytes: u64,
     },
+    /// The same without any JSON: all bytes are those of the one tensor that there is.
+    OipRaw,
     /// Open Inference Protocol, gRPC: length-prefixed `ModelInferRequest` or `ModelInferResponse`.
     OipGrpc,
     /// The same in a stream of answers: `ModelStreamInferResponse`.
@@ -47,8 +49,9 @@ pub enum Layout {
 }
 
 /// The layouts that are one word.
-const WORDS: [(&str, Layout); 10] = [
+const WORDS: [(&str, Layout); 11] = [
     ("oip", Layout::Oip),
+    ("oip-raw", Layout::OipRaw),
     ("oip-grpc", Layout::OipGrpc),
     ("oip-grpc-stream", Layout::OipGrpcStream),
     ("v1", Layout::V1),
@@ -77,6 +80,7 @@ impl Format {
             (Layout::Oip | Layout::OipBinary { .. }, Side::Response) => {
                 "an inference response of the V2 protocol"
             }
+            (Layout::OipRaw, _) => "the bytes of the one tensor that the contract names",
             (Layout::OipGrpc | Layout::OipGrpcStream, Side::Request) => {
                 "a ModelInferRequest of the V2 protocol"
             }

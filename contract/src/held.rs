@@ -2,7 +2,7 @@
 //! It does not know the tensor.
 
 use crate::json::{Form, Number, Scalar, Text};
-use crate::rows::Rows;
+use crate::rows::{Rows, UNNAMED};
 
 /// How many bytes of values are held for one body, where nobody asks for less.
 pub const MAX_HELD_BYTES: usize = 1 << 20;
@@ -71,6 +71,11 @@ impl Held {
         true
     }
 
+    /// How many values are kept.
+    pub(crate) fn count(&self) -> u64 {
+        self.values.len() as u64
+    }
+
     /// Keeps the end of a row. False when there is no room.
     #[must_use]
     pub(crate) fn row_end(&mut self) -> bool {
@@ -85,23 +90,33 @@ impl Held {
         self.characters.len() + self.values.len() * size_of::<Value>()
     }
 
-    /// Tells all rows, each value by the name of its column, and forgets them. False when a row has
-    /// more values than there are columns.
-    pub(crate) fn tell_rows(&mut self, columns: &[Box<str>], rows: &mut impl Rows) -> bool {
-        let (mut rest, mut place) = (self.characters.as_str(), 0);
+    /// Tells all rows, each value by the name of its column, or without any, and forgets them. False
+    /// when a row has more values than there are columns.
+    pub(crate) fn tell_rows(&mut self, columns: Option<&[Box<str>]>, rows: &mut impl Rows) -> bool {
+        let (mut rest, mut place) = (self.characters.as_str(), None);
         for value in self.values.drain(..) {
-            if place == 0 {
+            let at = place.unwrap_or_else(|| {
                 rows.record();
-            }
+                if columns.is_none() {
+                    rows.field(UNNAMED);
+                    rows.list();
+                }
+                0
+            });
             if matches!(value.kind, Kind::RowEnd) {
+                if columns.is_none() {
+                    rows.list_end();
+                }
                 rows.record_end();
-                place = 0;
+                place = None;
                 continue;
             }
-            let Some(name) = columns.get(place) else { return false };
-            rows.field(Text { text: name, cut: false });
+            if let Some(columns) = columns {
+                let Some(name) = columns.get(at) else { return false };
+                rows.field(Text { text: name, cut: false });
+            }
             rest = value.tell(rest, rows);
-            place += 1;
+            place = Some(at + 1);
         }
         self.characters.clear();
         true

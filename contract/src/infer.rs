@@ -2,12 +2,15 @@
 //! past. It does not know which tensors there should be.
 //!
 //! Tensors have typed `contents`, or all of them together `raw_input_contents` (in answers
-//! `raw_output_contents`) in their order. What describes a tensor comes before its values, as every
-//! library writes it.
+//! `raw_output_contents`) in their order. Every library writes what describes a tensor before its
+//! values, and then these stream past; values that come before are held, within a bound.
 
-use crate::contract::Datatype;
-use crate::described::{Described, Later};
+use std::collections::VecDeque;
+
+use crate::contract::{Datatype, FieldType};
+use crate::described::{Described, Extent, Later, MAX_TENSORS};
 use crate::grpc::{Frames, Packing};
+use crate::held::MAX_HELD_BYTES;
 use crate::json::{Form, MAX_TOKEN_BYTES, Number, Scalar, Text};
 use crate::protobuf::{self, Parser, Varint, Visitor, Want};
 use crate::protocol::Side;
@@ -36,6 +39,11 @@ impl Reader {
         self.frames.packed_by(packing);
     }
 
+    /// Holds at most so many bytes of values.
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        self.message.most_held = bytes;
+    }
+
     pub(crate) fn is_whole(&self) -> bool {
         self.frames.is_between()
     }
@@ -47,7 +55,7 @@ impl Reader {
             if last {
                 parser.finish()?;
                 *parser = Parser::default();
-                message.finish(rows);
+                message.finish(rows)?;
             }
             Ok(())
         })
@@ -73,8 +81,18 @@ struct Message {
     came: bool,
     /// Whether the tensor's values lie in shared memory.
     elsewhere: bool,
+    /// Which parts of its description came.
+    described: Came,
     /// Whether the tensor's typed contents came.
     told: bool,
+    /// In which field of the contents they stand.
+    contents: Option<u32>,
+    /// The contents that came before the description, as they came.
+    held: Vec<u8>,
+    /// Raw contents that came before their tensors.
+    early: VecDeque<Vec<u8>>,
+    /// How many bytes may be held.
+    most_held: usize,
     later: Later,
     /// What the bytes that come are.
     taking: Taking,
@@ -82,6 +100,14 @@ struct Message {
     varint: Varint,
     batch: Vec<u8>,
     values: raw::Values,
+}
+
+/// Parts of a tensor's description.
+#[derive(Debug, Clone, Copy, Default)]
+struct Came {
+    name: bool,
+    datatype: bool,
+    shape: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +118,12 @@ enum At {
     Parameter,
     Contents,
 }
+
+/// Raw contents that no tensor has.
+const OTHER_COUNT: Broken = Broken::Envelope {
+    place: "the number of raw contents",
+    expected: "that of the tensors without contents of their own",
+};
 
 /// What the bytes of a field are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +136,9 @@ enum Taking {
     Packed(u32),
     Element,
     Raw,
+    /// Contents, or raw contents, that came before what describes them.
+    Held,
+    HeldRaw,
 }
 
 /// Fields of `InferTensorContents`.
@@ -143,7 +178,12 @@ impl Message {
             datatype: None,
             came: false,
             elsewhere: false,
+            described: Came::default(),
             told: false,
+            contents: None,
+            held: Vec::new(),
+            early: VecDeque::new(),
+            most_held: MAX_HELD_BYTES,
             later: Later::default(),
             taking: Taking::Name,
             text: Vec::new(),
@@ -164,11 +204,28 @@ impl Message {
 
     /// The message is whole. One of a stream without tensors is an error that is told to the client, or
     /// says that no more follow: no answer of the model.
-    fn finish(&mut self, rows: &mut impl Rows) {
+    fn finish(&mut self, rows: &mut impl Rows) -> Result<(), Broken> {
+        if !self.early.is_empty() {
+            return Err(OTHER_COUNT);
+        }
         self.later.tell_rest(rows);
         if std::mem::take(&mut self.came) || !self.wrapped {
             rows.whole(Content::Tensors);
         }
+        Ok(())
+    }
+
+    /// Keeps bytes for later.
+    fn hold(&mut self, piece: &[u8], raw: bool) -> Result<(), Broken> {
+        let held = self.held.len() + self.early.iter().map(Vec::len).sum::<usize>();
+        if held + piece.len() > self.most_held {
+            return Err(Broken::TooEarly(if raw { "raw contents" } else { "contents" }));
+        }
+        let place = if raw { self.early.back_mut() } else { Some(&mut self.held) };
+        if let Some(place) = place {
+            place.extend_from_slice(piece);
+        }
+        Ok(())
     }
 
     /// Tells the tensor before the first of its typed contents.
@@ -179,15 +236,59 @@ impl Message {
         }
     }
 
-    /// The datatype of the contents, if they are what the tensor says.
-    fn expect(&self, field: u32) -> Result<Datatype, Broken> {
-        let fits = self.datatype.filter(|datatype| carries(field, *datatype));
-        fits.ok_or(Broken::Envelope { place: "`contents`", expected: "of the tensor's datatype" })
+    /// The datatype of the contents, if they are what the tensor says; `None` for numbers of another
+    /// field than its own, which MLServer takes. Of two fields servers differ in which they take.
+    fn expect(&mut self, field: u32) -> Result<Option<Datatype>, Broken> {
+        let one = *self.contents.get_or_insert(field) == field;
+        match self.datatype.filter(|_| one) {
+            Some(datatype) if carries(field, datatype) => Ok(Some(datatype)),
+            Some(datatype) if field != contents::BYTES && datatype.carries(FieldType::Number) => {
+                Ok(None)
+            }
+            _ => {
+                let (place, expected) = ("`contents`", "of the tensor's datatype");
+                Err(Broken::Envelope { place, expected })
+            }
+        }
+    }
+
+    /// A number of the typed contents that are of another datatype than the tensor's.
+    fn other_number(&mut self, field: u32, value: u64, rows: &mut impl Rows) {
+        self.flush(rows);
+        let text = match field {
+            contents::BOOL => return rows.scalar(&Scalar::Bool(value != 0)),
+            contents::INT => (value as i32).to_string(),
+            contents::INT64 => (value as i64).to_string(),
+            contents::UINT => (value as u32).to_string(),
+            _ => value.to_string(),
+        };
+        rows.scalar(&Scalar::Number(Number { text: &text, form: Form::Whole, cut: false }));
+    }
+
+    /// A float of the typed contents.
+    fn float(&mut self, field: u32, bytes: &[u8], rows: &mut impl Rows) -> Result<(), Broken> {
+        if self.expect(field)?.is_some() {
+            self.batch.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let (four, eight) = (<[u8; 4]>::try_from(bytes), <[u8; 8]>::try_from(bytes));
+        let value = four.map(|it| f64::from(f32::from_le_bytes(it)));
+        let Ok(value) = value.or_else(|_| eight.map(f64::from_le_bytes)) else { return Ok(()) };
+        if value.is_finite() {
+            let text = value.to_string();
+            rows.scalar(&Scalar::Number(Number { text: &text, form: Form::Fraction, cut: false }));
+        } else {
+            rows.scalar(&Scalar::NotFinite(value));
+        }
+        Ok(())
     }
 
     /// A whole number of the typed contents.
     fn number(&mut self, field: u32, value: u64, rows: &mut impl Rows) -> Result<(), Broken> {
-        let datatype = self.expect(field)?;
+        let Some(datatype) = self.expect(field)? else {
+            self.other_number(field, value, rows);
+            return Ok(());
+        };
         // Of 32 bits servers take the lower ones, whatever stands above.
         let (int, uint) = (value as i32, value as u32);
         let fits = match datatype {
@@ -245,7 +346,8 @@ impl<R: Rows> Visitor for Telling<'_, R> {
         match (message.at.last(), field, value) {
             (Some(At::Tensor), 3, _) if message.told => return Err(Broken::TooEarly("contents")),
             (Some(At::Tensor), 3, protobuf::Scalar::Varint(extent)) => {
-                message.tensor.shape.add(i64::try_from(extent).ok().map(|it| it as u64));
+                message.described.shape = true;
+                message.tensor.shape.add(Extent::of(extent as i64));
             }
             (Some(At::Contents), _, _) if message.datatype.is_none() => {
                 message.tell(*rows);
@@ -257,13 +359,11 @@ impl<R: Rows> Visitor for Telling<'_, R> {
             }
             (Some(At::Contents), contents::FP32, protobuf::Scalar::Fixed32(bytes)) => {
                 message.tell(*rows);
-                message.expect(field)?;
-                message.batch.extend_from_slice(&bytes);
+                message.float(field, &bytes, *rows)?;
             }
             (Some(At::Contents), contents::FP64, protobuf::Scalar::Fixed64(bytes)) => {
                 message.tell(*rows);
-                message.expect(field)?;
-                message.batch.extend_from_slice(&bytes);
+                message.float(field, &bytes, *rows)?;
             }
             _ => {}
         }
@@ -285,27 +385,29 @@ impl<R: Rows> Visitor for Telling<'_, R> {
                 message.datatype = None;
                 message.came = true;
                 message.elsewhere = false;
+                message.described = Came::default();
                 message.told = false;
+                message.contents = None;
+                message.held.clear();
                 message.at.push(At::Tensor);
                 return Ok(Want::Fields);
             }
             (_, field) if message.is_in_body() && field == message.raw_field => {
-                if !message.later.begin(length) {
-                    return Err(match message.came {
-                        true => Broken::Envelope {
-                            place: "the number of raw contents",
-                            expected: "that of the tensors without contents of their own",
-                        },
-                        false => Broken::TooEarly("raw contents"),
-                    });
+                if message.early.is_empty() && message.later.begin(length) {
+                    Taking::Raw
+                } else if message.early.len() == MAX_TENSORS {
+                    return Err(Broken::TooMany { what: "raw tensors", most: MAX_TENSORS });
+                } else {
+                    message.early.push_back(Vec::new());
+                    Taking::HeldRaw
                 }
-                Taking::Raw
             }
             // What was told of a tensor can no more be changed.
             (Some(At::Tensor), 1..=3) if message.told => return Err(Broken::TooEarly("contents")),
             (Some(At::Tensor), 1) => Taking::Name,
             (Some(At::Tensor), 2) => Taking::Datatype,
             (Some(At::Tensor), 3) => {
+                message.described.shape = true;
                 message.tensor.shape.begin();
                 Taking::Shape
             }
@@ -313,10 +415,11 @@ impl<R: Rows> Visitor for Telling<'_, R> {
                 message.at.push(At::Parameter);
                 return Ok(Want::Fields);
             }
-            (Some(At::Tensor), 5) => {
+            (Some(At::Tensor), 5) if message.is_described() => {
                 message.at.push(At::Contents);
                 return Ok(Want::Fields);
             }
+            (Some(At::Tensor), 5) => Taking::Held,
             (Some(At::Parameter), 1) => Taking::ParameterName,
             // Values of a datatype that nobody knows say nothing.
             (Some(At::Contents), _) if message.datatype.is_none() => {
@@ -331,9 +434,13 @@ impl<R: Rows> Visitor for Telling<'_, R> {
             }
             (Some(At::Contents), contents::BOOL..=contents::FP64) => {
                 message.tell(*rows);
-                message.expect(field)?;
+                let datatype = match (message.expect(field)?, field) {
+                    (Some(datatype), _) => datatype.name(),
+                    (None, contents::FP32) => Datatype::Fp32.name(),
+                    (None, _) => Datatype::Fp64.name(),
+                };
                 message.flush(*rows);
-                message.values = raw::Values::of(message.tensor.datatype.as_deref().unwrap_or(""));
+                message.values = raw::Values::of(datatype);
                 Taking::Packed(field)
             }
             _ => return Ok(Want::Nothing),
@@ -350,6 +457,8 @@ impl<R: Rows> Visitor for Telling<'_, R> {
                 message.later.feed(piece, *rows)?;
             }
             Taking::Element => message.values.piece(piece, last, *rows),
+            Taking::Held => message.hold(piece, false)?,
+            Taking::HeldRaw => message.hold(piece, true)?,
             Taking::Packed(contents::FP32 | contents::FP64) => {
                 message.values.feed(piece, *rows);
                 if last {
@@ -366,10 +475,7 @@ impl<R: Rows> Visitor for Telling<'_, R> {
                     };
                     match (number, message.taking) {
                         (Some(extent), Taking::Shape) => {
-                            message
-                                .tensor
-                                .shape
-                                .add(i64::try_from(extent).ok().map(|it| it as u64));
+                            message.tensor.shape.add(Extent::of(extent as i64));
                         }
                         (Some(value), Taking::Packed(field)) => {
                             message.number(field, value, *rows)?;
@@ -399,6 +505,16 @@ impl<R: Rows> Visitor for Telling<'_, R> {
         let Self { message, rows } = self;
         match message.at.pop() {
             Some(At::Contents) => message.flush(*rows),
+            Some(At::Tensor) if !message.held.is_empty() => {
+                // Now that all is known, they are read as if they came only now.
+                let held = std::mem::take(&mut message.held);
+                message.at.extend([At::Tensor, At::Contents]);
+                let mut parser = Parser::default();
+                parser.feed(&held, self)?;
+                parser.finish()?;
+                self.end()?;
+                return self.end();
+            }
             Some(At::Tensor) if message.told => {
                 let known = !message.elsewhere;
                 rows.tensor_end(if known { Values::Here } else { Values::Elsewhere });
@@ -409,7 +525,11 @@ impl<R: Rows> Visitor for Telling<'_, R> {
             }
             Some(At::Tensor) => {
                 let tensor = std::mem::take(&mut message.tensor);
-                message.later.add(tensor, 0)?;
+                let early = message.early.pop_front();
+                message.later.add(tensor, early.as_ref().map_or(0, |it| it.len() as u64))?;
+                if let Some(early) = early {
+                    message.later.feed(&early, *rows)?;
+                }
             }
             Some(At::Wrapped | At::Parameter) | None => {}
         }
@@ -418,21 +538,33 @@ impl<R: Rows> Visitor for Telling<'_, R> {
 }
 
 impl Message {
+    /// Whether all that a tensor is described by came.
+    fn is_described(&self) -> bool {
+        self.described.name && self.described.datatype && self.described.shape
+    }
+
     fn text_end(&mut self) {
         let text = String::from_utf8_lossy(&self.text);
         let kept = &text[..text.floor_char_boundary(MAX_TOKEN_BYTES)];
         let text = Text { text: kept, cut: kept.len() < text.len() };
         match self.taking {
             Taking::Name => {
+                self.described.name = true;
                 text.text.clone_into(&mut self.tensor.name);
                 self.tensor.name_cut = text.cut;
             }
             Taking::Datatype => {
+                self.described.datatype = true;
                 self.datatype = Datatype::parse(text.text);
                 self.tensor.datatype = Some(text.text.to_owned());
             }
             Taking::ParameterName => self.elsewhere |= text.text == "shared_memory_region",
-            Taking::Shape | Taking::Packed(_) | Taking::Element | Taking::Raw => {}
+            Taking::Shape
+            | Taking::Packed(_)
+            | Taking::Element
+            | Taking::Raw
+            | Taking::Held
+            | Taking::HeldRaw => {}
         }
     }
 }

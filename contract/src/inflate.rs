@@ -21,10 +21,16 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// The coding that a value of `content-encoding` or `grpc-encoding` names; of several the last
-    /// one is on the outside. `None` for all that is not read here.
+    /// The coding that a value of `content-encoding` or `grpc-encoding` names, where it names but one
+    /// beside `identity`. `None` for all that is not read here.
     pub fn named(encoding: &str) -> Option<Self> {
-        let one = encoding.trim();
+        let codings = encoding.split(',').map(str::trim);
+        let mut codings =
+            codings.filter(|it| !it.is_empty() && !it.eq_ignore_ascii_case("identity"));
+        let one = codings.next()?;
+        if codings.next().is_some() {
+            return None;
+        }
         match () {
             () if one.eq_ignore_ascii_case("gzip") || one.eq_ignore_ascii_case("x-gzip") => {
                 Some(Self::Gzip)
@@ -207,6 +213,7 @@ mod tests {
     fn only_what_is_read_has_a_name() {
         assert_eq!(Coding::named(" GZIP "), Some(Coding::Gzip));
         assert_eq!(Coding::named("deflate"), Some(Coding::Deflate));
+        assert_eq!(Coding::named("identity,, gzip"), Some(Coding::Gzip));
         for other in ["", "identity", "br", "zstd", "gzip, br"] {
             assert_eq!(Coding::named(other), None, "{other}");
         }

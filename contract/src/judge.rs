@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::check::{MAX_KEPT, Verdict};
 use crate::contract::{Datatype, Mode};
 use crate::json::{self, Plain, Scalar, Text};
+use crate::lone::Lone;
 use crate::protocol::Side;
 use crate::rows::{self, Broken, Content, MAX_RANK, Raw, Rows, Shape, Tensor, Values};
 use crate::rules::{self, ANY_NUMBER, Fields, Rule, Rules};
@@ -48,6 +49,9 @@ pub(crate) struct Judge {
     parent: String,
     /// The name that came last, if it is no field's.
     unknown: String,
+    /// Such names that came before any field of the record, the first few, and how many more.
+    strangers: Vec<String>,
+    more_strangers: u64,
     /// In a row without names: the place of the next value.
     place: Option<usize>,
     row: u64,
@@ -90,6 +94,8 @@ struct Progress {
     datatype: Option<Datatype>,
     /// Whether the lists around the values say what a row is.
     nested: bool,
+    /// Whether the values say how many rows there are.
+    open: bool,
 }
 
 impl Judge {
@@ -117,6 +123,8 @@ impl Judge {
             plain: Some(ANY_NUMBER),
             parent: String::new(),
             unknown: String::new(),
+            strangers: Vec::new(),
+            more_strangers: 0,
             place: None,
             row: 0,
             before: 0,
@@ -235,12 +243,28 @@ impl Judge {
         self.simple = self.fields().is_some_and(|fields| fields.fields[place].simple);
     }
 
-    /// Notes the field that nobody knows, now that it has a value.
+    /// Notes the field that nobody knows, now that it has a value. Before any that is known it may
+    /// only stand beside a list of the rows.
     fn note_unknown(&mut self) {
-        if !self.unknown.is_empty() {
-            let (name, row) = (std::mem::take(&mut self.unknown), Some(self.row));
-            self.note(Kind::SchemaNewColumn, &name, row, &NO_FIELD, &"one");
+        if self.unknown.is_empty() {
+            return;
         }
+        let name = std::mem::take(&mut self.unknown);
+        if self.seen.iter().any(|seen| *seen != 0) {
+            self.note(Kind::SchemaNewColumn, &name, Some(self.row), &NO_FIELD, &"one");
+        } else if self.strangers.len() < MAX_KEPT {
+            self.strangers.push(name);
+        } else {
+            self.more_strangers += 1;
+        }
+    }
+
+    /// Notes the fields that nobody knows and that came before all others of the record.
+    fn note_strangers(&mut self) {
+        for name in std::mem::take(&mut self.strangers) {
+            self.note(Kind::SchemaNewColumn, &name, Some(self.row), &NO_FIELD, &"one");
+        }
+        self.verdict.count += std::mem::take(&mut self.more_strangers);
     }
 
     /// Judges the value at this place of a row without names. False past the last field.
@@ -324,6 +348,21 @@ impl Judge {
         }
     }
 
+    /// Judges how many rows the values of a tensor made, where its shape left it open.
+    fn rows_end(&mut self, rows: u64, cut: bool) {
+        let rule = self.fields().zip(self.field).map(|(all, place)| &all.fields[place]);
+        if cut {
+            self.note_field(Kind::InvalidFeatureShape, None, Rule::shapes, &"a row cut short");
+        } else if rule.is_some_and(|rule| !rule.takes_rows(rows)) {
+            self.note_field(
+                Kind::InvalidFeatureShape,
+                None,
+                Rule::shapes,
+                &format_args!("{rows} rows"),
+            );
+        }
+    }
+
     /// Whether a value may stand at this depth of lists.
     fn at_its_depth(&mut self) {
         let (depth, places) = (self.nest.depth, usize::from(self.place.is_some()));
@@ -384,6 +423,7 @@ impl Rows for Judge {
     }
 
     fn record_end(&mut self) {
+        self.note_strangers();
         self.missing(Some(self.row));
         self.row += 1;
     }
@@ -402,6 +442,7 @@ impl Rows for Judge {
             size: tensor.shape.size(),
             datatype: datatype.filter(|datatype| datatype.range().is_some()),
             nested,
+            open: matches!(tensor.shape, Shape::Open(_)),
         });
         self.judging = self.turn_to(tensor.name, None);
         self.plain = Some(ANY_NUMBER);
@@ -430,6 +471,10 @@ impl Rows for Judge {
         let rows = self.row + u64::from(tensor.column > 0);
         self.verdict.rows = self.verdict.rows.max(self.before.saturating_add(rows));
         let count = tensor.count;
+        if tensor.open {
+            self.rows_end(rows, tensor.column > 0);
+            return;
+        }
         let (size, kind) = match tensor.size {
             Some(size) if count < size => (size, Kind::FeatureTypeLowNumberValues),
             Some(size) if count > size => (size, Kind::FeatureTypeHighNumberValues),
@@ -497,9 +542,24 @@ impl Rows for Judge {
             && self.seen.iter().all(|seen| *seen == 0);
         if wraps {
             self.unknown.clear();
+            self.strangers.clear();
+            self.more_strangers = 0;
             self.verdict.rows -= 1;
         }
         wraps
+    }
+
+    fn takes_lone_values(&self) -> bool {
+        self.fields().is_none_or(|fields| fields.fields.len() == 1)
+    }
+
+    fn lone(&self) -> Option<Lone> {
+        self.fields()?.lone.clone()
+    }
+
+    fn takes_text(&self) -> bool {
+        let rule = self.fields().zip(self.field).map(|(all, place)| &all.fields[place]);
+        rule.is_some_and(Rule::is_text)
     }
 
     fn list(&mut self) {
@@ -704,7 +764,9 @@ impl Display for Extents<'_> {
             Shape::Missing => f.write_str("none"),
             Shape::Malformed => f.write_str("something else"),
             Shape::Known(extents) => write!(f, "shape {extents:?}"),
+            Shape::Open(row) => write!(f, "any number of shape {row:?}"),
             Shape::Nested => f.write_str("lists"),
+            Shape::Row => f.write_str("one row"),
         }
     }
 }

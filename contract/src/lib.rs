@@ -4,6 +4,7 @@
 //! It deliberately knows no host: no Envoy, no file, no network, no clock.
 
 mod body;
+mod byte_order;
 pub mod check;
 mod cloudevent;
 pub mod columns;
@@ -20,6 +21,7 @@ pub mod inflate;
 mod interval;
 pub mod json;
 mod judge;
+pub mod lone;
 pub mod mistake;
 mod oip;
 pub mod plugin;

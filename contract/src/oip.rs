@@ -5,9 +5,9 @@
 //! the tensors that say so. Values stream past once `name`, `datatype` and `shape` are known. Values that come before are
 //! held, up to [`crate::held::MAX_HELD_BYTES`].
 
-use crate::described::{Described, Extents, Later};
+use crate::described::{Described, Extent, Extents, Later};
 use crate::held::Held;
-use crate::json::{Event, Form, Scalar, Text};
+use crate::json::{Event, Form, Number, Scalar, Text};
 use crate::protocol::Side;
 use crate::rows::{Broken, Content, Rows, Values};
 use crate::skip::Skip;
@@ -98,13 +98,32 @@ impl Came {
     }
 }
 
-/// The extent that an event says, if it says one.
-fn extent(event: &Event<'_>) -> Option<u64> {
-    match event {
-        Event::Scalar(Scalar::Number(number)) if number.form == Form::Whole && !number.cut => {
-            number.text.parse().ok()
+/// The extent that an event says. Servers in Python take whole numbers written as text, or with a
+/// fraction of nothing.
+fn extent(event: &Event<'_>) -> Extent {
+    let number = match event {
+        Event::Scalar(Scalar::Number(Number { text, form: Form::Whole, cut: false })) => {
+            text.parse().ok()
         }
+        Event::Scalar(Scalar::Number(number)) => number.value().and_then(whole),
+        Event::Scalar(Scalar::Text(Text { text, cut: false })) => text.trim().parse().ok(),
         _ => None,
+    };
+    number.map_or(Extent::Malformed, Extent::of)
+}
+
+/// A float that is a whole number and counts something.
+fn whole(value: f64) -> Option<i64> {
+    // Far below what a double can no more tell apart.
+    let counts = value.fract() == 0.0 && (-1.0..4e15).contains(&value);
+    counts.then_some(value as i64)
+}
+
+/// How many bytes an event says, if it says it.
+fn bytes(event: &Event<'_>) -> Option<u64> {
+    match extent(event) {
+        Extent::Count(count) => Some(count),
+        Extent::Open | Extent::Malformed => None,
     }
 }
 
@@ -231,7 +250,7 @@ impl Reader {
             At::Parameter => {
                 self.at = At::Parameters;
                 match self.parameter {
-                    Parameter::Size => self.size = Some(extent(event).unwrap_or(u64::MAX)),
+                    Parameter::Size => self.size = Some(bytes(event).unwrap_or(u64::MAX)),
                     Parameter::Shared => self.elsewhere = true,
                     Parameter::Other => {}
                 }
@@ -240,6 +259,11 @@ impl Reader {
             At::End => {}
         }
         Ok(())
+    }
+
+    /// Whether all is known of the tensor but its values.
+    fn is_described(&self) -> bool {
+        self.came.is_complete() && !self.described.shape.waits()
     }
 
     /// Passes over the rest of a value that this event begins.
@@ -318,14 +342,14 @@ impl Reader {
             (Part::Data, Event::ArrayStart) => {
                 self.at = At::Data;
                 self.nesting = 1;
-                self.streams = self.came.is_complete();
+                self.streams = self.is_described();
                 if self.streams {
                     rows.tensor(self.described.tensor());
                 }
             }
             // A tensor of one value may be that value.
             (Part::Data, Event::Scalar(value)) => {
-                self.streams = self.came.is_complete();
+                self.streams = self.is_described();
                 if self.streams {
                     rows.tensor(self.described.tensor());
                     rows.scalar(value);
@@ -393,6 +417,7 @@ impl Reader {
             return later.add(std::mem::take(&mut self.described), bytes);
         }
         if !streamed {
+            self.described.shape.close(self.held.count());
             rows.tensor(self.described.tensor());
             self.held.tell(rows);
         }

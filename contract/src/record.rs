@@ -2,13 +2,11 @@
 //! record are told as the listener wants them. It does not know which fields there should be.
 
 use crate::json::{Event, Text};
-use crate::rows::{Broken, Content, Rows};
+use crate::rows::{Broken, Content, Rows, UNNAMED};
 use crate::skip::Skip;
 
 /// How long a name may become that is made of the names around it, in bytes.
 const MAX_PATH_BYTES: usize = 4 << 10;
-/// The name of a row that is a value without a name.
-const UNNAMED: Text<'static> = Text { text: "", cut: false };
 
 /// Reads the events of one body.
 #[derive(Debug, Clone, Default)]
@@ -16,9 +14,12 @@ pub(crate) struct Reader {
     at: At,
     /// Whether the root is an array of rows.
     many: bool,
-    /// Whether the rows stand in a list below the root.
+    /// Whether the rows stand in lists below the root.
     wrapped: bool,
-    /// A value beside that list.
+    /// Whether a row came in one of these, and whether something else did.
+    came: bool,
+    strange: bool,
+    /// A value beside those lists.
     skipped: Skip,
     row: Row,
 }
@@ -29,7 +30,7 @@ enum At {
     Root,
     Rows,
     Row,
-    /// Between the keys of the object around the rows.
+    /// Between the keys of the object around the lists of rows.
     Wrapper,
 }
 
@@ -39,8 +40,16 @@ impl Reader {
             return Ok(());
         }
         let step = match (self.at, event) {
+            (At::Wrapper, Event::ObjectEnd) if self.strange && !self.came => {
+                return Err(Broken::Envelope { place: "a list", expected: "one of rows" });
+            }
             (At::Wrapper, Event::ObjectEnd) => {
                 rows.whole(Content::Records);
+                return Ok(());
+            }
+            // Nobody knows which of several lists a server reads: rows stand in all of them.
+            (At::Wrapper, Event::ArrayStart) => {
+                self.at = At::Rows;
                 return Ok(());
             }
             (At::Wrapper, event) => {
@@ -49,6 +58,10 @@ impl Reader {
             }
             (At::Rows, Event::ArrayEnd) if self.wrapped => {
                 self.at = At::Wrapper;
+                return Ok(());
+            }
+            (At::Rows, Event::Scalar(_)) if self.wrapped && !rows.takes_lone_values() => {
+                self.strange = true;
                 return Ok(());
             }
             (At::Row, Event::ArrayStart) if !self.many && self.is_flat() && rows.wraps() => {
@@ -68,6 +81,7 @@ impl Reader {
             }
             (At::Root | At::Rows, event) => {
                 self.at = At::Row;
+                self.came = self.wrapped;
                 self.row.start(event, rows)?
             }
             (At::Row, event) => self.row.event(event, rows)?,

@@ -8,6 +8,7 @@
 
 use crate::contract::Datatype;
 use crate::json::{self, Plain, Scalar, Text};
+use crate::lone::Lone;
 
 /// Listens to a reader.
 pub trait Rows {
@@ -29,6 +30,19 @@ pub trait Rows {
     /// A list comes as the value of the field, right below the root. Where the answer is true, the
     /// list holds the rows and there was no record: its elements are told as records of their own.
     fn wraps(&mut self) -> bool {
+        false
+    }
+    /// Whether a value alone can be a row, because there is but one field.
+    fn takes_lone_values(&self) -> bool {
+        true
+    }
+    /// The one tensor that there can be, where the body does not say it.
+    fn lone(&self) -> Option<Lone> {
+        None
+    }
+    /// Whether the field that came last holds texts: a cell of a table of lines, which says nothing of
+    /// types, then is one, whatever it looks like.
+    fn takes_text(&self) -> bool {
         false
     }
     /// The record is whole.
@@ -62,6 +76,9 @@ pub trait Rows {
     fn whole(&mut self, content: Content);
 }
 
+/// The name of a row that is a value without a name.
+pub(crate) const UNNAMED: Text<'static> = Text { text: "", cut: false };
+
 /// What a body holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
@@ -91,6 +108,11 @@ pub enum Shape<'a> {
     Malformed,
     /// The extents, the outermost first.
     Known(&'a [u64]),
+    /// As many rows as the values make; the extents of one row. Written as `[-1, ...]`, which
+    /// numpy takes, and so do servers that hand it the shape.
+    Open(&'a [u64]),
+    /// One row, as long as the values make it.
+    Row,
     /// The lists around the values say it; each value or list at the outside is a row.
     Nested,
 }
@@ -104,6 +126,8 @@ impl Shape<'_> {
     pub fn width(&self) -> Option<u64> {
         match self {
             Shape::Known(extents) => product(extents.get(1..).unwrap_or_default()),
+            Shape::Open(row) => product(row),
+            Shape::Row => Some(u64::MAX),
             Shape::Missing | Shape::Malformed | Shape::Nested => None,
         }
     }
@@ -112,7 +136,15 @@ impl Shape<'_> {
     pub fn size(&self) -> Option<u64> {
         match self {
             Shape::Known(extents) => product(extents),
-            Shape::Missing | Shape::Malformed | Shape::Nested => None,
+            Shape::Missing | Shape::Malformed | Shape::Nested | Shape::Open(_) | Shape::Row => None,
+        }
+    }
+
+    /// Whether its extents can be multiplied with one another.
+    pub(crate) fn is_countable(&self) -> bool {
+        match self {
+            Shape::Open(_) | Shape::Row => self.width().is_some(),
+            shape => shape.size().is_some(),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::contract::{Contract, Datatype, Field, FieldType, Mode, Sensitive, Tex
 use crate::dates;
 use crate::interval::Interval;
 use crate::json::{Form, Number, Plain, Scalar, Text};
+use crate::lone::Lone;
 use crate::protocol::Side;
 use crate::rows::{self, Raw, Shape};
 use crate::violation::Kind;
@@ -26,6 +27,8 @@ pub(crate) struct Fields {
     /// Places of required fields, a bit each.
     pub(crate) required: Vec<u64>,
     pub(crate) allow_unknown: bool,
+    /// The tensor that a body without a name can be.
+    pub(crate) lone: Option<Lone>,
     /// Names of objects and lists that fields stand in, in order: `a` and `a[]` of `a[].b`.
     parents: Vec<Box<str>>,
 }
@@ -92,6 +95,7 @@ impl Rules {
 
 impl Fields {
     fn of(fields: &[Field], allow_unknown: bool) -> Self {
+        let lone = Lone::of(fields);
         let fields: Vec<Rule> = fields.iter().map(Rule::of).collect();
         let mut by_name: Vec<usize> = (0..fields.len()).collect();
         by_name.sort_by(|a, b| fields[*a].name.cmp(&fields[*b].name));
@@ -103,7 +107,7 @@ impl Fields {
             fields.iter().flat_map(|field| parents(&field.name)).map(Into::into).collect();
         parents.sort_unstable();
         parents.dedup();
-        Self { fields, by_name, required, allow_unknown, parents }
+        Self { fields, by_name, required, allow_unknown, lone, parents }
     }
 
     /// Whether fields stand in the object, or in the objects of the list, of this name.
@@ -288,6 +292,11 @@ impl Rule {
         }
     }
 
+    /// Whether texts are its values.
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self.kind, FieldType::Text | FieldType::Bytes)
+    }
+
     /// Whether objects and lists are values of the field.
     pub(crate) fn is_any(&self) -> bool {
         self.kind == FieldType::Any
@@ -353,15 +362,23 @@ impl Rule {
 
     /// Whether a declared shape is one the field takes. One whose values cannot be counted never is.
     pub(crate) fn fits(&self, shape: Shape<'_>) -> bool {
-        if shape == Shape::Nested {
-            return true;
-        }
-        let (Shape::Known(extents), Some(_)) = (shape, shape.size()) else { return false };
-        let Some(asked) = &self.shape else { return true };
-        let fits = |(asked, extent): (&i64, &u64)| {
-            *asked < 0 || u64::try_from(*asked).is_ok_and(|asked| asked == *extent)
+        let (extents, asked) = match (shape, self.shape.as_deref()) {
+            (Shape::Nested | Shape::Row, _) => return true,
+            (Shape::Missing | Shape::Malformed, _) => return false,
+            (shape, _) if !shape.is_countable() => return false,
+            (_, None) => return true,
+            (Shape::Known(extents), Some(asked)) => (extents, asked),
+            // How many rows there are is seen at the end.
+            (Shape::Open(row), Some([_, asked @ ..])) => (row, asked),
+            (Shape::Open(_), Some([])) => return false,
         };
+        let fits = |(asked, extent): (&i64, &u64)| is_extent(*asked, *extent);
         asked.len() == extents.len() && asked.iter().zip(extents).all(fits)
+    }
+
+    /// Whether a tensor may have so many rows.
+    pub(crate) fn takes_rows(&self, rows: u64) -> bool {
+        self.shape.as_deref().and_then(<[i64]>::first).is_none_or(|asked| is_extent(*asked, rows))
     }
 
     /// The shapes the field takes, in words.
@@ -371,6 +388,11 @@ impl Rule {
             None => "a shape: a list of counts".to_owned(),
         }
     }
+}
+
+/// Whether an extent is the one asked for; any is, where that is below zero.
+fn is_extent(asked: i64, extent: u64) -> bool {
+    asked < 0 || u64::try_from(asked).is_ok_and(|asked| asked == extent)
 }
 
 /// How a number breaks the datatype that its tensor was declared with, if it does.

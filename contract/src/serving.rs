@@ -61,7 +61,9 @@ pub(crate) struct Reader {
     at: At,
     /// What came; there can be one answer only.
     came: Option<Content>,
-    /// Whether we are in the `data` of an event.
+    /// Whether the `data` of an event came.
+    event: bool,
+    /// Whether we are in it.
     within: bool,
     /// A value that nobody looks into.
     skipped: Skip,
@@ -96,6 +98,7 @@ impl Reader {
             keys,
             at: At::Root,
             came: None,
+            event: false,
             within: false,
             skipped: Skip::default(),
             row: Row::with_bytes(),
@@ -203,6 +206,9 @@ impl Reader {
     fn key(&mut self, key: Text<'_>) -> Result<(), Broken> {
         let holds = if key.cut { Holds::Nothing } else { self.keys.holds(key.text) };
         let holds = if holds == Holds::Body && self.within { Holds::Nothing } else { holds };
+        if holds == Holds::Body && std::mem::replace(&mut self.event, true) {
+            return Err(Broken::Twice("data"));
+        }
         if !matches!(holds, Holds::Nothing | Holds::Body) && self.came.is_some() {
             return Err(Broken::Twice(self.keys.first()));
         }
@@ -218,7 +224,7 @@ impl Reader {
     ) -> Result<(), Broken> {
         self.at = At::Envelope;
         match (holds, event) {
-            (Holds::Body, Event::ObjectStart) if self.came.is_none() => {
+            (Holds::Body, Event::ObjectStart) => {
                 self.within = true;
                 return Ok(());
             }

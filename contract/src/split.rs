@@ -1,6 +1,6 @@
 //! A data frame that is split into its columns and its rows, as pandas writes it with `orient="split"`.
-//! Rows that come before the columns are held, up to [`crate::held::MAX_HELD_BYTES`]. It does not know
-//! which columns there should be.
+//! Rows that come before the columns are held, up to [`crate::held::MAX_HELD_BYTES`]; without columns they
+//! are rows without names. It does not know which columns there should be.
 
 use crate::held::Held;
 use crate::json::{Event, Scalar, Text};
@@ -37,6 +37,8 @@ enum At {
     Columns,
     Rows,
     Row,
+    /// In a row that is an object.
+    Named,
     /// In a value of a row that is no scalar.
     Value,
 }
@@ -72,11 +74,10 @@ impl Split {
                 self.at = At::Member(key);
             }
             (At::Members, _) => {
-                let Some(columns) = &self.columns else { return Err(Broken::Missing("columns")) };
                 if !self.came {
                     return Err(Broken::Missing("data"));
                 }
-                if !self.held.tell_rows(columns, rows) {
+                if !self.held.tell_rows(self.columns.as_deref(), rows) {
                     return Err(TOO_LONG);
                 }
                 return Ok(Step::End);
@@ -95,6 +96,16 @@ impl Split {
                 }
             }
             (At::Rows, Event::ArrayEnd) => self.at = At::Members,
+            // pandas takes objects too, by their own names.
+            (At::Rows, Event::ObjectStart) => {
+                self.at = At::Named;
+                rows.record();
+            }
+            (At::Named, event) => {
+                if self.fields.event(event, rows)? == Step::End {
+                    self.at = At::Rows;
+                }
+            }
             (At::Rows, _) => {
                 return Err(Broken::Envelope { place: "a row of `data`", expected: "a list" });
             }
@@ -142,6 +153,8 @@ impl Split {
                 self.columns = Some(Vec::new());
                 At::Columns
             }
+            // Nothing said.
+            (Key::Columns, Event::Scalar(Scalar::Null)) if self.columns.is_none() => At::Members,
             (Key::Columns, _) if self.columns.is_some() => return Err(Broken::Twice("columns")),
             (Key::Columns, _) => {
                 return Err(Broken::Envelope { place: "`columns`", expected: "a list of names" });

@@ -227,8 +227,9 @@ impl Rows for Writer {
             Shape::Missing => head.push(0),
             Shape::Malformed => head.push(1),
             Shape::Nested => head.push(2),
-            Shape::Known(extents) => {
-                head.push(3);
+            Shape::Row => head.push(5),
+            Shape::Known(extents) | Shape::Open(extents) => {
+                head.push(if matches!(tensor.shape, Shape::Open(_)) { 4 } else { 3 });
                 count(extents.len() as u64, &mut head);
                 extents.iter().for_each(|extent| count(*extent, &mut head));
             }
@@ -438,13 +439,14 @@ impl<'a> Telling<'a> {
             0 => Shape::Missing,
             1 => Shape::Malformed,
             2 => Shape::Nested,
-            3 => {
+            5 => Shape::Row,
+            kind @ (3 | 4) => {
                 let rank = usize::try_from(self.count()?).unwrap_or(usize::MAX);
                 let extents = extents.get_mut(..rank).ok_or(self.broken("too high a rank"))?;
                 for extent in extents.iter_mut() {
                     *extent = self.count()?;
                 }
-                Shape::Known(extents)
+                if kind == 4 { Shape::Open(extents) } else { Shape::Known(extents) }
             }
             _ => return Err(self.broken("no shape")),
         };

@@ -195,7 +195,12 @@ fn what_a_tensor_declares_is_held_against_the_contract() {
         (r#""shape": [1], "datatype": "INT64", "data": [1]"#, UnexpectedDataType),
         (r#""shape": [1], "datatype": "STRING", "data": ["Male"]"#, UnexpectedDataType),
         (r#""shape": [1], "data": ["Male"]"#, UnexpectedDataType),
-        (r#""shape": [-1], "datatype": "BYTES", "data": ["Male"]"#, InvalidFeatureShape),
+        (r#""shape": [-2], "datatype": "BYTES", "data": ["Male"]"#, InvalidFeatureShape),
+        (r#""shape": [-1, -1], "datatype": "BYTES", "data": ["Male"]"#, InvalidFeatureShape),
+        (r#""shape": [2, -1], "datatype": "BYTES", "data": ["Male"]"#, InvalidFeatureShape),
+        (r#""shape": [-1, 2], "datatype": "BYTES", "data": ["Male"]"#, InvalidFeatureShape),
+        (r#""shape": [0, -1], "datatype": "BYTES", "data": []"#, InvalidFeatureShape),
+        (r#""shape": [1.5], "datatype": "BYTES", "data": ["Male"]"#, InvalidFeatureShape),
         (r#""shape": "1", "datatype": "BYTES", "data": ["Male"]"#, InvalidFeatureShape),
         (r#""datatype": "BYTES", "data": ["Male"]"#, InvalidFeatureShape),
         (r#""shape": [2], "datatype": "BYTES", "data": ["Male"]"#, FeatureTypeLowNumberValues),
@@ -210,6 +215,98 @@ fn what_a_tensor_declares_is_held_against_the_contract() {
         let text = format!(r#"{{"name": "gender", {rest}}}"#);
         assert_eq!(tensor(&text), all(kind, "gender"), "{rest}");
     }
+}
+
+#[test]
+fn an_extent_may_be_left_to_the_values_and_written_as_text() {
+    for shape in
+        ["[-1]", "[-1, 1]", "[3, -1]", "[-1, 3]", "[1, -1, 3]", r#"["3", "1"]"#, "[3.0, 1]"]
+    {
+        for rest in [
+            format!(r#""shape": {shape}, "datatype": "bytes", "data": ["Male", "Male", "Male"]"#),
+            format!(
+                r#""data": [["Male"], ["Male"], ["Male"]], "datatype": "BYTES", "shape": {shape}"#
+            ),
+        ] {
+            assert_eq!(tensor(&format!(r#"{{"name": "gender", {rest}}}"#)), [], "{rest}");
+        }
+    }
+    // The row of a value is that of the shape that the values make.
+    for (shape, row) in [("[-1]", 2), ("[-1, 1]", 2), ("[1, -1]", 0), ("[-1, 3]", 0)] {
+        let rest =
+            format!(r#""shape": {shape}, "datatype": "BYTES", "data": ["Male", "Male", "x"]"#);
+        let found = tensor(&format!(r#"{{"name": "gender", {rest}}}"#));
+        assert_eq!(found, one(EnumTypeUnexpectedStringValues, "gender", row), "{rest}");
+    }
+}
+
+#[test]
+fn how_many_rows_the_values_make_is_held_against_the_contract() {
+    let found = |asked: &str, shape: &str| {
+        let contract =
+            format!(r#"{{"inputs": [{{"name": "x", "type": "number", "shape": {asked}}}]}}"#);
+        let contract = Contract::parse(&contract).expect("a good contract");
+        let mut check = Check::new(Some(Arc::new(Rules::of(&contract))), OIP, Side::Request);
+        let body = format!(
+            r#"{{"inputs": [{{"name": "x", "shape": {shape}, "datatype": "FP32", "data": [1, 2, 3, 4]}}]}}"#
+        );
+        check.feed(body.as_bytes());
+        let verdict = check.finish();
+        (breaches(verdict), verdict.rows)
+    };
+    for (asked, shape, rows) in [
+        ("[-1, 2]", "[-1, 2]", 2),
+        ("[2, 2]", "[-1, 2]", 2),
+        ("[4]", "[-1]", 4),
+        ("[2, 2]", "[2, -1]", 2),
+    ] {
+        assert_eq!(found(asked, shape), (vec![], rows), "{asked} {shape}");
+    }
+    for (asked, shape) in
+        [("[3, 2]", "[-1, 2]"), ("[-1, 2]", "[-1]"), ("[-1, 3]", "[-1, 3]"), ("[-1]", "[-1, 2]")]
+    {
+        assert_eq!(found(asked, shape).0, all(InvalidFeatureShape, "x"), "{asked} {shape}");
+    }
+}
+
+#[test]
+fn a_mark_of_byte_order_is_passed_over() {
+    assert_eq!(record("\u{feff}{\"age\": 30, \"wage\": 1.5}"), []);
+    assert_eq!(record("\u{feff}{\"age\": 300, \"wage\": 1.5}"), one(IntTypeBigInt, "age", 0));
+    assert!(check(RECORD, Side::Request, "\u{feff}").unreadable);
+    assert!(check(RECORD, Side::Request, "\u{feff}\u{feff}{}").unreadable);
+}
+
+#[test]
+fn rows_stand_in_every_list_below_a_root_that_has_no_field() {
+    const GOOD: &str = r#"{"age": 30, "wage": 1.5}"#;
+    const BAD: &str = r#"{"age": 300, "wage": 1.5}"#;
+    for body in [
+        format!(r#"{{"rows": [{GOOD}]}}"#),
+        format!(r#"{{"id": "a", "at": 1, "more": {{"age": 300}}, "rows": [{GOOD}]}}"#),
+        format!(
+            r#"{{"names": ["a", 1, null], "rows": [{GOOD}], "tags": [1], "more": {{"a": [1]}}}}"#
+        ),
+        r#"{"rows": []}"#.to_owned(),
+    ] {
+        assert_eq!(record(&body), [], "{body}");
+    }
+    // Whichever of them the server reads.
+    for (body, row) in [
+        (format!(r#"{{"rows": [{GOOD}], "others": [{BAD}]}}"#), 1),
+        (format!(r#"{{"rows": [], "rows": [{GOOD}, {BAD}]}}"#), 1),
+        (format!(r#"{{"a": [1], "rows": [{BAD}], "rows": [{GOOD}]}}"#), 0),
+    ] {
+        assert_eq!(record(&body), one(IntTypeBigInt, "age", row), "{body}");
+    }
+    assert!(check(RECORD, Side::Request, r#"{"rows": [1, 2]}"#).unreadable);
+    // What stands beside the fields of a row is one of its own.
+    let strange = r#"{"x": 1, "age": 30, "y": 2, "wage": 1.5}"#;
+    let names: Vec<_> = record(strange).into_iter().map(|(_, name, _)| name).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    let many: String = (0..100).map(|at| format!("\"x{at}\": 1,")).collect();
+    let verdict = check(RECORD, Side::Request, &format!("{{{many} \"age\": 30, \"wage\": 1}}"));
+    assert_eq!((verdict.count, verdict.violations.len()), (100, MAX_KEPT));
 }
 
 #[test]

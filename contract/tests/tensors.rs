@@ -331,19 +331,115 @@ fn an_error_within_a_stream_is_no_answer_of_the_model() {
     assert_eq!(check.finish(), &Verdict::default());
 }
 
+/// The fields of a tensor's message in every order.
+fn orders(tensor: &Tensor) -> Vec<Vec<u8>> {
+    let extents: Vec<u8> = tensor.shape.iter().flat_map(|extent| varint(*extent)).collect();
+    let parts = [
+        field(1, tensor.name.as_bytes()),
+        field(2, tensor.datatype.name().as_bytes()),
+        field(3, &extents),
+        field(5, &tensor.contents()),
+    ];
+    let mut orders = Vec::new();
+    for first in 0..4 {
+        for second in (0..4).filter(|it| *it != first) {
+            for third in (0..4).filter(|it| ![first, second].contains(it)) {
+                let last = 6 - first - second - third;
+                orders.push([first, second, third, last].map(|at| parts[at].clone()).concat());
+            }
+        }
+    }
+    orders
+}
+
 #[test]
-fn contents_before_what_describes_them_are_told_to_come_too_early() {
-    let tensor = &people()[0];
-    let late = [field(5, &tensor.contents()), tensor.message(false)].concat();
-    let found = verdict(GRPC, &framed(&field(5, &late)), 1000);
-    assert!(found.unreadable);
-    let got = &found.violations.last().expect("one").got;
-    assert!(got.starts_with("more of `contents` came before what describes it"), "{got}");
-    // In another order than usual, but before the contents.
-    let early = [&tensor.message(false)[5..], &field(1, b"age"), &field(5, &tensor.contents())];
-    let others = people()[1..].iter().flat_map(|it| field(5, &it.message(true))).collect();
-    let body = framed(&[field(5, &early.concat()), others].concat());
-    assert_eq!(table(GRPC, &body), PEOPLE);
+fn the_fields_of_a_tensor_come_in_any_order() {
+    let people = people();
+    let each: Vec<Vec<Vec<u8>>> = people.iter().map(orders).collect();
+    for at in 0..each[0].len() {
+        let body =
+            framed(&each.iter().flat_map(|orders| field(5, &orders[at])).collect::<Vec<_>>());
+        for size in [1, 7, 1000] {
+            assert_eq!(verdict(GRPC, &body, size), verdict(GRPC, &body, 1000));
+        }
+        assert_eq!(table(GRPC, &body), PEOPLE);
+        assert_eq!(breaches(GRPC, &body), []);
+    }
+    // Raw values before the tensors, some or all.
+    let raw: Vec<Vec<u8>> = people.iter().map(|tensor| field(7, &tensor.raw())).collect();
+    let plain: Vec<Vec<u8>> =
+        people.iter().map(|tensor| field(5, &tensor.message(false))).collect();
+    for body in [
+        [raw.concat(), plain.concat()].concat(),
+        [&raw[0], &plain[0], &plain[1], &raw[1], &raw[2], &plain[2]].map(Vec::as_slice).concat(),
+        [&raw[0], &raw[1], &plain[0], &plain[1], &plain[2], &raw[2]].map(Vec::as_slice).concat(),
+    ] {
+        assert_eq!(table(GRPC, &framed(&body)), PEOPLE);
+        assert_eq!(breaches(GRPC, &framed(&body)), []);
+    }
+    let more = [raw.concat(), raw[0].clone(), plain.concat()].concat();
+    assert!(verdict(GRPC, &framed(&more), 1000).unreadable);
+}
+
+#[test]
+fn values_before_their_description_are_held_up_to_a_bound() {
+    let contract = Contract::parse(CONTRACT).expect("a good contract");
+    let rules = Some(Arc::new(Rules::of(&contract)));
+    let late = [field(5, &people()[0].contents()), people()[0].message(false)].concat();
+    let raw = [field(7, &[0; 8]), field(7, &[0; 9])].concat();
+    for (message, what, bytes) in [(field(5, &late), "contents", 4), (raw, "raw contents", 17)] {
+        let found = |most| {
+            let mut check = Check::new(rules.clone(), GRPC, Side::Request).holding(most);
+            check.feed(&framed(&message));
+            check.finish().violations.last().map(|it| it.got.clone()).unwrap_or_default()
+        };
+        let early = format!("more of `{what}` came before what describes it");
+        assert!(found(bytes - 1).starts_with(&early), "{}", found(bytes - 1));
+        assert!(!found(bytes).starts_with(&early), "{}", found(bytes));
+    }
+}
+
+#[test]
+fn numbers_may_stand_in_another_field_than_that_of_their_datatype() {
+    let others =
+        || people()[1..].iter().flat_map(|it| field(5, &it.message(true))).collect::<Vec<_>>();
+    let asked = |contents: Vec<u8>| {
+        let age = [people()[0].message(false), field(5, &contents)].concat();
+        framed(&[field(5, &age), others()].concat())
+    };
+    let whole = |values: [i64; 2]| values.map(|value| varint(value as u64)).concat();
+    let singles = |values: [f32; 2]| values.map(f32::to_le_bytes).concat();
+    let doubles = |values: [f64; 2]| values.map(f64::to_le_bytes).concat();
+    for contents in [
+        field(2, &whole([33, 7])),
+        field(3, &whole([33, 7])),
+        field(4, &whole([33, 7])),
+        field(5, &whole([33, 7])),
+        field(6, &singles([33.0, 7.0])),
+        field(7, &doubles([33.0, 7.0])),
+        [&[0x39][..], &33.0_f64.to_le_bytes(), &[0x39], &7.0_f64.to_le_bytes()].concat(),
+        [&[0x35][..], &33.0_f32.to_le_bytes(), &[0x35], &7.0_f32.to_le_bytes()].concat(),
+    ] {
+        assert_eq!(table(GRPC, &asked(contents.clone())), PEOPLE, "{contents:?}");
+        assert_eq!(breaches(GRPC, &asked(contents.clone())), [], "{contents:?}");
+    }
+    let age = |kind| vec![(kind, "age".to_owned())];
+    for (contents, kind) in [
+        (field(2, &whole([33, -7])), IntTypeSmallInt),
+        (field(4, &whole([33, 1986])), IntTypeBigInt),
+        (field(7, &doubles([33.0, 1986.0])), IntTypeBigInt),
+        (field(7, &doubles([33.0, 7.5])), IntTypeIntExpected),
+        (field(6, &singles([33.0, f32::NAN])), FloatTypeHasNan),
+        ([&[0x39][..], &f64::INFINITY.to_le_bytes(), &[0x38, 7]].concat(), FloatTypeHasInf),
+        (field(1, &[1, 0]), IntTypeIntExpected),
+    ] {
+        let found = breaches(GRPC, &asked(contents.clone()));
+        assert!(found.starts_with(&age(kind)), "{contents:?} {found:?}");
+    }
+    // Servers differ in which of two they take.
+    let two = [field(2, &whole([33, 7])), field(3, &whole([33, 7]))].concat();
+    assert!(verdict(GRPC, &asked(two), 1000).unreadable);
+    assert!(verdict(GRPC, &asked(field(8, b"33")), 1000).unreadable);
 }
 
 #[test]
@@ -457,12 +553,12 @@ fn other_sizes_and_types_than_were_said_are_found() {
     let short = [(FeatureTypeLowNumberValues, "age".to_owned())];
     assert_eq!(breaches(GRPC, &request(&people, false)), short);
     assert_eq!(breaches(GRPC, &request(&people, true)), short);
-    // FP32 values in a tensor that says that it has whole numbers.
-    people[0].datatype = Datatype::Fp32;
-    people[0].values = Values::Float(vec![1.0; 3]);
+    // Texts in a tensor that says that it has whole numbers.
+    people[0].datatype = Datatype::Bytes;
+    people[0].values = Values::Bytes(vec![b"1".to_vec(); 3]);
     let mut message = people[0].message(true);
-    let at = message.windows(4).position(|four| four == b"FP32").expect("there");
-    message[at..at + 4].copy_from_slice(b"INT8");
+    let at = message.windows(5).position(|five| five == b"BYTES").expect("there");
+    message[at..at + 5].copy_from_slice(b"INT64");
     unreadable(GRPC, &framed(&field(5, &message)));
 }
 

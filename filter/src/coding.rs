@@ -10,7 +10,9 @@ const UNDONE: [&str; 9] =
 /// Whether a value of `content-encoding` names a coding that some server undoes; of several the
 /// last one is on the outside. A coding that nobody knows hides nothing.
 pub fn may_hide(content_encoding: &str) -> bool {
-    let outside = content_encoding.rsplit(',').next().unwrap_or_default().trim();
+    let mut codings = content_encoding.rsplit(',').map(str::trim);
+    let outside = codings.find(|it| !it.is_empty() && !it.eq_ignore_ascii_case("identity"));
+    let outside = outside.unwrap_or_default();
     UNDONE.iter().any(|coding| outside.eq_ignore_ascii_case(coding))
 }
 
@@ -48,7 +50,9 @@ mod tests {
             ("x", false),
             ("GZIP", true),
             ("br, gzip", true),
-            ("gzip, identity", false),
+            ("gzip, identity", true),
+            ("x, identity,", false),
+            ("br,", true),
             ("deflate", true),
         ] {
             assert_eq!(may_hide(said), hides, "{said}");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tidegate_contract::check::{Check, Verdict};
 use tidegate_contract::contract::Mode;
+use tidegate_contract::format::{Format, Layout};
 use tidegate_contract::protocol::{Call, Side};
 use tidegate_proto::intake::v1::{Outcome, Reason, Sample, Violation};
 
@@ -153,12 +154,21 @@ impl Exchange {
         let mut request = Half::unasked(bound);
         request.content_type = head.content_type;
         request.content_encoding = head.content_encoding;
-        let check = Check::new(served.rules.clone(), call.request, Side::Request)
-            .in_mode(served.mode)
-            .holding(held_bytes)
-            .packed_by(&head.grpc_encoding);
-        let check = transcribed(check, served, Side::Request, &mut request, bound);
-        request.ask(check, call.request);
+        let check = |format, request: &mut Half| {
+            let check = Check::new(served.rules.clone(), format, Side::Request)
+                .in_mode(served.mode)
+                .holding(held_bytes)
+                .packed_by(&head.grpc_encoding);
+            transcribed(check, served, Side::Request, request, bound)
+        };
+        let asked = check(call.request, &mut request);
+        request.ask(asked, call.request);
+        if call.request.layout == (Layout::OipBinary { json_bytes: 0 }) {
+            // It says that there is no JSON, only raw bytes; not every server looks.
+            let raw = Format::plain(Layout::OipRaw);
+            let otherwise = check(raw, &mut request);
+            request.ask_otherwise(otherwise, raw);
+        }
         let mut exchange = Self {
             served: Arc::clone(served),
             call,

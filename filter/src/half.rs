@@ -22,6 +22,8 @@ pub(crate) struct Half {
     packed: Packed,
     /// Absent where nothing is asked of the body, or it is not understood.
     check: Option<Check>,
+    /// What else the body may be, and the check for that, where it turns out not to be that.
+    otherwise: Option<(Check, Format)>,
     /// Whether the copy that leaves is what the check transcribed, instead of the capture.
     transcribed: bool,
     /// Whether the body may be something else than what is read: then it is only a breach when it
@@ -55,6 +57,7 @@ impl Half {
             format: None,
             packed: Packed::No,
             check: None,
+            otherwise: None,
             transcribed: false,
             doubtful: false,
             unreadable: false,
@@ -70,10 +73,14 @@ impl Half {
         }
         // JSON that is sent as a form is JSON to most servers, and a form is a form.
         self.doubtful |= coding::is_form(&self.content_type);
-        // A length of 0 says that there is no JSON, only raw bytes; not every server looks.
-        self.doubtful |= format.layout == Layout::OipBinary { json_bytes: 0 };
         self.format = Some(format);
         self.check = Some(check);
+    }
+
+    /// Asks another check of a body that turns out not to be of its format.
+    pub(crate) fn ask_otherwise(&mut self, check: Check, format: Format) {
+        self.doubtful = true;
+        self.otherwise = Some((check, format));
     }
 
     /// Knows how the body is written, although nothing is asked of it.
@@ -113,10 +120,13 @@ impl Half {
                 Packed::No
             };
         }
-        let Self { packed, capture, check, whole, .. } = self;
+        let Self { packed, capture, check, otherwise, whole, .. } = self;
         let mut plain = |bytes: &[u8]| {
             capture.take(bytes);
-            if let (false, Some(check)) = (*whole, check.as_mut()) {
+            if *whole {
+                return;
+            }
+            for check in check.iter_mut().chain(otherwise.iter_mut().map(|(check, _)| check)) {
                 check.feed(bytes);
             }
         };
@@ -135,15 +145,21 @@ impl Half {
     /// The packed bytes cannot be read: the server, which reads them as well, decides.
     fn lose(&mut self) {
         self.packed = Packed::Lost;
+        self.otherwise = None;
         self.unreadable |= self.check.take().is_some();
     }
 
     /// A body that may be something else than what is read, and is, is nobody's fault.
     fn drop_doubtful(&mut self) {
-        let none = self.check.as_ref().is_some_and(|check| check.verdict().unreadable);
-        if self.doubtful && none {
-            self.check = None;
-            self.unreadable = true;
+        let is_none = |check: &Check| check.verdict().unreadable;
+        while self.doubtful && self.check.as_ref().is_some_and(is_none) {
+            if let Some((check, format)) = self.otherwise.take() {
+                self.check = Some(check);
+                self.format = Some(format);
+            } else {
+                self.check = None;
+                self.unreadable = true;
+            }
         }
     }
 
@@ -152,6 +168,7 @@ impl Half {
         self.count(bytes);
         self.capture.count(bytes);
         // With a hole in it the rest cannot be read; that is ours, not the sender's, fault.
+        self.otherwise = None;
         self.unreadable |= self.check.take().is_some() && !self.whole;
     }
 
@@ -167,10 +184,10 @@ impl Half {
     /// Says that no more comes.
     pub(crate) fn finish(&mut self) {
         if let Packed::Yes(inflate) = &mut self.packed {
-            let (capture, check) = (&mut self.capture, &mut self.check);
+            let Self { capture, check, otherwise, .. } = self;
             let finished = inflate.finish(&mut |bytes| {
                 capture.take(bytes);
-                if let Some(check) = check.as_mut() {
+                for check in check.iter_mut().chain(otherwise.iter_mut().map(|(check, _)| check)) {
                     check.feed(bytes);
                 }
             });
@@ -178,7 +195,8 @@ impl Half {
                 self.lose();
             }
         }
-        if let Some(check) = &mut self.check {
+        let Self { check, otherwise, .. } = self;
+        for check in check.iter_mut().chain(otherwise.iter_mut().map(|(check, _)| check)) {
             check.finish();
         }
         self.drop_doubtful();

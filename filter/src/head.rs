@@ -29,7 +29,7 @@ pub struct RequestHead {
     /// `content-length`, where it is a number.
     pub content_length: Option<u64>,
     /// Bytes of JSON that come before tensors as raw bytes (Open Inference Protocol's binary
-    /// extension), where the request says so in a number.
+    /// extension), where the request says so.
     pub json_bytes: Option<u64>,
     /// Names of headers that only the filter may set, and the client did. Envoy bounds their number.
     pub forged: Vec<String>,
@@ -72,11 +72,14 @@ impl RequestHead {
                 b"x-request-id" => head.request_id = text(value),
                 b"traceparent" => head.traceparent = text(value),
                 b"content-type" => head.content_type = text(value),
-                b"content-encoding" => head.content_encoding = encoding(value),
+                b"content-encoding" => add_encoding(&mut head.content_encoding, value),
                 // Of a gRPC message, whose frames say whether they are compressed.
                 b"grpc-encoding" => head.grpc_encoding = encoding(value),
                 b"content-length" => head.content_length = number(value),
-                b"inference-header-content-length" => head.json_bytes = number(value),
+                // Triton reads what is no number as 0.
+                b"inference-header-content-length" => {
+                    head.json_bytes = Some(number(value).unwrap_or(0));
+                }
                 name if name.starts_with(OWN_PREFIX) => {
                     head.forged.push(String::from_utf8_lossy(name).into_owned());
                 }
@@ -95,7 +98,7 @@ impl ResponseHead {
             match name {
                 b":status" => head.status = number(value).unwrap_or(0),
                 b"content-type" => head.content_type = text(value),
-                b"content-encoding" => head.content_encoding = encoding(value),
+                b"content-encoding" => add_encoding(&mut head.content_encoding, value),
                 b"inference-header-content-length" => head.json_bytes = number(value),
                 b"grpc-encoding" => head.grpc_encoding = encoding(value),
                 _ => {}
@@ -108,6 +111,17 @@ impl ResponseHead {
 fn text(value: &[u8]) -> String {
     let cut = value.get(..MAX_VALUE_BYTES).unwrap_or(value);
     String::from_utf8_lossy(cut).into_owned()
+}
+
+/// Adds one header's codings to those of the headers before it: several are one list (RFC 9110, 5.3).
+fn add_encoding(all: &mut String, value: &[u8]) {
+    let more = encoding(value);
+    if !all.is_empty() && !more.is_empty() && all.len() < MAX_VALUE_BYTES {
+        all.push(',');
+        all.push_str(&more);
+    } else if all.is_empty() {
+        *all = more;
+    }
 }
 
 fn encoding(value: &[u8]) -> String {
@@ -146,6 +160,19 @@ mod tests {
                 ..RequestHead::default()
             }
         );
+    }
+
+    #[test]
+    fn codings_of_several_headers_are_one_list() {
+        let coded = |values: &[&[u8]]| {
+            let pairs: Vec<(&str, &[u8])> =
+                values.iter().map(|value| ("content-encoding", *value)).collect();
+            read(&pairs).content_encoding
+        };
+        assert_eq!(coded(&[b"identity", b"gzip"]), "gzip");
+        assert_eq!(coded(&[b"gzip", b"Identity"]), "gzip");
+        assert_eq!(coded(&[b"gzip", b"br"]), "gzip,br");
+        assert!(coded(&[&[b'x'; 300][..]; 9]).len() <= 2 * MAX_VALUE_BYTES + 1);
     }
 
     #[test]

@@ -24,7 +24,7 @@ static WANTED: LazyLock<Wanted> = LazyLock::new(|| {
     Wanted::new(["age", "wage[0]", "wage[1]", "sex", "user.id", "items[].price"]).in_fields(&fields)
 });
 
-const JSON: [(&str, &str); 12] = [
+const JSON: [(&str, &str); 17] = [
     ("json", r#"[{"age": 33, "wage": [1.5, -2e3], "sex": "F", "user": {"id": "é\u0041"}, "items": [{"price": 3}, {}]}, {"age": 7, "sex": null}]"#),
     ("json", r#"{"people": [[33, [1, 2], "M"], [7, [0.5, NaN], null]], "more": {"a": [1]}}"#),
     ("v1", r#"{"signature_name": "s", "instances": [{"age": 33, "sex": "F", "wage": [1, 2]}, {"sex": {"b64": "aGk="}, "age": 1}]}"#),
@@ -37,11 +37,17 @@ const JSON: [(&str, &str); 12] = [
     ("openai-stream", "data: {\"choices\":[{\"delta\":{\"content\":\"Hel\"},\"finish_reason\":null}],\"age\":1}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\"lo\"}}],\"sex\":\"F\"}\r\n\r\n: x\n\ndata: [DONE]\n\n"),
     ("csv", "age,sex,\"user.id\"\r\n33,F,\"a, \"\"b\"\"\"\r\n7,,x\r\n"),
     ("json", "3"),
+    ("json", "\u{feff}{\"id\": 1, \"names\": [\"a\", null], \"more\": {}, \"people\": [{\"age\": 33, \"sex\": \"F\"}], \"others\": [[7, [1, 2], \"M\"]]}"),
+    ("mlflow", r#"{"dataframe_split": {"data": [[33, 1, "F"], [7, null]], "columns": null}}"#),
+    ("mlflow", r#"{"dataframe_split": {"columns": ["sex", "age"], "data": [{"age": 33, "sex": "F"}, {"sex": null, "age": 7}]}}"#),
+    ("v1", r#"{"data": {"instances": [{"age": 33, "sex": "F"}]}, "id": "1", "type": "t"}"#),
+    ("oip", r#"{"inputs": [{"name": "age", "shape": [-1], "datatype": "int64", "data": [33, 7]}, {"data": [1, 2, 3, 4.25], "name": "wage", "datatype": "FP64", "shape": [2, -1]}, {"name": "sex", "shape": ["2", 1.0], "datatype": "BYTES", "data": ["F", "M"]}]}"#),
 ];
 
 /// A format and a good body of it.
 pub fn body(choice: usize) -> (Format, Vec<u8>) {
-    let binary: [fn() -> (Format, Vec<u8>); 4] = [behind_json, || grpc(true), || grpc(false), transcript];
+    let binary: [fn() -> (Format, Vec<u8>); 6] =
+        [behind_json, || grpc(true), || grpc(false), transcript, || early(true), || early(false)];
     let choice = choice % (JSON.len() + binary.len());
     match JSON.get(choice) {
         Some((format, body)) => (format.parse().expect("a format"), body.as_bytes().to_vec()),
@@ -75,6 +81,25 @@ fn grpc(typed: bool) -> (Format, Vec<u8>) {
         message.extend(field(7, &[33, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]));
         message.extend(field(7, &[1, 0, 0, 0, b'F', 1, 0, 0, 0, b'M']));
     }
+    let length = u32::try_from(message.len()).expect("short").to_be_bytes();
+    ("oip-grpc".parse().expect("a format"), [&[0], &length[..], &message].concat())
+}
+
+/// The same with the values before what describes them.
+fn early(typed: bool) -> (Format, Vec<u8>) {
+    let tensor = |name: &[u8], datatype: &[u8], contents: Vec<u8>| {
+        let mut message = if typed { field(5, &contents) } else { Vec::new() };
+        message.extend([field(3, &[2]), field(2, datatype), field(1, name)].concat());
+        field(5, &message)
+    };
+    let age = tensor(b"age", b"INT64", field(2, &[33, 7]));
+    let sex = tensor(b"sex", b"BYTES", [field(8, b"F"), field(8, b"M")].concat());
+    let mut message = Vec::new();
+    if !typed {
+        message.extend(field(7, &[33, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]));
+        message.extend(field(7, &[1, 0, 0, 0, b'F', 1, 0, 0, 0, b'M']));
+    }
+    message.extend([field(1, b"m"), age, sex].concat());
     let length = u32::try_from(message.len()).expect("short").to_be_bytes();
     ("oip-grpc".parse().expect("a format"), [&[0], &length[..], &message].concat())
 }

@@ -6,6 +6,7 @@ use tidegate_tests::gate::Gate;
 use tidegate_tests::house::{Model, Plan};
 use xtask::tools::servers::Server;
 
+use crate::forms;
 use crate::room;
 use crate::said::{self, Said, changed, post, records, typed};
 
@@ -87,4 +88,6 @@ fn bentoml_is_untouched_and_in_enforce_gets_only_what_is_good() {
     let plan = Plan::of("bentoml-enforced").every_path().model(model);
     let gate = Gate::before(server.http, plan, &["x-bentoml-request-id"]);
     routes().enforced(&gate);
+    forms::agree(&gate, &forms::json::forms(PATH, "people"));
+    forms::agree(&gate, &forms::json::alone(ONE));
 }

@@ -9,7 +9,7 @@ use xtask::tools::servers::Server;
 
 use crate::mlserver::Dialect;
 use crate::said::{self, Said, changed, columns, post, records, rows, typed};
-use crate::{mlserver, room, triton};
+use crate::{forms, mlserver, room, triton};
 
 const V1: &str = "/v1/models/census:predict";
 const EVENT: &str = "application/cloudevents+json";
@@ -94,6 +94,7 @@ fn kserve_is_untouched_and_in_enforce_gets_only_what_is_good() {
     let plan = Plan::of("kserve-v1-enforced").every_path().model(v1);
     let gate = Gate::before(server.http, plan, &CHANGING);
     first_protocol().enforced(&gate);
+    forms::agree(&gate, &forms::v1::forms(V1));
     drop(gate);
 
     let plan = Plan::of("kserve-v2").every_path().model(Model::census());
@@ -105,6 +106,7 @@ fn kserve_is_untouched_and_in_enforce_gets_only_what_is_good() {
     let plan = Plan::of("kserve-enforced").every_path().model(Model::census().mode("enforce"));
     let gate = Gate::before(server.http, plan, &CHANGING);
     mlserver::second_protocol(Dialect::KServe).enforced(&gate);
+    forms::agree(&gate, &forms::oip::forms());
     triton::binary().enforced(&gate);
     drop(gate);
 

@@ -6,6 +6,7 @@ use tidegate_tests::gate::Gate;
 use tidegate_tests::house::{Model, Plan};
 use xtask::tools::servers::Server;
 
+use crate::forms;
 use crate::room;
 use crate::said::{self, Said, changed, post, records, typed};
 
@@ -76,4 +77,5 @@ fn litserve_is_untouched_and_in_enforce_gets_only_what_is_good() {
     let plan = Plan::of("litserve-enforced").every_path().model(model);
     let gate = Gate::before(server.http, plan, &[]);
     any_json("/predict").enforced(&gate);
+    forms::agree(&gate, &forms::json::forms("/predict", "rows"));
 }

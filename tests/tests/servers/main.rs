@@ -4,6 +4,7 @@
 //! a contract of people refuses; where the filter reads the protocol, `Said::enforced` holds it.
 
 mod bentoml;
+mod forms;
 mod kserve;
 mod litserve;
 mod llamacpp;

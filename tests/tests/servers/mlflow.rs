@@ -7,6 +7,7 @@ use tidegate_tests::house::{Model, Plan};
 use tidegate_tests::people;
 use xtask::tools::servers::Server;
 
+use crate::forms;
 use crate::room;
 use crate::said::{self, Said, changed, columns, post, records, rows, typed};
 
@@ -85,6 +86,10 @@ fn invocations() -> Said {
         bad.push(post(PATH, &json!({"dataframe_records": [one]})));
         bad.push(post(PATH, &json!({"instances": [one]})));
         bad.push(post(PATH, &json!({"dataframe_split": {"columns": ["age", "wage", "gender", "work"], "data": [cells]}})));
+        if field == "work" {
+            // In a table of lines 7 is a text like any other.
+            continue;
+        }
         let cells = cells.map(|cell| match cell {
             Value::Null => String::new(),
             Value::String(text) => text,
@@ -133,4 +138,5 @@ fn mlflow_is_untouched_and_in_enforce_gets_only_what_is_good() {
     let plan = Plan::of("mlflow-enforced").every_path().model(model);
     let gate = Gate::before(server.http, plan, &[]);
     invocations().enforced(&gate);
+    forms::agree(&gate, &forms::mlflow::forms(PATH));
 }

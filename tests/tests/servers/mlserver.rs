@@ -12,7 +12,7 @@ use tidegate_tests::tools;
 use xtask::stage::model_server::ModelServer;
 
 use crate::said::{self, Said, post};
-use crate::{room, triton};
+use crate::{forms, room, triton};
 
 /// What a server of the Open Inference Protocol takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -160,6 +160,7 @@ fn mlserver_is_untouched_and_in_enforce_gets_only_what_is_good() {
     let plan = Plan::of("mlserver-enforced").every_path().model(Model::census().mode("enforce"));
     let gate = Gate::before(server.http, plan, &["id", "ce-id", "ce-requestid"]);
     second_protocol(Dialect::MLServer).enforced(&gate);
+    forms::agree(&gate, &forms::oip::forms());
     drop(gate);
 
     let grpc = server.grpc;

@@ -5,6 +5,7 @@ use tidegate_tests::gate::Gate;
 use tidegate_tests::house::{Model, Plan};
 use xtask::tools::servers::Server;
 
+use crate::forms;
 use crate::litserve::{any_json, predictions, rows};
 use crate::room;
 use crate::said::{self, post, typed};
@@ -44,4 +45,5 @@ fn torchserve_is_untouched_and_in_enforce_gets_only_what_is_good() {
     let plan = Plan::of("torchserve-enforced").every_path().model(model);
     let gate = Gate::before(server.http, plan, &["x-request-id"]);
     any_json(PATH).enforced(&gate);
+    forms::agree(&gate, &forms::json::forms(PATH, "rows"));
 }

@@ -14,8 +14,8 @@ use tidegate_tests::tools;
 use xtask::tools::servers::Server;
 
 use crate::mlserver::{self, Dialect, people_with_id};
-use crate::room;
 use crate::said::{self, Said};
+use crate::{forms, room};
 
 /// Calls that keep a contract of people.
 const GOOD_CALLS: [&str; 6] = ["typed", "raw", "many", "version", "gzip", "deflate"];
@@ -149,9 +149,14 @@ fn only_triton() -> Vec<Request> {
 
 /// What the client library is told by the server at this port.
 fn told(port: u16, model: &str, version: &str) -> Vec<Value> {
+    run(port, "client.py", &[model, version])
+}
+
+/// What a script of the client library is told by the server at this port.
+fn run(port: u16, script: &str, arguments: &[&str]) -> Vec<Value> {
     let mut command = Command::new(tools::server(Server::Triton));
-    command.arg(tools::root().join("tests/triton/client.py"));
-    command.args([&format!("127.0.0.1:{port}"), model, version]);
+    command.arg(tools::root().join("tests/triton").join(script));
+    command.arg(format!("127.0.0.1:{port}")).args(arguments);
     let told = command.output().expect("Python runs");
     assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
     let text = String::from_utf8(told.stdout).expect("text");
@@ -195,6 +200,9 @@ pub fn enforced_over_grpc(play: &str, port: u16, version: &str) {
         });
         assert!(!whole, "{bad} reached the server");
     }
+    let (own, through) = (port, house.envoy.listener);
+    let asked = |port| run(port, "forms.py", &["census"]);
+    forms::agree_over_grpc(&asked(own), &asked(through));
 }
 
 /// Asks a model over gRPC by Triton's client library, once directly and once through Envoy. Holds
@@ -251,6 +259,7 @@ fn triton_is_untouched_and_in_enforce_gets_only_what_is_good() {
     let plan = Plan::of("triton-enforced").every_path().model(Model::census().mode("enforce"));
     let gate = Gate::before(server.http, plan, &[]);
     mlserver::second_protocol(Dialect::Triton).enforced(&gate);
+    forms::agree(&gate, &forms::oip::forms());
     binary().enforced(&gate);
     drop(gate);
 
