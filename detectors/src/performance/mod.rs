@@ -46,6 +46,21 @@ pub enum Metric {
 }
 
 impl Metric {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Accuracy,
+        Self::Precision,
+        Self::Recall,
+        Self::F1,
+        Self::MacroF1,
+        Self::LogLoss,
+        Self::Brier,
+        Self::RocAuc,
+        Self::MeanAbsoluteError,
+        Self::RootMeanSquaredError,
+        Self::RSquared,
+    ];
+
     /// The word that metrics and people use.
     #[must_use]
     pub fn name(self) -> &'static str {
