@@ -13,6 +13,7 @@ use crate::client::{Client, decision_text, decisions_text, status_text};
 use crate::config::Config;
 use crate::decision::{Decision, State};
 use crate::init;
+use crate::labels::post;
 use crate::profile;
 use crate::serve;
 use crate::simulate;
@@ -39,6 +40,8 @@ enum Command {
     Serve(ServeArgs),
     /// Show how every model stands; exits with 1 when one is in alarm
     Status(Remote),
+    /// Send labels (CSV or Parquet) to a running collector, to be joined with answers by request id
+    Labels(post::LabelsArgs),
     /// List the decisions, newest first
     Decisions(DecisionsArgs),
     /// Undo the decision in force, or withdraw the proposal that waits: the primary version serves;
@@ -125,6 +128,7 @@ impl Cli {
             Command::Init(args) => init::run(&args, &mut out).map_err(Failure::from).map(fine),
             Command::Serve(args) => serve(&args, &mut out).map(fine),
             Command::Status(remote) => status(&remote, &mut out),
+            Command::Labels(args) => post::run(&args, &mut out).map_err(Failure::from).map(fine),
             Command::Decisions(args) => decisions(&args, &mut out).map(fine),
             Command::Rollback(args) => rollback(&args, &mut out),
             Command::Approve(args) => approve(&args, &mut out),

@@ -7,10 +7,13 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegate_detectors::finding::{Finding, Verdict};
+use tidegate_detectors::performance::Measured;
 
 use crate::api::answer::{ModelStatus, Status};
 use crate::clock;
 use crate::decision::{Action, Decision, State, UnixMillis};
+use crate::labels::outcomes::{LabelStatus, Taken};
+use crate::wording::short;
 
 /// How long a collector may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -143,6 +146,15 @@ impl Client {
     /// See [`ClientError`].
     pub fn approve(&self, id: &str, author: &str) -> Result<Decision, ClientError> {
         self.wish(&format!("/api/v1/decisions/{}/approve", escaped(id)), author, "")
+    }
+
+    /// `POST /api/v1/labels`, one a line.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn labels(&self, lines: &str) -> Result<Taken, ClientError> {
+        let request = self.agent.post(self.url("/api/v1/labels"));
+        self.read(request.content_type("application/x-ndjson").send(lines))
     }
 
     fn wish(&self, path: &str, author: &str, reason: &str) -> Result<Decision, ClientError> {
@@ -294,6 +306,9 @@ fn model_text(text: &mut String, model: &ModelStatus) {
         );
     }
     contract_text(text, model);
+    if let Some(labels) = &model.labels {
+        labels_text(text, labels);
+    }
     for refusal in &model.refusals {
         line(text, &format!("  refused   by {refusal}"));
     }
@@ -342,6 +357,34 @@ fn contract_text(text: &mut String, model: &ModelStatus) {
     for broken in model.contract.broken.iter().take(FINDINGS_SHOWN) {
         let field = if broken.field.is_empty() { "the body" } else { &broken.field };
         line(text, &format!("            {field}: {} in {}", broken.kind, broken.exchanges));
+    }
+}
+
+/// What labels say, and what answers without one are probably worth.
+fn labels_text(text: &mut String, labels: &LabelStatus) {
+    let LabelStatus { output, counts, versions, .. } = labels;
+    let others = [(counts.unknown, "unknown"), (counts.conflicting, "conflicting")];
+    let others = others.into_iter().filter(|(count, _)| *count > 0);
+    let others: String = others.map(|(count, what)| format!(", {count} {what}")).collect();
+    line(text, &format!("  labels    {} joined with {output}{others}", counts.joined));
+    for of in versions {
+        let measured = |measured: &[Measured]| {
+            let one = |found: &Measured| {
+                let (low, high) = found.interval;
+                let name = found.metric.name();
+                format!("{name} {} ({}-{})", short(found.value), short(low), short(high))
+            };
+            measured.iter().map(one).collect::<Vec<String>>().join(", ")
+        };
+        if !of.realised.is_empty() {
+            let (rows, version) = (of.labelled_rows, &of.version);
+            let found = measured(&of.realised);
+            line(text, &format!("  {version:<9} {rows} labelled rows: {found}"));
+        }
+        if let Some(first) = of.estimated.first() {
+            let (rows, version, found) = (first.rows, &of.version, measured(&of.estimated));
+            line(text, &format!("  {version:<9} {rows} rows of the window, estimated: {found}"));
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use tidegate_detectors::finding::{Detector, Finding, Kind, Verdict};
 use tidegate_detectors::window::Exchanges;
 
 use crate::config::Config;
+use crate::config::model::Model;
 use crate::decision::{Action, Decision, State};
 use crate::judgement::Judgement;
 
@@ -32,6 +33,12 @@ models:
     let folder = Path::new("/tidegate");
     Config::parse(yaml.as_bytes(), &folder.join("tidegate.yaml"), folder)
         .unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The model `census` with these `labels`.
+pub fn labelled(labels: &str) -> Model {
+    let policy = format!("{DIVERT}\n    labels: {labels}");
+    config(&policy).models.remove(0)
 }
 
 /// A rule that diverts on drift at once.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
-use tidegate_contract::columns::{self, Columns, Wanted};
+use tidegate_contract::columns::{self, Cell, Columns, Wanted};
 use tidegate_contract::format::Format;
 use tidegate_contract::protocol::Side;
 use tidegate_proto::intake::v1::intake_server::Intake;
@@ -22,6 +22,8 @@ use tonic::{Request, Response, Status};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::breaches::{Broken, Deeds, Told};
+use crate::labels::kept::{Answered, Row};
+use crate::labels::label::MAX_ID_BYTES;
 use crate::metrics::{Loss, Metrics};
 use crate::watch::Counts;
 
@@ -45,6 +47,8 @@ pub struct Delivery {
     pub rows: Vec<Columns>,
     /// Rows of its answers, where outputs are judged; one that cannot be read is passed over.
     pub answers: Vec<Columns>,
+    /// Answers that labels may come for.
+    pub answered: Vec<Answered>,
     /// Samples that arrived.
     pub samples: u64,
     /// Of these, the ones whose request could not be read.
@@ -92,36 +96,83 @@ impl LostAtDoor {
     }
 }
 
-/// A model as the door knows it.
+/// What the door reads of a model's samples.
 #[derive(Debug)]
-struct Known {
-    at: usize,
-    wanted: Wanted,
-    /// Of answers.
-    outputs: Option<Wanted>,
+pub struct Reads {
+    /// The model's name.
+    pub model: String,
+    /// Columns of requests.
+    pub inputs: Wanted,
+    /// Columns of answers, where any are wanted.
+    pub outputs: Option<Wanted>,
+    /// What is kept for labels, where some are awaited.
+    pub keeps: Option<Keeps>,
+}
+
+/// What is kept of the rows of an answer until labels come.
+#[derive(Debug, Clone)]
+pub struct Keeps {
+    /// The names of versions, by their places in the configuration.
+    pub versions: Vec<String>,
+    /// The columns; the first is the output that labels tell the truth of.
+    pub columns: Vec<(Side, String)>,
+}
+
+impl Keeps {
+    /// What is kept of an answer. Rows of the request belong to it where there are as many.
+    fn of(
+        &self,
+        request_id: &str,
+        version: &str,
+        asked: Option<&Columns>,
+        answered: &Columns,
+    ) -> Option<Answered> {
+        let good = !request_id.is_empty() && request_id.len() <= MAX_ID_BYTES && answered.rows > 0;
+        let version = self.versions.iter().position(|known| known == version).filter(|_| good)?;
+        let cells = |(side, name): &(Side, String)| {
+            let table = match side {
+                Side::Request => asked.filter(|asked| asked.rows == answered.rows)?,
+                Side::Response => answered,
+            };
+            table.columns.iter().find(|column| column.name == *name).map(|column| &column.cells)
+        };
+        let columns: Vec<Option<&Vec<Cell>>> = self.columns.iter().map(cells).collect();
+        let row = |row: usize| -> Row {
+            let cell = |cells: &Option<&Vec<Cell>>| {
+                cells.and_then(|cells| cells.get(row)).cloned().unwrap_or(Cell::Null)
+            };
+            columns.iter().map(cell).collect()
+        };
+        let rows = (0..answered.rows).map(row).collect();
+        Some(Answered { request_id: request_id.into(), version, rows })
+    }
+
+    /// What it costs to keep so many rows, in cells.
+    fn cost(&self, rows: usize) -> usize {
+        rows.saturating_mul(self.columns.len() + 1)
+    }
 }
 
 /// The service.
 #[derive(Debug)]
 pub struct Door {
-    models: HashMap<String, Known>,
+    models: HashMap<String, (usize, Reads)>,
     mind: mpsc::Sender<Batch>,
     lost: Arc<LostAtDoor>,
     metrics: Metrics,
 }
 
 impl Door {
-    /// A door for these models, by name and in the configuration's order, before the mind. Of
-    /// their samples only the wanted columns of requests, and of answers where any are, are read.
-    pub fn new<'a>(
-        models: impl IntoIterator<Item = (&'a str, Wanted, Option<Wanted>)>,
+    /// A door for these models, in the configuration's order, before the mind. Of their samples
+    /// only what is wanted is read.
+    pub fn new(
+        models: impl IntoIterator<Item = Reads>,
         mind: mpsc::Sender<Batch>,
         lost: Arc<LostAtDoor>,
         metrics: Metrics,
     ) -> Self {
         let models = models.into_iter().enumerate();
-        let models = models
-            .map(|(at, (name, wanted, outputs))| (name.to_owned(), Known { at, wanted, outputs }));
+        let models = models.map(|(at, reads)| (reads.model.clone(), (at, reads)));
         Self { models: models.collect(), mind, lost, metrics }
     }
 
@@ -137,11 +188,11 @@ impl Door {
         let mut with: HashMap<(usize, &str), Counts> = HashMap::new();
         let mut cells = BATCH_CELLS;
         for sample in &request.samples {
-            let Some(known) = self.models.get(&sample.model) else {
+            let Some((model, reads)) = self.models.get(&sample.model) else {
                 self.metrics.lost(Loss::UnknownModel, 1);
                 continue;
             };
-            let model = known.at;
+            let model = *model;
             let delivery = batch.deliveries.entry(model).or_default();
             delivery.samples += 1;
             let with = with.entry((model, sample.version.as_str())).or_default();
@@ -151,25 +202,28 @@ impl Door {
                 delivery.links.extend(trace_context(&sample.traceparent));
             }
             if sample.outcome() == Outcome::Served {
-                let request = sample.request.as_ref();
-                match rows(request, Side::Request, &known.wanted, cells) {
-                    Some(rows) => {
-                        cells = cells.saturating_sub(rows.cost());
-                        delivery.rows.push(rows);
-                    }
-                    None => delivery.unreadable += 1,
+                let (request, response) = (sample.request.as_ref(), sample.response.as_ref());
+                let asked = rows(request, Side::Request, &reads.inputs, cells);
+                cells = cells.saturating_sub(asked.as_ref().map_or(0, Columns::cost));
+                let answered = reads
+                    .outputs
+                    .as_ref()
+                    .and_then(|wanted| rows(response, Side::Response, wanted, cells));
+                cells = cells.saturating_sub(answered.as_ref().map_or(0, Columns::cost));
+                if let (Some(keeps), Some(answered)) = (&reads.keeps, &answered)
+                    && keeps.cost(answered.rows) <= cells
+                {
+                    cells -= keeps.cost(answered.rows);
+                    let (id, version) = (&sample.request_id, &sample.version);
+                    delivery.answered.extend(keeps.of(id, version, asked.as_ref(), answered));
                 }
-                let answered = known.outputs.as_ref().and_then(|wanted| {
-                    rows(sample.response.as_ref(), Side::Response, wanted, cells)
-                });
-                if let Some(rows) = answered {
-                    cells = cells.saturating_sub(rows.cost());
-                    delivery.answers.push(rows);
-                }
+                delivery.unreadable += u64::from(asked.is_none());
+                delivery.rows.extend(asked);
+                delivery.answers.extend(answered);
             }
         }
         for tally in &request.tallies {
-            let Some(&Known { at: model, .. }) = self.models.get(&tally.model) else { continue };
+            let Some(&(model, _)) = self.models.get(&tally.model) else { continue };
             let counts = Counts {
                 exchanges: tally.exchanges,
                 violating: tally.violating,
@@ -272,7 +326,7 @@ mod tests {
     use tidegate_proto::intake::v1::{Outcome, Payload, Sample, ShipRequest};
     use tokio::sync::mpsc;
 
-    use super::{BATCH_CELLS, Delivery, Door, LostAtDoor};
+    use super::{BATCH_CELLS, Delivery, Door, LostAtDoor, Reads};
     use crate::metrics::Metrics;
 
     /// What a batch of these bodies becomes, for a model of forty features `f0` to `f39`.
@@ -281,8 +335,9 @@ mod tests {
         let wanted = Wanted::new(names.iter().map(String::as_str));
         let (mind, _batches) = mpsc::channel(1);
         let lost = Arc::new(LostAtDoor::new(1));
-        let models = [("census", wanted, None)];
-        let door = Door::new(models, mind, lost, Metrics::default());
+        let model = "census".to_owned();
+        let reads = Reads { model, inputs: wanted, outputs: None, keeps: None };
+        let door = Door::new([reads], mind, lost, Metrics::default());
         let samples = bodies.into_iter().map(|body| Sample {
             model: "census".to_owned(),
             outcome: Outcome::Served.into(),

@@ -35,22 +35,30 @@ impl Judgement {
         closed_unix_ms: UnixMillis,
         rows: u64,
         exchanges: Exchanges,
-        mut findings: Vec<Finding>,
+        findings: Vec<Finding>,
     ) -> Self {
-        findings.sort_by(|a, b| {
-            b.verdict.cmp(&a.verdict).then_with(|| excess(b).total_cmp(&excess(a)))
-        });
-        let verdict = findings.first().map_or(Verdict::Inconclusive, |worst| worst.verdict);
-        Self {
+        let judgement = Self {
             model: model.to_owned(),
             closed_unix_ms,
             rows,
             exchanges: exchanges.seen,
             coverage: exchanges.coverage(),
             dropped: exchanges.dropped,
-            verdict,
-            findings,
-        }
+            verdict: Verdict::Inconclusive,
+            findings: Vec::new(),
+        };
+        judgement.with(findings)
+    }
+
+    /// With more findings, of what does not stand in the window's rows.
+    #[must_use]
+    pub fn with(mut self, more: Vec<Finding>) -> Self {
+        self.findings.extend(more);
+        self.findings.sort_by(|a, b| {
+            b.verdict.cmp(&a.verdict).then_with(|| excess(b).total_cmp(&excess(a)))
+        });
+        self.verdict = self.findings.first().map_or(Verdict::Inconclusive, |worst| worst.verdict);
+        self
     }
 }
 

@@ -15,6 +15,7 @@ pub mod init;
 pub mod intake;
 pub mod journal;
 pub mod judgement;
+pub mod labels;
 pub mod ledger;
 mod meter;
 pub mod metrics;

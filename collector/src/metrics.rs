@@ -13,9 +13,11 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use tidegate_detectors::finding::{Finding, Verdict};
+use tidegate_detectors::performance::Metric;
 
 use crate::decision::Decision;
 use crate::judgement::Judgement;
+use crate::labels::outcomes::LabelStatus;
 
 /// Findings shown for each model, worst first: a profile may have thousands of features.
 const TOP_FINDINGS: usize = 200;
@@ -54,6 +56,23 @@ struct OfFinding {
     detector: String,
 }
 
+/// What became of labels, as counts of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfOutcome {
+    model: String,
+    reason: &'static str,
+}
+
+/// One of the short fixed list of performance metrics, of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfPerformance {
+    model: String,
+    version: String,
+    metric: &'static str,
+}
+
+type Performances = Family<OfPerformance, Gauge<f64, AtomicU64>>;
+
 /// Handles to all metrics; cheap to clone.
 #[derive(Clone)]
 pub struct Metrics {
@@ -71,6 +90,10 @@ pub struct Metrics {
     refusals: Counter,
     journal_failures: Counter,
     envoys: Gauge,
+    labels: Family<OfOutcome, Counter>,
+    kept: Family<OfModel, Gauge>,
+    realised: Performances,
+    estimated: Performances,
 }
 
 impl fmt::Debug for Metrics {
@@ -132,6 +155,25 @@ impl Default for Metrics {
         );
         let envoys = Gauge::default();
         registry.register("xds_envoys", "Envoys connected", envoys.clone());
+        let labels = Family::default();
+        registry.register(
+            "labels",
+            "Labels, and rows that got none, by what became of them",
+            labels.clone(),
+        );
+        let kept = Family::default();
+        registry.register("labels_kept_rows", "Rows that are kept for labels", kept.clone());
+        let (realised, estimated) = (Family::default(), Family::default());
+        registry.register(
+            "performance_realised",
+            "How well the latest labelled answers did",
+            realised.clone(),
+        );
+        registry.register(
+            "performance_estimated",
+            "How well the answers of the last window probably did",
+            estimated.clone(),
+        );
         Self {
             registry: Arc::new(registry),
             batches,
@@ -147,6 +189,10 @@ impl Default for Metrics {
             refusals,
             journal_failures,
             envoys,
+            labels,
+            kept,
+            realised,
+            estimated,
         }
     }
 }
@@ -191,6 +237,47 @@ impl Metrics {
         }
         for finding in worst(judgement) {
             self.effect.get_or_create(&of_finding(&judgement.model, finding)).set(finding.effect);
+        }
+    }
+
+    /// This is how labels of a model stand.
+    pub fn labelled(&self, model: &str, status: &LabelStatus) {
+        let counts = &status.counts;
+        let outcomes = [
+            ("joined", counts.joined),
+            ("repeated", counts.repeated),
+            ("conflicting", counts.conflicting),
+            ("unknown", counts.unknown),
+            ("row_dropped", counts.dropped_rows),
+            ("row_expired", counts.expired_rows),
+        ];
+        for (reason, count) in outcomes {
+            let of = OfOutcome { model: model.to_owned(), reason };
+            // `unknown` may fall again: a label that met its answer after all is counted as that.
+            let counter = self.labels.get_or_create(&of);
+            counter.inc_by(count.saturating_sub(counter.get()));
+        }
+        let rows = i64::try_from(status.kept_rows).unwrap_or(i64::MAX);
+        self.kept.get_or_create(&OfModel { model: model.to_owned() }).set(rows);
+        for performance in &status.versions {
+            let families = [
+                (&self.realised, &performance.realised),
+                (&self.estimated, &performance.estimated),
+            ];
+            for (family, measured) in families {
+                for metric in Metric::ALL {
+                    let of = OfPerformance {
+                        model: model.to_owned(),
+                        version: performance.version.clone(),
+                        metric: metric.name(),
+                    };
+                    // What can no longer be said must not stand there for ever.
+                    match measured.iter().find(|measured| measured.metric == metric) {
+                        Some(measured) => drop(family.get_or_create(&of).set(measured.value)),
+                        None => drop(family.remove(&of)),
+                    }
+                }
+            }
         }
     }
 

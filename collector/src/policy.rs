@@ -121,6 +121,7 @@ fn meets(rule: &Rule, finding: &Finding) -> bool {
     let kind = match rule.on {
         rule::Kind::DataDrift => Kind::DataDrift,
         rule::Kind::OutputDrift => Kind::OutputDrift,
+        rule::Kind::ConceptDrift => Kind::ConceptDrift,
         rule::Kind::DataFormatDrift => Kind::DataFormatDrift,
         rule::Kind::Completeness => Kind::Completeness,
     };

@@ -20,8 +20,9 @@ use tracing::{info, warn};
 use crate::api::routes::{Doors, router};
 use crate::config::Config;
 use crate::config::model::Model;
-use crate::intake::{Door, LostAtDoor};
+use crate::intake::{Door, Keeps, LostAtDoor, Reads};
 use crate::journal::JournalError;
+use crate::labels::reading::Labelled;
 use crate::metrics::Metrics;
 use crate::mind::{Inbox, Mind, Subject};
 use crate::profile;
@@ -135,6 +136,27 @@ pub fn subject(model: &Model) -> Result<Subject, ServeError> {
     })
 }
 
+/// What is read of a model's samples: what is judged, and what is kept for labels.
+fn reads(subject: &Subject) -> Reads {
+    let Subject { model, sides, contract, .. } = subject;
+    let keeps = model.labels.as_ref().map(|labels| Keeps {
+        versions: model.versions.iter().map(|version| version.name.clone()).collect(),
+        columns: vec![(Side::Response, labels.output.clone())],
+    });
+    let wanted = |side| {
+        let kept = keeps.iter().flat_map(|keeps| &keeps.columns);
+        let kept = kept.filter(|(of, _)| *of == side).map(|(_, name)| name.as_str());
+        let names: Vec<&str> = sides.names(side).chain(kept).collect();
+        (!names.is_empty()).then(|| Wanted::new(names))
+    };
+    Reads {
+        model: model.name.clone(),
+        inputs: wanted(Side::Request).unwrap_or_default().in_fields(&contract.inputs),
+        outputs: wanted(Side::Response).map(|outputs| outputs.in_fields(&contract.outputs)),
+        keeps,
+    }
+}
+
 /// Runs until SIGINT or SIGTERM.
 ///
 /// # Errors
@@ -159,14 +181,8 @@ async fn collect(config: Config) -> Result<(), ServeError> {
     let (to_mind, batches) = mpsc::channel(BATCHES_WAITING);
     let (to_fleet, reports) = mpsc::channel(REPORTS_WAITING);
     let (to_answer, asks) = mpsc::channel(ASKS_WAITING);
-    let known = subjects.iter().map(|Subject { model, sides, contract, .. }| {
-        let wanted = |side| Wanted::new(sides.names(side));
-        let inputs = wanted(Side::Request).in_fields(&contract.inputs);
-        let outputs = wanted(Side::Response).in_fields(&contract.outputs);
-        let answers = !sides.range(Side::Response).is_empty();
-        (model.name.as_str(), inputs, answers.then_some(outputs))
-    });
-    let door = Door::new(known, to_mind, Arc::clone(&lost), metrics.clone());
+    let labelled = Arc::new(Labelled::of(&config.models));
+    let door = Door::new(subjects.iter().map(reads), to_mind, Arc::clone(&lost), metrics.clone());
     let inbox = Inbox { batches, lost: Arc::clone(&lost), reports, asks };
     let key = sensitive_key::of(&config.state)?;
     let (mind, snapshots) = Mind::awake(config, subjects, lost, metrics.clone(), key)?;
@@ -185,7 +201,7 @@ async fn collect(config: Config) -> Result<(), ServeError> {
             .add_service(AggregatedDiscoveryServiceServer::new(discovery))
             .serve_with_incoming_shutdown(TcpListenerStream::new(grpc), told(stopping.clone())),
     );
-    let routes = router(Doors { mind: to_answer, metrics });
+    let routes = router(Doors { mind: to_answer, metrics, labelled });
     let mut http = tokio::spawn(async move {
         axum::serve(http, routes).with_graceful_shutdown(told(stopping)).await
     });

@@ -20,7 +20,7 @@ use crate::profile::survey::code;
 use crate::sides::Sides;
 
 /// What false alarms are budgeted over: 30 days.
-const MONTH_MS: u64 = 30 * 86_400_000;
+pub const MONTH_MS: u64 = 30 * 86_400_000;
 /// The largest chance of a false alarm in a month that a bet of the vigil gets, however generous
 /// the budget.
 const MOST_OF_A_BET: f64 = 0.05;
@@ -100,7 +100,7 @@ impl Watch {
         // Half of the budget is for the windows, half for the vigil.
         let budget = model.detectors.false_alarms_per_month / 2.0;
         let alpha = alpha_per_look(budget, hop);
-        let of_a_bet = (budget / Vigil::bets(reference) as f64).min(MOST_OF_A_BET);
+        let of_a_bet = of_a_bet(model, bets(model, &sides));
         let rules = Rules {
             alpha,
             // A warning is never harder to get than an alarm.
@@ -204,6 +204,12 @@ impl Watch {
         self.vigil.exchanges(new.exchanges, new.violating);
     }
 
+    /// When a change counts.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// Closes the pane that is being filled and judges the window that it completes.
     pub fn close(&mut self, now: UnixMillis) -> Judgement {
         let reference = self.sides.reference();
@@ -222,6 +228,20 @@ impl Watch {
         }
         judgement
     }
+}
+
+/// The bets that are made on a model: those of the vigil, and one on its errors where labels tell.
+#[must_use]
+pub fn bets(model: &Model, sides: &Sides) -> usize {
+    Vigil::bets(sides.reference()) + usize::from(model.labels.is_some())
+}
+
+/// The chance of a false alarm in a month that each of so many bets gets: half of the budget is
+/// theirs, the other half is for the windows.
+#[must_use]
+pub fn of_a_bet(model: &Model, bets: usize) -> f64 {
+    let budget = model.detectors.false_alarms_per_month / 2.0;
+    (budget / bets.max(1) as f64).min(MOST_OF_A_BET)
 }
 
 /// What the contract allows a window to have. Of sensitive fields nothing of the kind arrives.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use tidegate_collector::config::mistake::ConfigError;
-use tidegate_collector::config::model::{Detectors, Model, Role, Version, Window};
+use tidegate_collector::config::model::{Detectors, Labels, Model, Role, Task, Version, Window};
 use tidegate_collector::config::rule::{Action, Approval, Kind, Rule, Severity};
 use tidegate_collector::config::{Config, Envoy, Listen, MAX_FILE_BYTES, Telemetry};
 use tidegate_contract::contract::Mode;
@@ -85,6 +85,14 @@ fn the_whole_file_means_what_it_says() {
                 min_rows: 200,
             },
             detectors: Detectors { min_effect: 0.1, false_alarms_per_month: 1.0 },
+            labels: Some(Labels {
+                output: "score".to_owned(),
+                task: Task::Binary { positive: ">50K".to_owned(), threshold: 0.4 },
+                reference_error: Some(0.12),
+                horizon: Duration::from_secs(2 * 86_400),
+                max_rows: 50_000,
+                window_rows: 1_000,
+            }),
             policy: vec![Rule {
                 on: Kind::DataDrift,
                 verdict: Severity::Alarm,
@@ -175,6 +183,44 @@ fn a_mistake_says_where_it_stands_what_is_wrong_and_the_cure() {
             "tidegate.yaml:18:29: models[0].detectors.min_effect: `NaN` is out of range; give more than 0 and at most 1",
         ],
     );
+}
+
+#[test]
+fn labels_that_do_not_fit_their_task_are_refused() {
+    let labels = "task: binary, positive: \">50K\", threshold: 0.4, reference_error: 0.12";
+    let at = "tidegate.yaml:23";
+    check(
+        labels,
+        "task: regression, threshold: 0.4, reference_error: 0.12",
+        &[
+            &format!(
+                "{at}:58: models[0].labels.threshold: means nothing with `task: regression`; remove it"
+            ),
+            &format!(
+                "{at}:80: models[0].labels.reference_error: means nothing with `task: regression`; remove it"
+            ),
+        ],
+    );
+    check(
+        labels,
+        "task: binery",
+        &[&format!(
+            "{at}:35: models[0].labels.task: `binery` is not known; did you mean `binary`?"
+        )],
+    );
+    check(
+        "max_rows: 50000",
+        "max_rows: 500",
+        &[&format!(
+            "{at}:141: models[0].labels.window_rows: `1000` is out of range; give from 100 to 500"
+        )],
+    );
+    check(
+        "output: score, task",
+        "task",
+        &[&format!("{at}:13: models[0].labels: `output` is missing; add `output: score`")],
+    );
+    check(labels, "task: multiclass", &[]);
 }
 
 #[test]

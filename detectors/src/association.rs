@@ -19,7 +19,7 @@ use crate::summary::NumberSummary;
 const CUT: f64 = 2.5;
 /// Correlations closer to one than this are as close as this: z must stay finite.
 const CLOSEST: f64 = 1e-9;
-/// Rows of a window below which nothing is said of a pair.
+/// Rows of either side below which nothing is said of a pair.
 const LEAST_ROWS: u64 = 30;
 
 /// Scores values by a reference.
@@ -128,7 +128,7 @@ impl Association {
         for one in 0..self.columns {
             for other in one + 1..self.columns {
                 let Some((was, now)) = pairs.next() else { return changes };
-                if now[0][0] < LEAST_ROWS as f64 {
+                if was[0][0].min(now[0][0]) < LEAST_ROWS as f64 {
                     continue;
                 }
                 let (Some(was), Some(now_z)) = (FishersZ::of(was), FishersZ::of(now)) else {

@@ -16,6 +16,10 @@ const BLOCK: usize = 256;
 struct Pair {
     rows: u64,
     mean: [f64; 2],
+    /// The first value of each, and whether any other came: a mean is rounded, so that the squares of
+    /// a column that does not vary need not be 0.
+    first: [f64; 2],
+    varies: [bool; 2],
     /// Sums about the means: of squares of the one, of the other, of products.
     squares: [f64; 2],
     products: f64,
@@ -25,6 +29,13 @@ impl Pair {
     fn merge(&mut self, other: &Pair) {
         if other.rows == 0 {
             return;
+        }
+        if self.rows == 0 {
+            *self = *other;
+            return;
+        }
+        for side in [0, 1] {
+            self.varies[side] |= other.varies[side] || self.first[side] != other.first[side];
         }
         let (here, there) = (self.rows as f64, other.rows as f64);
         let total = here + there;
@@ -48,8 +59,11 @@ impl Pair {
             sums[1] += y;
         }
         let mean = sums.map(|sum| sum / rows.max(1) as f64);
-        let mut pair = Pair { rows, mean, ..Pair::default() };
+        let first = both().next().map_or([0.0; 2], |(x, y)| [*x, *y]);
+        let mut pair = Pair { rows, mean, first, ..Pair::default() };
         for (x, y) in both() {
+            pair.varies[0] |= *x != first[0];
+            pair.varies[1] |= *y != first[1];
             let (dx, dy) = (x - mean[0], y - mean[1]);
             pair.squares[0] += dx * dx;
             pair.squares[1] += dy * dy;
@@ -61,7 +75,7 @@ impl Pair {
     fn r(&self) -> Option<f64> {
         let scale = self.squares[0].sqrt() * self.squares[1].sqrt();
         let r = self.products / scale;
-        (self.rows > 1 && r.is_finite()).then(|| r.clamp(-1.0, 1.0))
+        (self.varies == [true; 2] && r.is_finite()).then(|| r.clamp(-1.0, 1.0))
     }
 }
 
@@ -121,6 +135,8 @@ impl Correlations {
         let mut centred = vec![0.0; rows * columns.len()];
         let mut means = vec![0.0; columns.len()];
         let mut squares = vec![0.0; columns.len()];
+        let varies: Vec<bool> =
+            columns.iter().map(|column| column.iter().any(|value| *value != column[0])).collect();
         for (at, column) in columns.iter().enumerate().filter(|(at, _)| whole[*at]) {
             let mean = sum(column, |value| value) / rows as f64;
             let centred = &mut centred[at * rows..(at + 1) * rows];
@@ -142,6 +158,8 @@ impl Correlations {
                 pair.merge(&Pair {
                     rows: rows as u64,
                     mean: [means[one], means[other]],
+                    first: [columns[one][0], columns[other][0]],
+                    varies: [varies[one], varies[other]],
                     squares: [squares[one], squares[other]],
                     products: product(of(one), of(other)),
                 });
@@ -303,6 +321,29 @@ mod tests {
         correlations.merge(&Correlations::new(3));
         assert!(correlations.matrix()[1].is_nan());
         assert!(Correlations::new(0).matrix().is_empty());
+    }
+
+    #[test]
+    fn a_column_that_does_not_vary_has_no_correlation_however_its_mean_is_rounded() {
+        for constant in [0.1, 3.3, 1e6 + 0.1] {
+            for rows in [11, 256, 300, 5_000] {
+                let (mut by_row, mut one, mut other) =
+                    (Correlations::new(3), Correlations::new(3), Correlations::new(3));
+                for at in 0..rows {
+                    let row = [constant, f64::from(at * 37 % 101), 3.0 * constant];
+                    by_row.row(&row);
+                    if at < rows / 3 { one.row(&row) } else { other.row(&row) }
+                }
+                one.merge(&other);
+                let same = vec![constant; rows as usize];
+                let counted: Vec<f64> = (0..rows).map(f64::from).collect();
+                assert_eq!(pearson(&same, &counted), None);
+                for matrix in [by_row.matrix(), one.matrix()] {
+                    let r = [matrix[1], matrix[2], matrix[5]];
+                    assert!(r.iter().all(|r| r.is_nan()), "{constant}, {rows}: {r:?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub enum Kind {
     DataDrift,
     /// The model's answers are distributed otherwise than in the reference.
     OutputDrift,
+    /// The model errs more than it did, or a metric of its owner's is beyond its limit.
+    ConceptDrift,
     /// Exchanges break the contract.
     DataFormatDrift,
     /// Values are missing more, or less, often than in the reference.
@@ -46,6 +48,8 @@ pub enum Detector {
     ViolationRate,
     /// [`crate::limit`] on what the contract allows.
     Limit,
+    /// [`crate::performance::decline`] on rows that a label has joined.
+    RealisedError,
 }
 
 impl Detector {
@@ -58,6 +62,7 @@ impl Detector {
             Self::NullRate => "null_rate",
             Self::ViolationRate => "violation_rate",
             Self::Limit => "limit",
+            Self::RealisedError => "realised_error",
         }
     }
 }

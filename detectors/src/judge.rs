@@ -31,6 +31,8 @@ pub struct MinEffect {
     pub completeness: f64,
     /// For the difference of violation rates, 0 to 1.
     pub data_format_drift: f64,
+    /// For the rise of the error rate, or of the mean rank of errors, 0 to 1.
+    pub concept_drift: f64,
 }
 
 /// When a change counts.
@@ -61,7 +63,12 @@ impl Default for Rules {
         Rules {
             alpha: alpha_per_look(1.0, 2.0),
             warning_alpha: 0.01,
-            min_effect: MinEffect { data_drift: 0.1, completeness: 0.05, data_format_drift: 0.02 },
+            min_effect: MinEffect {
+                data_drift: 0.1,
+                completeness: 0.05,
+                data_format_drift: 0.02,
+                concept_drift: 0.05,
+            },
             min_rows: 200,
             max_detectable: 3.0,
             ordered: true,
@@ -178,6 +185,7 @@ fn conclude(
         Kind::DataDrift | Kind::OutputDrift => rules.min_effect.data_drift,
         Kind::Completeness => rules.min_effect.completeness,
         Kind::DataFormatDrift => rules.min_effect.data_format_drift,
+        Kind::ConceptDrift => rules.min_effect.concept_drift,
     };
     let matters = evidence.effect >= min_effect;
     // A level of 0 rejects nothing, even a p-value too small for a float.
@@ -424,7 +432,7 @@ fn counted(what: &str, rate: Rate) -> String {
 }
 
 /// A share as people read it: whole per cent, finer below one.
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     let near_an_end = percent.min(100.0 - percent);
     if near_an_end > 0.0 && near_an_end < 1.0 {
@@ -554,7 +562,12 @@ mod tests {
     #[test]
     fn without_a_minimum_effect_the_level_itself_is_kept() {
         let reference = reference(20_000);
-        let min_effect = MinEffect { data_drift: 0.0, completeness: 0.0, data_format_drift: 0.0 };
+        let min_effect = MinEffect {
+            data_drift: 0.0,
+            completeness: 0.0,
+            data_format_drift: 0.0,
+            concept_drift: 0.0,
+        };
         let rules = Rules { alpha: 0.1, min_effect, ..Rules::default() };
         let alarms = (0..400)
             .filter(|look| {

@@ -31,6 +31,7 @@ pub mod limit;
 pub mod moments;
 pub mod outlier;
 mod packing;
+pub mod performance;
 pub mod proportion;
 pub mod quantile;
 mod radix;

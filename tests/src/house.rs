@@ -3,6 +3,7 @@
 //! it. It does not know what is played.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -370,6 +371,12 @@ impl House {
         let collector = self.collector.as_ref().expect("this play has a collector");
         let decisions = collector.get("decisions").unwrap_or_default();
         decisions["decisions"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Where the play's files lie.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.stage.folder()
     }
 
     /// Runs the command against the collector.

@@ -11,6 +11,9 @@ use tidegate_tests::house::{House, INFER, Model, Plan, SOON};
 use tidegate_tests::patience::eventually;
 use tidegate_tests::people::{Era, oip, people, records};
 
+/// A window that no machine is too busy for: what is counted in it is there until somebody looks.
+const LONG: &str = "{length: 30s, hop: 500ms, min_rows: 100}";
+
 fn raise(play: &str, mode: &'static str) -> House {
     Plan::of(play)
         .replace(
@@ -18,7 +21,7 @@ fn raise(play: &str, mode: &'static str) -> House {
             "                            prefix: /\n",
         )
         .replace("match: {path_separated_prefix: /v2/models/census}", "match: {prefix: /}")
-        .model(Model::census().mode(mode))
+        .model(Model::census().mode(mode).window(LONG))
         .model(Model::at("any", "auto", "/").mode(mode))
         .raise()
 }

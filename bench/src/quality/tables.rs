@@ -192,7 +192,12 @@ impl<'a> Halves<'a> {
         let window = Window::of(&self.reference, [&pane]);
         let rules = Rules {
             alpha: LEVEL,
-            min_effect: MinEffect { data_drift: 0.0, completeness: 0.0, data_format_drift: 0.0 },
+            min_effect: MinEffect {
+                data_drift: 0.0,
+                completeness: 0.0,
+                data_format_drift: 0.0,
+                concept_drift: 0.0,
+            },
             effective_tests: self.effective,
             ..Rules::default()
         };

@@ -8,6 +8,7 @@ use tidegate_detectors::finding::{Finding, Verdict};
 
 use crate::breaches::{Broken, Deeds};
 use crate::decision::{Decision, UnixMillis};
+use crate::labels::outcomes::LabelStatus;
 
 /// How every model stands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,6 +42,9 @@ pub struct ModelStatus {
     pub contract: ContractStatus,
     /// Of the last window, worst first.
     pub findings: Vec<Finding>,
+    /// What labels say; `None` where none are awaited.
+    #[serde(default)]
+    pub labels: Option<LabelStatus>,
     /// Envoys connected.
     pub envoys: usize,
     /// Whether every one of them has in effect what is decided.

@@ -8,6 +8,8 @@ use super::answer::Status;
 use crate::decision::{Decision, State};
 use crate::journal::JournalError;
 use crate::judgement::Judgement;
+use crate::labels::label::Label;
+use crate::labels::outcomes::Taken;
 
 /// A question or a wish, with the way back for its answer.
 #[derive(Debug)]
@@ -42,6 +44,13 @@ pub enum Ask {
         id: String,
         /// The way back.
         reply: oneshot::Sender<Result<Decision, Refusal>>,
+    },
+    /// Labels, each with the place of its model in the configuration.
+    Labels {
+        /// They.
+        labels: Vec<(usize, Label)>,
+        /// The way back.
+        reply: oneshot::Sender<Taken>,
     },
     /// Give a model back to its primary version.
     Rollback {

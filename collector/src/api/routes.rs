@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::rejection::JsonRejection;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, JsonRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -18,12 +19,17 @@ use super::answer::Status;
 use super::ask::{Ask, Refusal};
 use crate::decision::Decision;
 use crate::judgement::Judgement;
+use crate::labels::outcomes::Taken;
+use crate::labels::reading::{self, Labelled};
 use crate::metrics::Metrics;
 
 /// How long the mind may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes of a request's body.
 const MAX_BODY_BYTES: usize = 64 << 10;
+
+/// Bytes of labels: ten thousand of the usual length.
+const MAX_LABELS_BYTES: usize = 2 << 20;
 
 /// What the routes need.
 #[derive(Debug, Clone)]
@@ -32,6 +38,8 @@ pub struct Doors {
     pub mind: mpsc::Sender<Ask>,
     /// What is counted.
     pub metrics: Metrics,
+    /// The models that labels can be of.
+    pub labelled: Arc<Labelled>,
 }
 
 /// All routes.
@@ -44,6 +52,7 @@ pub fn router(doors: Doors) -> Router {
         .route("/api/v1/findings", get(findings))
         .route("/api/v1/decisions", get(decisions))
         .route("/api/v1/decisions/{id}", get(decision))
+        .route("/api/v1/labels", post(labels).layer(DefaultBodyLimit::max(MAX_LABELS_BYTES)))
         .route("/api/v1/models/{model}/rollback", post(rollback))
         .route("/api/v1/decisions/{id}/approve", post(approve))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no such path".to_owned()) })
@@ -65,21 +74,12 @@ struct Wish {
 }
 
 impl Wish {
-    /// The wish of a request; no body at all is a wish without words. One from a page of another
-    /// origin is refused: a browser sends it without asking whoever sits before it.
+    /// The wish of a request; no body at all is a wish without words.
     fn of(
         headers: &HeaderMap,
         body: Result<Option<Json<Self>>, JsonRejection>,
     ) -> Result<Self, Problem> {
-        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let origin =
-            text(header::ORIGIN).map(|origin| origin.split_once("://").map(|(_, host)| host));
-        if let Some(origin) = origin
-            && (origin.is_none() || origin != text(header::HOST))
-        {
-            let why = "a page of another origin may not decide anything here";
-            return Err(Problem::new(StatusCode::FORBIDDEN, why.to_owned()));
-        }
+        same_origin(headers)?;
         let mut wish = match body {
             Ok(wish) => wish.map_or_else(Self::default, |Json(wish)| wish),
             Err(rejection) => return Err(Problem::new(rejection.status(), rejection.body_text())),
@@ -89,6 +89,20 @@ impl Wish {
         }
         Ok(wish)
     }
+}
+
+/// Refuses what a page of another origin sends: a browser does it without asking whoever sits
+/// before it.
+fn same_origin(headers: &HeaderMap) -> Result<(), Problem> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let origin = text(header::ORIGIN).map(|origin| origin.split_once("://").map(|(_, host)| host));
+    if let Some(origin) = origin
+        && (origin.is_none() || origin != text(header::HOST))
+    {
+        let why = "a page of another origin may not decide anything here";
+        return Err(Problem::new(StatusCode::FORBIDDEN, why.to_owned()));
+    }
+    Ok(())
 }
 
 async fn ready(State(doors): State<Doors>) -> Result<&'static str, Problem> {
@@ -129,6 +143,26 @@ async fn decision(
     Path(id): Path<String>,
 ) -> Result<Json<Decision>, Problem> {
     Ok(Json(ask(&doors, |reply| Ask::Decision { id, reply }).await??))
+}
+
+async fn labels(
+    State(doors): State<Doors>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<Taken>, Problem> {
+    same_origin(&headers)?;
+    let body = body.map_err(|rejection| {
+        let told = match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                format!("more than {MAX_LABELS_BYTES} bytes of labels; send them in parts")
+            }
+            _ => rejection.body_text(),
+        };
+        Problem::new(rejection.status(), told)
+    })?;
+    let labels = reading::read(&body, &doors.labelled)
+        .map_err(|wrong| Problem::new(StatusCode::BAD_REQUEST, wrong.to_string()))?;
+    Ok(Json(ask(&doors, |reply| Ask::Labels { labels, reply }).await?))
 }
 
 async fn rollback(

@@ -114,5 +114,6 @@ pub(super) fn about(finding: &Finding) -> &'static str {
         Detector::ViolationRate => "contract",
         Detector::Limit => "the contract's limit",
         Detector::KolmogorovSmirnov | Detector::ChiSquared => "distribution",
+        Detector::RealisedError => "errors",
     }
 }

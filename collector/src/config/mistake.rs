@@ -240,6 +240,12 @@ pub enum Problem {
         /// The action.
         action: &'static str,
     },
+    /// A key that has no meaning beside `task`.
+    #[error("means nothing with `task: {task}`; remove it")]
+    NeedlessForTask {
+        /// The task.
+        task: &'static str,
+    },
     /// A canary that nobody has to agree to.
     #[error("a canary exposes more traffic to a candidate; write `approval: required`")]
     UnapprovedCanary,

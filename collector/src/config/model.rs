@@ -40,6 +40,8 @@ pub struct Model {
     pub window: Window,
     /// From when on a difference counts.
     pub detectors: Detectors,
+    /// What labels are held against, where some come.
+    pub labels: Option<Labels>,
     /// The rules, tried in order.
     pub policy: Vec<Rule>,
 }
@@ -103,4 +105,45 @@ pub struct Detectors {
     pub min_effect: f64,
     /// False alarms that the model's owner accepts, per 30 days; above 0.
     pub false_alarms_per_month: f64,
+}
+
+/// What labels are held against.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labels {
+    /// The output that they tell the truth of.
+    pub output: String,
+    /// What kind of truth it is.
+    pub task: Task,
+    /// The error rate that training promised, 0 to 1; without it the first labels tell.
+    pub reference_error: Option<f64>,
+    /// How long an answer waits for its label.
+    pub horizon: Duration,
+    /// Rows that wait for one, at most.
+    pub max_rows: usize,
+    /// The latest rows with a label, that performance is measured on; at most `max_rows`.
+    pub window_rows: usize,
+}
+
+/// What kind of truth a label tells.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Task {
+    /// Yes or no.
+    Binary {
+        /// The label of a yes.
+        positive: String,
+        /// The score from which on the model says yes.
+        threshold: f64,
+    },
+    /// One of several classes.
+    Multiclass,
+    /// A number.
+    Regression,
+}
+
+/// A task without what belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TaskName {
+    Binary,
+    Multiclass,
+    Regression,
 }

@@ -8,7 +8,7 @@ use tidegate_contract::contract::Mode;
 use tidegate_contract::protocol::Protocol;
 
 use super::mistake::{Mistakes, Place};
-use super::model::Role;
+use super::model::{Role, TaskName};
 use super::reader::{At, Field, Written};
 use super::rule::{Approval, Kind, Severity};
 use super::yaml::Node;
@@ -61,7 +61,20 @@ pub(super) struct Model {
     pub(super) versions: Field<Vec<Version>>,
     pub(super) window: Field<Window>,
     pub(super) detectors: Field<Detectors>,
+    pub(super) labels: Field<Labels>,
     pub(super) policy: Field<Vec<Rule>>,
+}
+
+pub(super) struct Labels {
+    pub(super) place: Place,
+    pub(super) output: Field<String>,
+    pub(super) task: Field<TaskName>,
+    pub(super) positive: Field<String>,
+    pub(super) threshold: Field<f64>,
+    pub(super) reference_error: Field<f64>,
+    pub(super) horizon: Field<Duration>,
+    pub(super) max_rows: Field<usize>,
+    pub(super) window_rows: Field<usize>,
 }
 
 pub(super) struct Keep {
@@ -129,9 +142,10 @@ const THEN: [(&str, Then); 4] = [
     ("divert", Then::Divert),
     ("block", Then::Block),
 ];
-const KINDS: [(&str, Kind); 4] = [
+const KINDS: [(&str, Kind); 5] = [
     ("data_drift", Kind::DataDrift),
     ("output_drift", Kind::OutputDrift),
+    ("concept_drift", Kind::ConceptDrift),
     ("data_format_drift", Kind::DataFormatDrift),
     ("completeness", Kind::Completeness),
 ];
@@ -144,6 +158,11 @@ const MODES: [(&str, Mode); 4] = [
     ("tag", Mode::Tag),
     ("divert", Mode::Divert),
     ("enforce", Mode::Enforce),
+];
+const TASKS: [(&str, TaskName); 3] = [
+    ("binary", TaskName::Binary),
+    ("multiclass", TaskName::Multiclass),
+    ("regression", TaskName::Regression),
 ];
 const YES_OR_NO: [(&str, bool); 2] = [("true", true), ("false", false)];
 const ROLES: [(&str, Role); 3] =
@@ -159,6 +178,11 @@ impl Then {
 /// The word for a role as it is written.
 pub(super) fn role_word(role: Role) -> &'static str {
     word_of(&ROLES, role)
+}
+
+/// The word for a task as it is written.
+pub(super) fn task_word(task: TaskName) -> &'static str {
+    word_of(&TASKS, task)
 }
 
 fn word_of<T: Copy + PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
@@ -229,6 +253,7 @@ impl Model {
             "versions",
             "window",
             "detectors",
+            "labels",
             "policy",
         ];
         let map = at.mapping(keys, mistakes)?;
@@ -256,6 +281,7 @@ impl Model {
             window: map.field("window", mistakes, |at, m| whole(&at, Window::read(&at, m))),
             detectors: map
                 .field("detectors", mistakes, |at, m| whole(&at, Detectors::read(&at, m))),
+            labels: map.field("labels", mistakes, |at, m| whole(&at, Labels::read(&at, m))),
             policy: map.field("policy", mistakes, |at, m| at.list(0..=MAX_RULES, m, Rule::read)),
             place: map.place,
         })
@@ -330,6 +356,36 @@ impl Detectors {
                 .field("min_effect", mistakes, |at, m| at.number("a number such as 0.1", m)),
             false_alarms_per_month: map
                 .field("false_alarms_per_month", mistakes, |at, m| at.number("a number", m)),
+        })
+    }
+}
+
+impl Labels {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let keys = &[
+            "output",
+            "task",
+            "positive",
+            "threshold",
+            "reference_error",
+            "horizon",
+            "max_rows",
+            "window_rows",
+        ];
+        let map = at.mapping(keys, mistakes)?;
+        let rows = "a whole number such as 100000";
+        Some(Self {
+            output: map.field("output", mistakes, |at, m| at.text("the name of an output", m)),
+            task: map.field("task", mistakes, |at, m| at.word(&TASKS, m)),
+            positive: map.field("positive", mistakes, |at, m| at.text("a label such as 1", m)),
+            threshold: map
+                .field("threshold", mistakes, |at, m| at.number("a number such as 0.5", m)),
+            reference_error: map
+                .field("reference_error", mistakes, |at, m| at.number("a number such as 0.1", m)),
+            horizon: map.field("horizon", mistakes, |at, m| at.duration(m)),
+            max_rows: map.field("max_rows", mistakes, |at, m| at.number(rows, m)),
+            window_rows: map.field("window_rows", mistakes, |at, m| at.number(rows, m)),
+            place: map.place,
         })
     }
 }

@@ -32,6 +32,8 @@ pub enum Kind {
     DataDrift,
     /// The answers are no longer distributed as in training.
     OutputDrift,
+    /// The model errs more than it did, or a metric of its owner's is beyond its limit.
+    ConceptDrift,
     /// The payloads break the contract more often.
     DataFormatDrift,
     /// Values are missing.
@@ -88,6 +90,7 @@ impl fmt::Display for Rule {
         let on = match self.on {
             Kind::DataDrift => "data_drift",
             Kind::OutputDrift => "output_drift",
+            Kind::ConceptDrift => "concept_drift",
             Kind::DataFormatDrift => "data_format_drift",
             Kind::Completeness => "completeness",
         };

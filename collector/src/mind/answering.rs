@@ -10,6 +10,8 @@ use crate::api::ask::Ask;
 use crate::clock;
 use crate::decision::Decision;
 use crate::judgement::Judgement;
+use crate::labels::label::Label;
+use crate::labels::outcomes::{Outcomes, Taken};
 use crate::policy::quiet_until;
 
 /// Ways of breaking fields that are told of a model.
@@ -29,6 +31,7 @@ impl Mind {
             Ask::Rollback { model, author, reason, reply } => {
                 drop(reply.send(self.roll_back(&model, &author, &reason)));
             }
+            Ask::Labels { labels, reply } => drop(reply.send(self.labels(labels))),
             Ask::Approve { id, author, reply } => drop(reply.send(self.approve(&id, author))),
         }
     }
@@ -64,6 +67,7 @@ impl Mind {
                     broken: watched.breaches.most(BREACHES_TOLD),
                 },
                 findings: last.map(|judgement| judgement.findings.clone()).unwrap_or_default(),
+                labels: watched.outcomes.as_ref().map(Outcomes::status),
                 envoys: self.fleet.len(),
                 acknowledged,
                 refusals: self
@@ -74,6 +78,19 @@ impl Mind {
             }
         });
         Status { models: models.collect() }
+    }
+
+    /// Holds labels against the answers that are kept.
+    fn labels(&mut self, labels: Vec<(usize, Label)>) -> Taken {
+        let now = clock::unix_ms();
+        let mut all = Taken::default();
+        for (model, label) in labels {
+            let of = self.watched.get_mut(model).and_then(|watched| watched.outcomes.as_mut());
+            if let Some(outcomes) = of {
+                all.add(outcomes.take([label], now));
+            }
+        }
+        all
     }
 
     fn judgements(&self, model: Option<&str>) -> Vec<Arc<Judgement>> {

@@ -30,12 +30,13 @@ use crate::decision::UnixMillis;
 use crate::intake::{Batch, LostAtDoor};
 use crate::journal::{Journal, JournalError};
 use crate::judgement::Judgement;
+use crate::labels::outcomes::Outcomes;
 use crate::ledger::{Event, Ledger};
 use crate::metrics::Metrics;
 use crate::policy::{self, Move, Standing, Streaks, quiet_until};
 use crate::routing::Routing;
 use crate::sides::Sides;
-use crate::watch::Watch;
+use crate::watch::{Watch, bets};
 use crate::xds::fleet::{Fleet, Report};
 use crate::xds::snapshot::Snapshot;
 
@@ -84,6 +85,8 @@ struct Watched {
     model: Model,
     contract: Contract,
     watch: Watch,
+    /// What labels say, where some are awaited.
+    outcomes: Option<Outcomes>,
     breaches: Breaches,
     streaks: Streaks,
     judgements: VecDeque<Arc<Judgement>>,
@@ -148,6 +151,10 @@ impl Mind {
         let watched: Vec<Watched> = subjects
             .into_iter()
             .map(|subject| Watched {
+                outcomes: subject.model.labels.as_ref().map(|labels| {
+                    let bets = bets(&subject.model, &subject.sides);
+                    Outcomes::new(&subject.model, labels, bets)
+                }),
                 watch: Watch::new(
                     &subject.model,
                     &subject.contract,
@@ -219,6 +226,9 @@ impl Mind {
             for rows in &delivery.answers {
                 watched.watch.rows(Side::Response, rows);
             }
+            if let Some(outcomes) = &mut watched.outcomes {
+                delivery.answered.into_iter().for_each(|answered| outcomes.keep(answered, now));
+            }
             let read = delivery.samples.saturating_sub(delivery.unreadable);
             watched.watch.arrived(read, delivery.unreadable + self.lost.take(at));
             for (version, counts, with) in delivery.counts {
@@ -259,7 +269,11 @@ impl Mind {
             span.add_link(link);
         }
         let _inside = span.enter();
-        let judgement = watched.watch.close(now);
+        let mut judgement = watched.watch.close(now);
+        if let Some(outcomes) = &mut watched.outcomes {
+            judgement = judgement.with(outcomes.close(watched.watch.rules(), now));
+            self.metrics.labelled(&watched.model.name, &outcomes.status());
+        }
         span.record("rows", judgement.rows);
         span.record("verdict", tracing::field::debug(judgement.verdict));
         let previous = watched.judgements.back();

@@ -1,6 +1,7 @@
 //! Turns what was written into what it means: defaults filled in, ranges checked, paths made
 //! absolute. It does not know where in the file's grammar a value came from, only its place.
 
+mod labels;
 mod model;
 mod range;
 mod rule;

@@ -10,7 +10,7 @@ use tidegate_contract::plugin::{Keep, LowConfidence, Route};
 use tidegate_contract::protocol::Protocol;
 
 use super::range::{lasting, positive, within};
-use super::{NAME, VERSION_NAME, absolute, is_visible, name, rule, unreadable};
+use super::{NAME, VERSION_NAME, absolute, is_visible, labels, name, rule, unreadable};
 use crate::config::duration::show;
 use crate::config::mistake::{Mistakes, Place, Problem};
 use crate::config::model::{Detectors, Model, Role, Version, Window};
@@ -102,6 +102,11 @@ fn one(
         Field::Mistaken => None,
         Field::Given(written) => detectors(written.value, mistakes),
     };
+    let labels = match raw.labels {
+        Field::Absent => Some(None),
+        Field::Mistaken => None,
+        Field::Given(written) => labels::one(written.value, mistakes).map(Some),
+    };
     let policy = match raw.policy {
         Field::Absent => Some(Vec::new()),
         Field::Mistaken => None,
@@ -121,6 +126,7 @@ fn one(
         versions: versions?,
         window: window?,
         detectors: detectors?,
+        labels: labels?,
         policy: policy?,
     })
 }
