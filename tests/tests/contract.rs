@@ -85,7 +85,7 @@ fn bad_tensors() -> Vec<(Value, &'static str, &'static str, &'static str)> {
             "X",
         ),
         (with(1, "datatype", json!("BYTES")), "UNEXPECTED_DATA_TYPE", "wage", "BYTES"),
-        (with(0, "shape", json!([3, 1, -1])), "INVALID_FEATURE_SHAPE", "age", ""),
+        (with(0, "shape", json!([3, 1, -2])), "INVALID_FEATURE_SHAPE", "age", ""),
         (with(0, "data", json!([30, 31])), "FEATURE_TYPE_LOW_NUMBER_VALUES", "age", "2"),
         (with(0, "data", json!([30, 31, 32, 33])), "FEATURE_TYPE_HIGH_NUMBER_VALUES", "age", ""),
         (missing, "SCHEMA_MISSING_COLUMN", "wage", "nothing"),
