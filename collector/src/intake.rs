@@ -22,7 +22,7 @@ use tonic::{Request, Response, Status};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::breaches::{Broken, Deeds, Told};
-use crate::labels::kept::{Answered, Row};
+use crate::labels::kept::Answered;
 use crate::labels::label::MAX_ID_BYTES;
 use crate::metrics::{Loss, Metrics};
 use crate::watch::Counts;
@@ -114,42 +114,24 @@ pub struct Reads {
 pub struct Keeps {
     /// The names of versions, by their places in the configuration.
     pub versions: Vec<String>,
-    /// The columns; the first is the output that labels tell the truth of.
-    pub columns: Vec<(Side, String)>,
+    /// The output that labels tell the truth of.
+    pub output: String,
 }
 
 impl Keeps {
-    /// What is kept of an answer. Rows of the request belong to it where there are as many.
-    fn of(
-        &self,
-        request_id: &str,
-        version: &str,
-        asked: Option<&Columns>,
-        answered: &Columns,
-    ) -> Option<Answered> {
+    /// What is kept of an answer.
+    fn of(&self, request_id: &str, version: &str, answered: &Columns) -> Option<Answered> {
         let good = !request_id.is_empty() && request_id.len() <= MAX_ID_BYTES && answered.rows > 0;
         let version = self.versions.iter().position(|known| known == version).filter(|_| good)?;
-        let cells = |(side, name): &(Side, String)| {
-            let table = match side {
-                Side::Request => asked.filter(|asked| asked.rows == answered.rows)?,
-                Side::Response => answered,
-            };
-            table.columns.iter().find(|column| column.name == *name).map(|column| &column.cells)
-        };
-        let columns: Vec<Option<&Vec<Cell>>> = self.columns.iter().map(cells).collect();
-        let row = |row: usize| -> Row {
-            let cell = |cells: &Option<&Vec<Cell>>| {
-                cells.and_then(|cells| cells.get(row)).cloned().unwrap_or(Cell::Null)
-            };
-            columns.iter().map(cell).collect()
-        };
-        let rows = (0..answered.rows).map(row).collect();
+        let output = answered.columns.iter().find(|column| column.name == self.output);
+        let mut rows = output.map_or_else(Vec::new, |output| output.cells.clone());
+        rows.resize(answered.rows, Cell::Null);
         Some(Answered { request_id: request_id.into(), version, rows })
     }
 
     /// What it costs to keep so many rows, in cells.
     fn cost(&self, rows: usize) -> usize {
-        rows.saturating_mul(self.columns.len() + 1)
+        rows.saturating_mul(2)
     }
 }
 
@@ -215,7 +197,7 @@ impl Door {
                 {
                     cells -= keeps.cost(answered.rows);
                     let (id, version) = (&sample.request_id, &sample.version);
-                    delivery.answered.extend(keeps.of(id, version, asked.as_ref(), answered));
+                    delivery.answered.extend(keeps.of(id, version, answered));
                 }
                 delivery.unreadable += u64::from(asked.is_none());
                 delivery.rows.extend(asked);

@@ -141,11 +141,11 @@ fn reads(subject: &Subject) -> Reads {
     let Subject { model, sides, contract, .. } = subject;
     let keeps = model.labels.as_ref().map(|labels| Keeps {
         versions: model.versions.iter().map(|version| version.name.clone()).collect(),
-        columns: vec![(Side::Response, labels.output.clone())],
+        output: labels.output.clone(),
     });
     let wanted = |side| {
-        let kept = keeps.iter().flat_map(|keeps| &keeps.columns);
-        let kept = kept.filter(|(of, _)| *of == side).map(|(_, name)| name.as_str());
+        let kept = keeps.iter().filter(|_| side == Side::Response);
+        let kept = kept.map(|keeps| keeps.output.as_str());
         let names: Vec<&str> = sides.names(side).chain(kept).collect();
         (!names.is_empty()).then(|| Wanted::new(names))
     };

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::body::Body;
-use crate::contract::{Field, FieldType};
+use crate::contract::Field;
 use crate::format::Format;
 use crate::grpc::Packing;
 use crate::json::{Scalar, Text};
@@ -121,7 +121,7 @@ impl Wanted {
         self.lone = Lone::of(fields);
         for field in fields {
             self.known.insert(field.name.clone());
-            if matches!(field.kind, FieldType::Text | FieldType::Bytes) {
+            if field.kind.is_text() {
                 self.texts.insert(field.name.clone());
             }
             self.known.extend(rules::parents(&field.name).map(str::to_owned));

@@ -362,6 +362,11 @@ pub enum Datatype {
 }
 
 impl FieldType {
+    /// Whether texts are its values.
+    pub(crate) fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::Bytes)
+    }
+
     /// The type as it is written in a contract.
     pub fn name(self) -> &'static str {
         match self {

@@ -294,7 +294,7 @@ impl Rule {
 
     /// Whether texts are its values.
     pub(crate) fn is_text(&self) -> bool {
-        matches!(self.kind, FieldType::Text | FieldType::Bytes)
+        self.kind.is_text()
     }
 
     /// Whether objects and lists are values of the field.

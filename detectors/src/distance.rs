@@ -136,8 +136,8 @@ impl Binned {
 }
 
 /// Wasserstein's first distance, ∫ |F − G|: how far values moved in the mean, in the column's own
-/// unit. `None` where either side has no values, or their span is more than a number holds. Values of unknown order between two knots of a sketch
-/// are spread evenly.
+/// unit. `None` where either side has no values, or their span is more than a number holds. Values of
+/// unknown order between two knots of a sketch are spread evenly.
 ///
 /// Without a change √(mn/(m + n)) times it is about ∫ |B(F(x))| dx for a Brownian bridge B (del
 /// Barrio, Giné & Matrán, Ann. Probab. 27, 1999); bridges are drawn along the reference from a

@@ -1,6 +1,7 @@
-//! The gamma function's logarithm and the regularised upper incomplete gamma function.
+//! The gamma function's logarithm, the regularised upper incomplete gamma function, and the normal's
+//! upper tail by it.
 //!
-//! A few lines of our own instead of a crate of distributions: two functions are all the tests
+//! A few lines of our own instead of a crate of distributions: these functions are all the tests
 //! need. They do not know about degrees of freedom or counts.
 
 /// Relative change below which a series or fraction has converged.
@@ -67,6 +68,12 @@ pub(crate) fn upper_regularised(a: f64, x: f64) -> f64 {
         scale * fraction
     };
     tail.clamp(0.0, 1.0)
+}
+
+/// The chance that a normal exceeds `z`: half of that χ² of one degree exceeds z².
+pub(crate) fn upper_normal(z: f64) -> f64 {
+    let half = upper_regularised(0.5, z * z / 2.0) / 2.0;
+    if z >= 0.0 { half } else { 1.0 - half }
 }
 
 #[cfg(test)]

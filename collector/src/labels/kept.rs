@@ -2,7 +2,7 @@
 //! what either is worth.
 //!
 //! Bounded in rows, bytes and age; the oldest go first, and are counted. An answer that was labelled
-//! gives up its cells and keeps the label alone, so that the same label again is known to be the
+//! gives up what was said and keeps the label alone, so that the same label again is known to be the
 //! same, and another one to conflict.
 
 use std::collections::{HashMap, VecDeque};
@@ -23,9 +23,6 @@ const MAX_EARLY: usize = 10_000;
 /// How long they wait: samples come within seconds, or never.
 const EARLY_MS: UnixMillis = 60_000;
 
-/// The columns of a row that are kept; the first is the output that labels tell the truth of.
-pub type Row = Box<[Cell]>;
-
 /// The answer of one version to one request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answered {
@@ -33,8 +30,8 @@ pub struct Answered {
     pub request_id: Box<str>,
     /// Which version answered, by its place in the configuration.
     pub version: usize,
-    /// Its rows.
-    pub rows: Vec<Row>,
+    /// By row, the output that labels tell the truth of.
+    pub rows: Vec<Cell>,
 }
 
 /// A row and its label.
@@ -42,8 +39,8 @@ pub struct Answered {
 pub struct Joined {
     /// Which version answered.
     pub version: usize,
-    /// What was kept of the row.
-    pub row: Row,
+    /// What the model said.
+    pub said: Cell,
     /// What was true.
     pub truth: Truth,
     /// When the answer arrived.
@@ -84,7 +81,7 @@ pub enum Met {
 
 #[derive(Debug)]
 enum Place {
-    Waits(Row),
+    Waits(Cell),
     Has(Truth),
 }
 
@@ -145,12 +142,6 @@ impl Kept {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows
-    }
-
-    /// What they take, about.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes
     }
 
     /// What became of labels so far.
@@ -263,13 +254,13 @@ impl Kept {
         for answer in answers {
             let Some(place) = answer.places.get_mut(label.row as usize) else { continue };
             match std::mem::replace(place, Place::Has(label.truth.clone())) {
-                Place::Waits(row) => {
-                    let freed = row_cost(&row);
+                Place::Waits(said) => {
+                    let freed = cost_beside(&said);
                     answer.bytes = answer.bytes.saturating_sub(freed);
                     self.bytes = self.bytes.saturating_sub(freed);
                     joined.push(Joined {
                         version: answer.version,
-                        row,
+                        said,
                         truth: label.truth.clone(),
                         answered: answer.at,
                         known: label.at.map_or(now, |at| at.min(now)).max(answer.at),
@@ -308,14 +299,14 @@ impl Kept {
 }
 
 /// What an answer takes in memory, about.
-fn cost(id: &str, rows: &[Row]) -> usize {
-    let of_rows: usize = rows.iter().map(|row| row_cost(row) + size_of::<Place>()).sum();
+fn cost(id: &str, rows: &[Cell]) -> usize {
+    let of_rows: usize = rows.iter().map(|said| size_of::<Place>() + cost_beside(said)).sum();
     ANSWER_BYTES + id.len() + of_rows
 }
 
-fn row_cost(row: &Row) -> usize {
-    let text = |cell: &Cell| if let Cell::Text(text) = cell { text.len() } else { 0 };
-    row.iter().map(|cell| size_of::<Cell>() + text(cell)).sum()
+/// What a cell takes beside its own place.
+fn cost_beside(cell: &Cell) -> usize {
+    if let Cell::Text(text) = cell { text.len() } else { 0 }
 }
 
 #[cfg(test)]
@@ -323,7 +314,7 @@ mod tests {
     use super::*;
 
     fn answered(id: &str, version: usize, scores: &[f64]) -> Answered {
-        let rows = scores.iter().map(|score| Box::from([Cell::Number(*score)])).collect();
+        let rows = scores.iter().map(|score| Cell::Number(*score)).collect();
         Answered { request_id: id.into(), version, rows }
     }
 
@@ -332,7 +323,7 @@ mod tests {
     }
 
     fn joined(rows: &[Joined]) -> Vec<(usize, Cell, Truth)> {
-        rows.iter().map(|row| (row.version, row.row[0].clone(), row.truth.clone())).collect()
+        rows.iter().map(|row| (row.version, row.said.clone(), row.truth.clone())).collect()
     }
 
     #[test]
@@ -397,19 +388,19 @@ mod tests {
         kept.expire(1_006);
         assert_eq!((kept.rows(), kept.counts().expired_rows), (6, 2), "one of r5 had a label");
         kept.expire(5_000);
-        assert_eq!((kept.rows(), kept.bytes(), kept.by_id.len()), (0, 0, 0));
+        assert_eq!((kept.rows(), kept.bytes, kept.by_id.len()), (0, 0, 0));
         // Texts count, too: ten rows may have five kilobytes.
         let long = |id: &str| Answered {
             request_id: id.into(),
             version: 0,
-            rows: vec![Box::from([Cell::Text("x".repeat(2_000).into())])],
+            rows: vec![Cell::Text("x".repeat(2_000).into())],
         };
         (0..4).for_each(|at| drop(kept.keep(long(&format!("l{at}")), 5_000)));
         assert_eq!((kept.rows(), kept.counts().dropped_rows), (2, 17));
         // One that is too large for all of it goes at once.
-        let huge = vec![Box::from([Cell::Text("x".repeat(20_000).into())])];
+        let huge = vec![Cell::Text("x".repeat(20_000).into())];
         kept.keep(Answered { request_id: "huge".into(), version: 0, rows: huge }, 5_000);
-        assert_eq!((kept.rows(), kept.bytes()), (0, 0));
+        assert_eq!((kept.rows(), kept.bytes), (0, 0));
     }
 
     #[test]

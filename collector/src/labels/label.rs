@@ -61,16 +61,6 @@ impl Truth {
             }
         }
     }
-
-    /// As a cell of a table.
-    #[must_use]
-    pub fn cell(&self) -> Cell {
-        match self {
-            Self::Positive(positive) => Cell::Number(f64::from(u8::from(*positive))),
-            Self::Class(class) => Cell::Text(class.clone()),
-            Self::Number(number) => Cell::Number(*number),
-        }
-    }
 }
 
 /// Whether a label is the positive one. Where that is 1, nothing but yes and no is taken, so that a

@@ -2,11 +2,10 @@
 //!
 //! Answers wait in memory for a bounded time (`kept`), labels come as JSON (`reading`) and are held
 //! against what a model says (`label`); what they make of each version is in `outcomes`. Nothing of
-//! it outlives the collector.
+//! it outlives the collector. `post` is the command that sends them.
 
 pub mod kept;
 pub mod label;
 pub mod outcomes;
 pub mod post;
-
 pub mod reading;

@@ -134,8 +134,7 @@ impl Outcomes {
         let Some(of) = self.versions.get_mut(answered.version) else { return };
         if matches!(self.labels.task, Task::Binary { .. }) {
             for row in &answered.rows {
-                let said = row.first().and_then(|cell| Said::of(&self.labels.task, cell));
-                if let Some(Said::Score(score)) = said {
+                if let Some(Said::Score(score)) = Said::of(&self.labels.task, row) {
                     if of.scores.len() == MAX_ESTIMATED {
                         of.scores.pop_front();
                     }
@@ -212,7 +211,7 @@ impl Outcomes {
 impl OfVersion {
     /// Measures the labelled rows, and learns from them what scores are worth.
     fn measure(&mut self, task: &Task) {
-        let said = |row: &Joined| row.row.first().and_then(|cell| Said::of(task, cell));
+        let said = |row: &Joined| Said::of(task, &row.said);
         let realised = match task {
             Task::Binary { threshold, .. } => {
                 let scored = self.joined.iter().filter_map(|row| match (said(row)?, &row.truth) {
@@ -268,7 +267,7 @@ impl OfVersion {
 
 /// How wrong an answer was; `None` where it says nothing for the task.
 fn error(task: &Task, row: &Joined) -> Option<Error> {
-    match (task, Said::of(task, row.row.first()?)?, &row.truth) {
+    match (task, Said::of(task, &row.said)?, &row.truth) {
         (Task::Binary { threshold, .. }, Said::Score(score), Truth::Positive(positive)) => {
             Some(Error::Wrong((score >= *threshold) != *positive))
         }
@@ -296,7 +295,7 @@ mod tests {
         for at in from..from + rows {
             let score = if at % 2 == 0 { 0.8 } else { 0.2 };
             let id = format!("r{at}");
-            let rows = vec![Box::from([Cell::Number(score)])];
+            let rows = vec![Cell::Number(score)];
             let version = 0;
             outcomes.keep(Answered { request_id: id.as_str().into(), version, rows }, at * 100);
             if labels {
@@ -357,7 +356,7 @@ mod tests {
         let mut outcomes = Outcomes::new(&model, &labels, 10);
         for at in 0..1_000 {
             let id = format!("r{at}");
-            let rows = vec![Box::from([Cell::Number(0.9)])];
+            let rows = vec![Cell::Number(0.9)];
             outcomes.keep(Answered { request_id: id.as_str().into(), version: 2, rows }, at);
             let truth = Truth::Positive(false);
             outcomes.take([Label { request_id: id.into(), row: 0, truth, at: None }], at);
@@ -376,7 +375,7 @@ mod tests {
         assert_eq!(outcomes.close(&Rules::default(), 0), []);
         assert_eq!(outcomes.status().versions, []);
         // An answer without the output, a version that is not configured, and one without rows.
-        let none: Box<[Cell]> = Box::from([Cell::Null]);
+        let none = Cell::Null;
         for (version, rows) in [(0, vec![none.clone()]), (9, vec![none]), (0, vec![])] {
             outcomes.keep(Answered { request_id: "a".into(), version, rows }, 1);
         }

@@ -12,7 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Forest, Plan, within};
-use crate::gamma::upper_regularised;
+use crate::gamma::upper_normal;
 use crate::outlier::{Blame, Scorer};
 
 /// Values of a shingle at most.
@@ -253,8 +253,7 @@ fn strength(deviations: f64) -> f64 {
     if deviations <= 0.0 {
         return 0.0;
     }
-    let tail = upper_regularised(0.5, deviations * deviations / 2.0) / 2.0;
-    (-tail.log10()).min(STRONGEST)
+    (-upper_normal(deviations).log10()).min(STRONGEST)
 }
 
 #[cfg(test)]

@@ -95,6 +95,7 @@ pub fn measure(rows: &[Scored], threshold: f64) -> Vec<Measured> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::performance::specimen;
 
     fn rows(of: &[(f64, u8)]) -> Vec<Scored> {
         of.iter().map(|&(score, truth)| Scored { score, positive: truth == 1 }).collect()
@@ -102,16 +103,6 @@ mod tests {
 
     fn value(found: &[Measured], metric: Metric) -> Option<f64> {
         found.iter().find(|measured| measured.metric == metric).map(|measured| measured.value)
-    }
-
-    /// Two hundred rows by a rule that the oracle was given, too, with ties among the scores.
-    fn specimen() -> Vec<Scored> {
-        let row = |at: u32| {
-            let score = f64::from(at * 37 % 101) / 101.0;
-            let positive = f64::from(at * 53 % 97) / 97.0 < score * 0.8 + 0.1;
-            Scored { score: (score * 50.0).round() / 50.0, positive }
-        };
-        (0..200).map(row).collect()
     }
 
     #[test]

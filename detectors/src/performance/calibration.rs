@@ -98,15 +98,7 @@ impl Calibration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn specimen() -> Vec<Scored> {
-        let row = |at: u32| {
-            let score = f64::from(at * 37 % 101) / 101.0;
-            let positive = f64::from(at * 53 % 97) / 97.0 < score * 0.8 + 0.1;
-            Scored { score: (score * 50.0).round() / 50.0, positive }
-        };
-        (0..200).map(row).collect()
-    }
+    use crate::performance::specimen;
 
     #[test]
     fn probabilities_are_those_of_scikit_learn() {

@@ -10,12 +10,15 @@
 use std::collections::VecDeque;
 
 use crate::finding::{Detector, Direction, Evidence, Finding, Kind, Verdict};
+use crate::gamma::upper_normal;
 use crate::judge::{Rules, percent};
 use crate::ks;
 use crate::limit;
 use crate::proportion::{self, Rate};
 use crate::sequential::Bettor;
 use crate::thinning::Thinning;
+
+use super::interval::STANDARD_ERRORS;
 
 /// Standard errors of what the model is compared with that count as no decline: 99 % are closer.
 const CAUTION: f64 = 2.576;
@@ -172,7 +175,7 @@ impl Decline {
             // One-sided, by the normal law of a mean of ranks (Mann & Whitney).
             let (m, n) = (known.max(1) as f64, (rows / stride).max(1) as f64);
             let error = ((m + n + 1.0) / (12.0 * m * n)).sqrt();
-            (0.5, upper_normal((mean - 0.5) / error), 1.96 * error)
+            (0.5, upper_normal((mean - 0.5) / error), STANDARD_ERRORS * error)
         } else if let Against::ErrorRate(rate) = self.against {
             (rate, limit::exceeds(wrong, rate), ks::detectable(u64::MAX, wrong.of(), DOUBT))
         } else {
@@ -233,12 +236,6 @@ impl Decline {
             now: words(mean),
         })
     }
-}
-
-/// The chance that a normal exceeds `z`: half of that χ² of one degree exceeds z².
-fn upper_normal(z: f64) -> f64 {
-    let half = crate::gamma::upper_regularised(0.5, z * z / 2.0) / 2.0;
-    if z >= 0.0 { half } else { 1.0 - half }
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ impl Forms {
 
 /// Says each form to the server, and behind a contract of people in `enforce`.
 pub fn agree(gate: &Gate, forms: &[Form]) {
-    let mut differ = Vec::new();
+    let (mut differ, mut taken) = (Vec::new(), 0);
     for Form { what, good, bad, stricter } in forms {
         let takes = |request: &Request| (200..300).contains(&gate.own(request).status);
         let refusal = |request: &Request| {
@@ -84,8 +84,10 @@ pub fn agree(gate: &Gate, forms: &[Form]) {
             let kind = response.head.header("content-type");
             (kind.as_deref() == Some("application/problem+json")).then(|| response.text())
         };
+        let good_is_taken = takes(good);
+        taken += usize::from(good_is_taken);
         match (refusal(good), stricter) {
-            (Some(refusal), None) if takes(good) => {
+            (Some(refusal), None) if good_is_taken => {
                 differ.push(format!("{what}: the server takes it, we say {refusal}"));
             }
             (None, Some(why)) => differ.push(format!("{what}: passes, but was not to: {why}")),
@@ -96,6 +98,7 @@ pub fn agree(gate: &Gate, forms: &[Form]) {
         }
     }
     assert!(differ.is_empty(), "{}", differ.join("\n"));
+    assert!(taken > 0, "the server takes none of them: nothing was compared");
 }
 
 /// Holds the same of what a script was told by a server over gRPC, directly and behind the contract. A
