@@ -644,7 +644,19 @@ impl Curve {
             let middle = (low + high) / 2.0;
             if self.between(after, middle) < wanted { low = middle } else { high = middle }
         }
-        Some((left * (1.0 - high) + right * high).clamp(left.next_up(), right))
+        if high == 1.0 {
+            return Some(right);
+        }
+        // What lies before the least number there is has no finite value to start from.
+        let from = left.max(f64::MIN);
+        let width = right - from;
+        // Of two sums weighed against each other rounding could let the value fall as `high` grows.
+        let value = if width.is_finite() {
+            from + width * high
+        } else {
+            2.0 * (from / 2.0 + (right / 2.0 - from / 2.0) * high)
+        };
+        Some(value.clamp(left.next_up(), right))
     }
 }
 
@@ -840,6 +852,20 @@ mod tests {
         assert_eq!(sketch.extend(&[f64::NAN, 1.0, f64::INFINITY, f64::NEG_INFINITY]), 1);
         assert!(!sketch.insert(f64::NAN));
         assert_eq!((sketch.count(), sketch.max()), (1, Some(1.0)));
+    }
+
+    #[test]
+    fn the_least_number_there_is_is_a_value_like_any_other() {
+        let mut sketch = CompactSketch::default();
+        let mut values = [0.0; 10];
+        values[4] = f64::MIN;
+        sketch.extend(&values);
+        sketch.settle();
+        let told: Vec<f64> =
+            (0..=200).map(|step| sketch.quantile(f64::from(step) / 200.0).unwrap()).collect();
+        assert!(told.windows(2).all(|pair| pair[0] <= pair[1]), "{told:?}");
+        assert_eq!(told[200], 0.0);
+        assert!(told[0] < -1e308, "{told:?}");
     }
 
     #[test]
