@@ -12,7 +12,7 @@ use crate::mistake::{Fault, Mistake};
 use crate::protocol::Protocol;
 
 /// The whole table one filter works by.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plugin {
     /// Where samples go; without it nothing is shipped.
@@ -22,6 +22,11 @@ pub struct Plugin {
     /// alike; without it, hashes of different proxies cannot be compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sensitive_key: Option<String>,
+    /// Whether the filter stands in a cluster, before a version, instead of before the routes: then
+    /// it only keeps the answers to mirrored requests, by the table of the filter before the
+    /// routes, and has no collector and no models of its own.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub shadow: bool,
     /// The models, tried in order; the first whose route matches takes the exchange.
     #[serde(default)]
     pub models: Vec<Model>,
@@ -39,7 +44,7 @@ impl Plugin {
             return Err(vec![unreadable("", &"is not an object")]);
         };
         let mut mistakes = Vec::new();
-        let mut plugin = Self { collector: None, sensitive_key: None, models: Vec::new() };
+        let mut plugin = Self::default();
         for (key, value) in keys {
             match (key.as_str(), value) {
                 ("collector" | "models" | "sensitive_key", Value::Null) => {}
@@ -52,6 +57,8 @@ impl Plugin {
                 ("sensitive_key", _) => {
                     mistakes.push(unreadable("sensitive_key", &"is not a text"));
                 }
+                ("shadow", Value::Bool(shadow)) => plugin.shadow = shadow,
+                ("shadow", _) => mistakes.push(unreadable("shadow", &"is neither true nor false")),
                 ("collector", value @ Value::Object(_)) => {
                     match serde_json::from_value::<Collector>(value) {
                         Ok(collector) => {
@@ -68,7 +75,7 @@ impl Plugin {
                 ("models", _) => mistakes.push(unreadable("models", &"is not a list")),
                 _ => mistakes.push(Mistake::new(
                     key,
-                    Fault::UnknownKey("`collector`, `models`, `sensitive_key`"),
+                    Fault::UnknownKey("`collector`, `models`, `sensitive_key`, `shadow`"),
                 )),
             }
         }
@@ -262,8 +269,8 @@ impl Keep {
     }
 }
 
-fn is_default(keep: &Keep) -> bool {
-    *keep == Keep::default()
+fn is_default<T: PartialEq + Default>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// How an exchange is recognised as a model's. What is given must match; nothing given matches all.

@@ -28,8 +28,10 @@ impl Batch {
             tallies: tallies.to_wire(),
         };
         for waiting in samples {
-            let count = aboard.entry(waiting.key).or_default();
-            *count = count.saturating_add(1);
+            if let Some(key) = waiting.key {
+                let count = aboard.entry(key).or_default();
+                *count = count.saturating_add(1);
+            }
             request.samples.push(waiting.sample);
         }
         Self { message: request.encode_to_vec(), aboard }
@@ -49,7 +51,7 @@ mod tests {
         tallies.add(&key, &Counts { exchanges: 3, ..Counts::default() });
         let samples = (0..2)
             .map(|n| Waiting {
-                key: key.clone(),
+                key: Some(key.clone()),
                 sample: Sample { request_id: n.to_string(), ..Sample::default() },
             })
             .collect();

@@ -14,8 +14,8 @@ const OVERHEAD: usize = 512;
 /// A sample that waits.
 #[derive(Debug)]
 pub struct Waiting {
-    /// Whose it is.
-    pub key: Key,
+    /// Whose it is; `None` where nobody counts its loss.
+    pub key: Option<Key>,
     /// The sample.
     pub sample: Sample,
 }
@@ -44,14 +44,14 @@ impl Buffer {
     pub fn push(&mut self, waiting: Waiting) -> Vec<Key> {
         let size = waiting.sample.encoded_len().saturating_add(OVERHEAD);
         if size > self.bound {
-            return vec![waiting.key];
+            return waiting.key.into_iter().collect();
         }
         let mut gone = Vec::new();
         while self.bytes.saturating_add(size) > self.bound {
             match self.waiting.pop_front() {
                 Some((size, oldest)) => {
                     self.bytes = self.bytes.saturating_sub(size);
-                    gone.push(oldest.key);
+                    gone.extend(oldest.key);
                 }
                 None => break,
             }
@@ -95,7 +95,7 @@ mod tests {
 
     fn waiting(id: &str) -> Waiting {
         Waiting {
-            key: Key { model: id.into(), version: "".into() },
+            key: Some(Key { model: id.into(), version: "".into() }),
             sample: Sample { request_id: id.to_owned(), ..Sample::default() },
         }
     }

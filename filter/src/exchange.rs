@@ -100,6 +100,8 @@ pub struct Start<'a> {
     pub keeping: Keeping,
     /// What the check may hold of values that come before their description.
     pub held_bytes: usize,
+    /// Whether it is a copy for a shadow: only its answer is kept, and nothing is done to it.
+    pub shadow: bool,
 }
 
 /// One request to a model and its response.
@@ -108,6 +110,7 @@ pub struct Exchange {
     served: Arc<Served>,
     call: Call,
     keeping: Keeping,
+    shadow: bool,
     stage: Stage,
     held: bool,
     tagged: bool,
@@ -148,9 +151,9 @@ pub struct Remains {
 impl Exchange {
     /// Begins with the request's head.
     pub fn begin(start: Start<'_>) -> (Self, Effect) {
-        let Start { served, asked, keeping, held_bytes } = start;
+        let Start { served, asked, keeping, held_bytes, shadow } = start;
         let Asked { call, head, ended, may_hold, now_nanos } = asked;
-        let bound = if keeping.copies { served.max_capture_bytes } else { 0 };
+        let bound = if keeping.copies && !shadow { served.max_capture_bytes } else { 0 };
         let mut request = Half::unasked(bound);
         request.content_type = head.content_type;
         request.content_encoding = head.content_encoding;
@@ -161,9 +164,11 @@ impl Exchange {
                 .packed_by(&head.grpc_encoding);
             transcribed(check, served, Side::Request, request, bound)
         };
-        let asked = check(call.request, &mut request);
-        request.ask(asked, call.request);
-        if call.request.layout == (Layout::OipBinary { json_bytes: 0 }) {
+        if !shadow {
+            let asked = check(call.request, &mut request);
+            request.ask(asked, call.request);
+        }
+        if !shadow && call.request.layout == (Layout::OipBinary { json_bytes: 0 }) {
             // It says that there is no JSON, only raw bytes; not every server looks.
             let raw = Format::plain(Layout::OipRaw);
             let otherwise = check(raw, &mut request);
@@ -173,6 +178,7 @@ impl Exchange {
             served: Arc::clone(served),
             call,
             keeping,
+            shadow,
             stage: Stage::Request,
             held: false,
             tagged: false,
@@ -182,9 +188,13 @@ impl Exchange {
             start_nanos: now_nanos,
             content_length: head.content_length,
             request,
-            response: Half::unasked(bound),
+            response: Half::unasked(if keeping.copies { served.max_capture_bytes } else { 0 }),
             status: 0,
         };
+        if shadow {
+            exchange.stage = Stage::Passed;
+            return (exchange, Effect::Pass);
+        }
         let effect = exchange.after_head(ended, may_hold);
         (exchange, effect)
     }
@@ -209,6 +219,11 @@ impl Exchange {
         };
         self.held = may_hold && fits && self.served.holds;
         if self.held { Effect::Hold } else { Effect::Pass }
+    }
+
+    /// Whether it is a copy for a shadow.
+    pub fn is_shadow(&self) -> bool {
+        self.shadow
     }
 
     /// The model.
@@ -419,9 +434,11 @@ impl Exchange {
             outcome: outcome.into(),
             violation_count,
             violations,
-            request: Some(self.request.into_payload()),
+            request: (!self.shadow).then(|| self.request.into_payload()),
             response: Some(self.response.into_payload()),
             reason: reason.into(),
+            by_rate: self.keeping.by_rate,
+            shadow: self.shadow,
         });
         Remains { key, counts, breaches, sample }
     }
@@ -503,7 +520,7 @@ mod tests {
     fn start(served: &Arc<Served>, head: RequestHead) -> Start<'_> {
         let call = served.call(&RequestHead { method: "POST".into(), ..head.clone() }).unwrap();
         let asked = Asked { call, head, ended: false, may_hold: false, now_nanos: 0 };
-        Start { served, asked, keeping: KEPT, held_bytes: 1 << 20 }
+        Start { served, asked, keeping: KEPT, held_bytes: 1 << 20, shadow: false }
     }
 
     /// The same for a host that can hold heads.
@@ -798,6 +815,26 @@ mod tests {
         assert_eq!((sample.version.as_str(), sample.outcome), ("v1", Outcome::Served.into()));
         assert_eq!(remains.counts.response_violating, 1);
         assert_eq!(remains.counts.violating, 0, "the request was good");
+    }
+
+    #[test]
+    fn of_a_copy_only_the_answer_is_kept_and_nothing_is_done_to_it() {
+        let block = r#""block":{"decision":"d","reason":"drift","until_unix_seconds":100},"#;
+        let served = served("enforce", block);
+        let mut start = start(&served, with_length(BAD));
+        start.shadow = true;
+        let (mut exchange, begun) = Exchange::begin(start);
+        assert_eq!((begun, exchange.reads_request()), (Effect::Pass, false));
+        assert!(chunks(&mut exchange, BAD, 5).iter().all(|effect| *effect == Effect::Pass));
+        let head = ResponseHead { status: 200, ..ResponseHead::default() };
+        assert_eq!(exchange.response_head(head, false), None);
+        exchange.feed_response(br#"{"score": 7}"#);
+        exchange.response_chunk_end(true);
+        let remains = exchange.end(&served_end());
+        let sample = remains.sample.unwrap();
+        assert!(sample.shadow && sample.by_rate);
+        assert_eq!((sample.request, remains.counts.violating), (None, 0));
+        assert_eq!(sample.response.unwrap().body, br#"{"score": 7}"#);
     }
 
     #[test]

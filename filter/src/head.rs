@@ -20,6 +20,8 @@ pub struct RequestHead {
     pub request_id: String,
     /// `traceparent`; empty where there is none.
     pub traceparent: String,
+    /// Whether `:authority` says that this is a copy for a shadow.
+    pub mirrored: bool,
     /// `content-type`.
     pub content_type: String,
     /// `content-encoding`; empty for identity.
@@ -69,6 +71,7 @@ impl RequestHead {
                 b":method" => head.method = text(value),
                 // Not cut: a long query must not hide an inference request from the contract.
                 b":path" => head.path = String::from_utf8_lossy(value).into_owned(),
+                b":authority" => head.mirrored = is_mirrored(value),
                 b"x-request-id" => head.request_id = text(value),
                 b"traceparent" => head.traceparent = text(value),
                 b"content-type" => head.content_type = text(value),
@@ -106,6 +109,15 @@ impl ResponseHead {
         }
         head
     }
+}
+
+/// Whether Envoy made this authority for a copy: it adds `-shadow` to the host, before the port.
+fn is_mirrored(authority: &[u8]) -> bool {
+    let port = authority.iter().rposition(|byte| *byte == b':').filter(|colon| {
+        let port = authority.get(colon.saturating_add(1)..).unwrap_or_default();
+        !port.is_empty() && port.iter().all(u8::is_ascii_digit)
+    });
+    authority.get(..port.unwrap_or(authority.len())).is_some_and(|host| host.ends_with(b"-shadow"))
 }
 
 fn text(value: &[u8]) -> String {
@@ -187,6 +199,25 @@ mod tests {
         let long = vec![b'a'; 10_000];
         let head = read(&[("traceparent", &long), (":path", &long)]);
         assert_eq!((head.traceparent.len(), head.path.len()), (MAX_VALUE_BYTES, 10_000));
+    }
+
+    #[test]
+    fn a_copy_is_known_by_its_host() {
+        for (authority, mirrored) in [
+            ("model-shadow", true),
+            ("model-shadow:8080", true),
+            ("[::1]-shadow:8080", true),
+            ("model:8080", false),
+            ("model-shadow.example", false),
+            (":", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                read(&[(":authority", authority.as_bytes())]).mirrored,
+                mirrored,
+                "{authority}"
+            );
+        }
     }
 
     #[test]

@@ -40,6 +40,8 @@ struct Shell {
     worker: Worker,
     holding: Holding,
     roots: BTreeMap<u32, Arc<Table>>,
+    /// The last table with a collector that came: what filters before versions go by.
+    newest: Arc<Table>,
     streams: BTreeMap<u32, Stream>,
     /// Which root sent what is in flight, by token.
     flights: BTreeMap<u32, u32>,
@@ -53,6 +55,8 @@ struct Shell {
 struct Stream {
     /// The configuration that was in force when the stream began.
     table: Arc<Table>,
+    /// Whether it stands before a version, where only copies for shadows matter.
+    shadow: bool,
     held: Option<Held>,
 }
 
@@ -71,8 +75,10 @@ pub fn root_created(root: u32) {
 
 pub fn stream_created(context: u32, root: u32) {
     with((), |shell| {
-        let table = shell.roots.get(&root).cloned().unwrap_or_default();
-        shell.streams.insert(context, Stream { table, held: None });
+        let own = shell.roots.get(&root).cloned().unwrap_or_default();
+        let shadow = own.shadow;
+        let table = if shadow { Arc::clone(&shell.newest) } else { own };
+        shell.streams.insert(context, Stream { table, shadow, held: None });
     });
 }
 
@@ -140,6 +146,7 @@ impl Shell {
             worker: Worker::new(random.finish()),
             holding: Holding::default(),
             roots: BTreeMap::new(),
+            newest: Arc::default(),
             streams: BTreeMap::new(),
             flights: BTreeMap::new(),
             leaving: BTreeSet::new(),
@@ -165,7 +172,11 @@ impl Shell {
                 let node = host::property(&["xds", "node", "id"]).unwrap_or_default();
                 let node = String::from_utf8_lossy(&node).into_owned();
                 self.worker.configure(node, table.collector.as_ref());
-                self.roots.insert(root, Arc::new(table));
+                let table = Arc::new(table);
+                if table.collector.is_some() {
+                    self.newest = Arc::clone(&table);
+                }
+                self.roots.insert(root, table);
                 self.holding.start_over();
                 host::tick_every(TICK).is_ok()
             }
@@ -185,12 +196,22 @@ impl Shell {
         }
         let headers = host::headers(Map::RequestHeaders).ok()?;
         let head = RequestHead::read(pairs::read(&headers));
+        if stream.shadow && !head.mirrored {
+            return None;
+        }
         let route = if stream.table.asks_route_name() {
             host::property(&["xds", "route_name"]).ok()
         } else {
             None
         };
         let served = stream.table.find(&head.path, route.as_deref())?;
+        if stream.shadow {
+            let call = served.call(&head)?;
+            let now_nanos = host::now_nanos();
+            let asked = Asked { call, head, ended, may_hold: false, now_nanos };
+            stream.held = self.worker.begin_shadow(&stream.table, served, asked);
+            return None;
+        }
         for name in &head.forged {
             // One that cannot be removed does not decide anything here.
             let _ = host::remove_header(Map::RequestHeaders, name);
@@ -306,17 +327,16 @@ impl Shell {
 
     fn end(&mut self, context: u32) {
         self.holding.released(context);
-        let Some(held) = self.streams.get_mut(&context).and_then(|stream| stream.held.take())
-        else {
-            return;
-        };
+        let Some(stream) = self.streams.get_mut(&context) else { return };
+        let (shadow, Some(held)) = (stream.shadow, stream.held.take()) else { return };
         let details = host::property(&["response", "code_details"]).unwrap_or_default();
         let cluster = host::property(&["xds", "cluster_name"]).ok();
         self.worker.end(
             held,
             &End {
                 now_nanos: host::now_nanos(),
-                from_upstream: details == b"via_upstream",
+                // Before a version nothing but its answer comes back.
+                from_upstream: shadow || details == b"via_upstream",
                 cluster: cluster.as_deref(),
             },
         );

@@ -17,6 +17,8 @@ use crate::head::RequestHead;
 pub struct Table {
     /// Where samples go; without it nothing is sampled.
     pub collector: Option<Collector>,
+    /// Whether it is of a filter before a version, that keeps only the answers of shadows.
+    pub shadow: bool,
     models: Vec<Arc<Served>>,
     asks_route_name: bool,
 }
@@ -70,6 +72,7 @@ impl Table {
         let key = plugin.sensitive_key.as_deref().map(Key::of).unwrap_or_else(Key::random);
         Self {
             collector: plugin.collector,
+            shadow: plugin.shadow,
             asks_route_name: plugin.models.iter().any(|model| model.route.name.is_some()),
             models: plugin.models.into_iter().map(|it| Arc::new(Served::of(it, key))).collect(),
         }

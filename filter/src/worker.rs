@@ -128,8 +128,28 @@ impl Worker {
         let (keeping, reserved_bytes) = self.keeping(table, served, &asked.head);
         let held_bytes = self.held_bytes();
         self.open = self.open.saturating_add(1);
-        let (exchange, effect) = Exchange::begin(Start { served, asked, keeping, held_bytes });
+        let start = Start { served, asked, keeping, held_bytes, shadow: false };
+        let (exchange, effect) = Exchange::begin(start);
         (Held { exchange, reserved_bytes }, effect)
+    }
+
+    /// Begins with the copy of a request that goes to a shadow; `None` where its answer is not
+    /// kept, because the rate keeps neither it nor the exchange that it is a copy of.
+    pub fn begin_shadow(
+        &mut self,
+        table: &Table,
+        served: &Arc<Served>,
+        asked: Asked,
+    ) -> Option<Held> {
+        let (keeping, reserved_bytes) = self.keeping(table, served, &asked.head);
+        if !(keeping.by_rate && keeping.copies) || asked.head.request_id.is_empty() {
+            self.captured_bytes = self.captured_bytes.saturating_sub(reserved_bytes);
+            return None;
+        }
+        self.open = self.open.saturating_add(1);
+        let start = Start { served, asked, keeping, held_bytes: 0, shadow: true };
+        let (exchange, _) = Exchange::begin(start);
+        Some(Held { exchange, reserved_bytes })
     }
 
     /// Whether an exchange may become a sample, and the bytes that are set aside for it.
@@ -167,19 +187,28 @@ impl Worker {
         self.captured_bytes = self.captured_bytes.saturating_sub(held.reserved_bytes);
         self.open = self.open.saturating_sub(1);
         let budget = held.exchange.served().max_sample_bytes_per_second;
+        let shadow = held.exchange.is_shadow();
         let remains = held.exchange.end(end);
-        self.tallies.add(&remains.key, &remains.counts);
-        self.tallies.add_breaches(&remains.key, remains.breaches);
+        // Nobody asked a shadow: its answers are no exchanges, and one that is lost is only a pair
+        // that is not made.
+        if !shadow {
+            self.tallies.add(&remains.key, &remains.counts);
+            self.tallies.add_breaches(&remains.key, remains.breaches);
+        }
         let Some(sample) = remains.sample else { return };
         if let Some(budget) = budget {
             let pace = self.paces.entry(Arc::clone(&remains.key.model)).or_default();
             // What a rule keeps counts, but only what the rate keeps is given up.
             let fits = pace.spend(sample.encoded_len(), budget, end.now_nanos);
+            if !fits && shadow {
+                return;
+            }
             if !fits && sample.reason() == Reason::Rate {
                 return self.drop_samples(&remains.key, 1);
             }
         }
-        for key in self.buffer.push(Waiting { key: remains.key, sample }) {
+        let key = (!shadow).then_some(remains.key);
+        for key in self.buffer.push(Waiting { key, sample }) {
             self.drop_samples(&key, 1);
         }
     }
@@ -336,6 +365,31 @@ mod tests {
         assert_eq!(sample.request_id, "0000000000000007-1");
         assert_eq!(sample.duration_nanos, SECOND);
         assert_eq!((request.tallies[0].exchanges, request.tallies[0].sampled), (1, 1));
+    }
+
+    #[test]
+    fn the_answer_of_a_shadow_travels_and_counts_as_no_exchange() {
+        let table = table(1.0, 1000);
+        let collector = table.collector.clone().unwrap();
+        let mut worker = worker(&table);
+        let served = table.find("/", None).unwrap();
+        let mut begin = |request_id: &str| {
+            let request_id = request_id.to_owned();
+            let head = RequestHead { method: "POST".into(), request_id, ..RequestHead::default() };
+            let call = served.call(&head).unwrap();
+            let asked = Asked { call, head, ended: false, may_hold: true, now_nanos: SECOND };
+            worker.begin_shadow(&table, served, asked)
+        };
+        assert!(begin("").is_none(), "without an id there is no pair");
+        let mut held = begin("r-1").unwrap();
+        held.exchange.response_head(Default::default(), true);
+        let end = End { now_nanos: 2 * SECOND, from_upstream: true, cluster: Some(b"c1") };
+        worker.end(held, &end);
+        let request = read(&worker.next_batch(&collector, 3 * SECOND).unwrap());
+        let sample = &request.samples[0];
+        assert!(sample.shadow && sample.by_rate && sample.request.is_none());
+        assert_eq!((sample.request_id.as_str(), sample.version.as_str()), ("r-1", "v1"));
+        assert_eq!(request.tallies, []);
     }
 
     #[test]

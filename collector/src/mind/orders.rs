@@ -51,7 +51,12 @@ pub(super) fn give(
     // Told only where it is needed: who may see Envoy's configuration sees it.
     let sensitive = watched.iter().any(|watched| has_sensitive(&watched.contract));
     let sensitive_key = sensitive.then(|| sensitive_key.to_owned());
-    let table = plugin::Plugin { collector: Some(collector), sensitive_key, models };
+    let table = plugin::Plugin {
+        collector: Some(collector),
+        sensitive_key,
+        models,
+        ..plugin::Plugin::default()
+    };
     let snapshot = Snapshot::of(&routings, &table, &config.envoy);
     (routings, snapshot)
 }

@@ -116,7 +116,7 @@ mod tests {
     use crate::fixture::{DIVERT, config};
 
     fn snapshot() -> Snapshot {
-        let plugin = Plugin { collector: None, sensitive_key: None, models: Vec::new() };
+        let plugin = Plugin::default();
         Snapshot::of(&BTreeMap::new(), &plugin, &config(DIVERT).envoy)
     }
 
