@@ -15,6 +15,7 @@ use crate::decision::{Decision, State};
 use crate::init;
 use crate::labels::post;
 use crate::profile;
+use crate::rollout::command;
 use crate::serve;
 use crate::simulate;
 
@@ -49,6 +50,8 @@ enum Command {
     Rollback(RollbackArgs),
     /// Put a proposed decision in force; exits with 1 when an Envoy does not follow within 5 s
     Approve(ApproveArgs),
+    /// Try a candidate beside the primary, and take it to all of the traffic, or back
+    Rollout(command::RolloutArgs),
     /// Print the version
     Version,
 }
@@ -132,6 +135,9 @@ impl Cli {
             Command::Decisions(args) => decisions(&args, &mut out).map(fine),
             Command::Rollback(args) => rollback(&args, &mut out),
             Command::Approve(args) => approve(&args, &mut out),
+            Command::Rollout(args) => {
+                command::run(&args, &mut out).map_err(Failure::from).map(alarm_is_one)
+            }
             Command::Version => version(&mut out).map(fine),
         };
         done.unwrap_or_else(|error| {

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use tidegate_detectors::finding::{Finding, Verdict};
 use tidegate_detectors::performance::Measured;
 
-use crate::api::answer::{ModelStatus, Status};
+use crate::api::answer::{ModelStatus, RolloutStatus, Status};
+use crate::api::ask::RolloutWish;
 use crate::clock;
 use crate::decision::{Action, Decision, State, UnixMillis};
 use crate::labels::outcomes::{LabelStatus, Taken};
@@ -157,9 +158,39 @@ impl Client {
         self.read(request.content_type("application/x-ndjson").send(lines))
     }
 
+    /// `POST /api/v1/models/MODEL/rollout`, and waits a little for the Envoys to follow.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn rollout(
+        &self,
+        model: &str,
+        wish: &RolloutWish,
+        author: &str,
+    ) -> Result<RolloutStatus, ClientError> {
+        let path = format!("/api/v1/models/{}/rollout", escaped(model));
+        let mut body = json!(wish);
+        body["author"] = json!(author);
+        let status: RolloutStatus = self.read(self.agent.post(self.url(&path)).send_json(body))?;
+        if let Some(id) = &status.rollout.decision {
+            self.followed(self.decision(id)?)?;
+        }
+        Ok(status)
+    }
+
+    fn decision(&self, id: &str) -> Result<Decision, ClientError> {
+        let path = format!("/api/v1/decisions/{}", escaped(id));
+        self.read(self.agent.get(self.url(&path)).call())
+    }
+
     fn wish(&self, path: &str, author: &str, reason: &str) -> Result<Decision, ClientError> {
         let wish = json!({ "author": author, "reason": reason });
-        let mut decision: Decision = self.read(self.agent.post(self.url(path)).send_json(wish))?;
+        let decision: Decision = self.read(self.agent.post(self.url(path)).send_json(wish))?;
+        self.followed(decision)
+    }
+
+    /// Waits a little until the Envoys follow a decision.
+    fn followed(&self, mut decision: Decision) -> Result<Decision, ClientError> {
         let mut waited = Duration::ZERO;
         let waits = |decision: &Decision| {
             decision.state == State::Active && decision.acknowledged_unix_ms.is_none()
@@ -167,8 +198,7 @@ impl Client {
         while waits(&decision) && waited < ACKNOWLEDGEMENT_PATIENCE {
             std::thread::sleep(LOOK_EVERY);
             waited += LOOK_EVERY;
-            let path = format!("/api/v1/decisions/{}", escaped(&decision.id));
-            decision = self.read(self.agent.get(self.url(&path)).call())?;
+            decision = self.decision(&decision.id)?;
         }
         Ok(decision)
     }
@@ -231,7 +261,8 @@ pub fn action_text(action: &Action) -> String {
     match action {
         Action::Serve => "serve by the primary".to_owned(),
         Action::Shadow { to, share } => format!("shadow {share} % to {to}"),
-        Action::Canary { to, share } => format!("canary {share} % to {to}"),
+        Action::Canary { to, share, .. } => format!("canary {share} % to {to}"),
+        Action::Promote { to } => format!("promote {to}: it is the primary version"),
         Action::Divert { to } => format!("divert to {to}"),
         Action::Block => "block".to_owned(),
     }
@@ -323,6 +354,10 @@ fn model_text(text: &mut String, model: &ModelStatus) {
     if loud.len() > FINDINGS_SHOWN {
         let more = loud.len() - FINDINGS_SHOWN;
         line(text, &format!("            and {more} more findings (--json shows all)"));
+    }
+    if let Some(rollout) = model.rollout.as_ref().filter(|status| status.rollout.is_open()) {
+        let (to, told, next) = (&rollout.rollout.to, &rollout.told, &rollout.next);
+        line(text, &format!("  rollout   {to} {told}: {next}"));
     }
     if let Some(decision) = &model.decision {
         line(text, &format!("  decision  {} {}", decision.id, decision_text(decision)));

@@ -26,6 +26,15 @@ pub enum Action {
         to: String,
         /// Percent of requests, 1 to 99.
         share: u8,
+        /// Percent of requests that are mirrored to it beside, so that its answers can be held
+        /// against the primary's; 0 to 100.
+        #[serde(default)]
+        shadow: u8,
+    },
+    /// A version is the primary from now on, until it is undone or another one is promoted.
+    Promote {
+        /// The version.
+        to: String,
     },
     /// Another version answers everything.
     Divert {
@@ -44,6 +53,7 @@ impl Action {
             Self::Serve => "serve",
             Self::Shadow { .. } => "shadow",
             Self::Canary { .. } => "canary",
+            Self::Promote { .. } => "promote",
             Self::Divert { .. } => "divert",
             Self::Block => "block",
         }
@@ -141,9 +151,10 @@ impl Decision {
         Self::serve(id, &expired.model, "expiry", reason, 0, now)
     }
 
-    /// Whether a policy's work or a person's wish still shapes the routes.
+    /// Whether it keeps requests, or copies of them, from going to the primary version alone.
     #[must_use]
     pub fn changes_routes(&self) -> bool {
-        self.state == State::Active && self.action != Action::Serve
+        let alone = matches!(self.action, Action::Serve | Action::Promote { .. });
+        self.state == State::Active && !alone
     }
 }

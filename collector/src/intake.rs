@@ -9,14 +9,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
 use tidegate_contract::columns::{self, Cell, Columns, Wanted};
 use tidegate_contract::format::Format;
 use tidegate_contract::protocol::Side;
 use tidegate_proto::intake::v1::intake_server::Intake;
-use tidegate_proto::intake::v1::{Outcome, Payload, ShipRequest, ShipResponse, Tally};
+use tidegate_proto::intake::v1::{Outcome, Payload, Sample, ShipRequest, ShipResponse, Tally};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -25,6 +26,7 @@ use crate::breaches::{Broken, Deeds, Told};
 use crate::labels::kept::Answered;
 use crate::labels::label::MAX_ID_BYTES;
 use crate::metrics::{Loss, Metrics};
+use crate::rollout::pairs::Answer;
 use crate::watch::Counts;
 
 /// What the tables of one batch may cost, in cells of 24 bytes: 6 MiB. A sample beyond what is left
@@ -49,6 +51,8 @@ pub struct Delivery {
     pub answers: Vec<Columns>,
     /// Answers that labels may come for.
     pub answered: Vec<Answered>,
+    /// Answers that may be half of a pair, while a candidate is held against the primary.
+    pub halves: Vec<Answer>,
     /// Samples that arrived.
     pub samples: u64,
     /// Of these, the ones whose request could not be read.
@@ -107,6 +111,33 @@ pub struct Reads {
     pub outputs: Option<Wanted>,
     /// What is kept for labels, where some are awaited.
     pub keeps: Option<Keeps>,
+    /// The names of versions, in the configuration's order.
+    pub versions: Vec<String>,
+    /// Columns of answers that are wanted while a candidate is held against the primary.
+    pub compared: Wanted,
+}
+
+/// For which models, by their place in the configuration, pairs of answers are wanted just now.
+#[derive(Debug, Default)]
+pub struct Pairing(Vec<AtomicBool>);
+
+impl Pairing {
+    /// For none of so many models.
+    #[must_use]
+    pub fn new(models: usize) -> Self {
+        Self((0..models).map(|_| AtomicBool::new(false)).collect())
+    }
+
+    /// Says whether they are wanted for a model from now on.
+    pub fn want(&self, model: usize, wanted: bool) {
+        if let Some(flag) = self.0.get(model) {
+            flag.store(wanted, Ordering::Relaxed);
+        }
+    }
+
+    fn wanted(&self, model: usize) -> bool {
+        self.0.get(model).is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
 }
 
 /// What is kept of the rows of an answer until labels come.
@@ -141,6 +172,7 @@ pub struct Door {
     models: HashMap<String, (usize, Reads)>,
     mind: mpsc::Sender<Batch>,
     lost: Arc<LostAtDoor>,
+    pairing: Arc<Pairing>,
     metrics: Metrics,
 }
 
@@ -151,11 +183,12 @@ impl Door {
         models: impl IntoIterator<Item = Reads>,
         mind: mpsc::Sender<Batch>,
         lost: Arc<LostAtDoor>,
+        pairing: Arc<Pairing>,
         metrics: Metrics,
     ) -> Self {
         let models = models.into_iter().enumerate();
         let models = models.map(|(at, reads)| (reads.model.clone(), (at, reads)));
-        Self { models: models.collect(), mind, lost, metrics }
+        Self { models: models.collect(), mind, lost, pairing, metrics }
     }
 
     /// The share of their rates at which workers should sample: all of it while half of the queue is
@@ -176,6 +209,16 @@ impl Door {
             };
             let model = *model;
             let delivery = batch.deliveries.entry(model).or_default();
+            let paired = self.pairing.wanted(model);
+            if sample.shadow {
+                if paired {
+                    let answer = sample.response.as_ref();
+                    let outputs = rows(answer, Side::Response, &reads.compared, cells);
+                    cells = cells.saturating_sub(outputs.as_ref().map_or(0, Columns::cost));
+                    delivery.halves.extend(half(sample, reads, outputs, None));
+                }
+                continue;
+            }
             delivery.samples += 1;
             let with = with.entry((model, sample.version.as_str())).or_default();
             with.exchanges += 1;
@@ -183,14 +226,16 @@ impl Door {
             if delivery.links.len() < MAX_LINKS {
                 delivery.links.extend(trace_context(&sample.traceparent));
             }
+            if paired && sample.outcome() == Outcome::Reset {
+                delivery.halves.extend(half(sample, reads, None, None));
+            }
             if sample.outcome() == Outcome::Served {
                 let (request, response) = (sample.request.as_ref(), sample.response.as_ref());
                 let asked = rows(request, Side::Request, &reads.inputs, cells);
                 cells = cells.saturating_sub(asked.as_ref().map_or(0, Columns::cost));
-                let answered = reads
-                    .outputs
-                    .as_ref()
-                    .and_then(|wanted| rows(response, Side::Response, wanted, cells));
+                let wanted = if paired { Some(&reads.compared) } else { reads.outputs.as_ref() };
+                let answered =
+                    wanted.and_then(|wanted| rows(response, Side::Response, wanted, cells));
                 cells = cells.saturating_sub(answered.as_ref().map_or(0, Columns::cost));
                 if let (Some(keeps), Some(answered)) = (&reads.keeps, &answered)
                     && keeps.cost(answered.rows) <= cells
@@ -198,6 +243,12 @@ impl Door {
                     cells -= keeps.cost(answered.rows);
                     let (id, version) = (&sample.request_id, &sample.version);
                     delivery.answered.extend(keeps.of(id, version, answered));
+                }
+                if paired {
+                    let at = asked.is_some().then_some(delivery.rows.len());
+                    let copy = answered.as_ref().filter(|answered| answered.cost() <= cells);
+                    cells = cells.saturating_sub(copy.map_or(0, Columns::cost));
+                    delivery.halves.extend(half(sample, reads, copy.cloned(), at));
                 }
                 delivery.unreadable += u64::from(asked.is_none());
                 delivery.rows.extend(asked);
@@ -251,6 +302,28 @@ impl Intake for Door {
             }
         }
     }
+}
+
+/// What a sample says of one version's answer; `None` where it does not belong to a pair: a rule
+/// kept it, its version is not known, or its client went before there was an answer.
+fn half(
+    sample: &Sample,
+    reads: &Reads,
+    outputs: Option<Columns>,
+    asked: Option<usize>,
+) -> Option<Answer> {
+    let version = reads.versions.iter().position(|version| *version == sample.version)?;
+    let gone = sample.status == 0 && !sample.shadow;
+    let known = (1..=MAX_ID_BYTES).contains(&sample.request_id.len());
+    (sample.by_rate && known && !gone).then(|| Answer {
+        request_id: sample.request_id.as_str().into(),
+        version,
+        shadow: sample.shadow,
+        failed: sample.status == 0 || sample.status >= 500,
+        seconds: Duration::from_nanos(sample.duration_nanos).as_secs_f64(),
+        outputs,
+        asked,
+    })
 }
 
 /// What a tally says of the contract's deeds.
@@ -308,7 +381,7 @@ mod tests {
     use tidegate_proto::intake::v1::{Outcome, Payload, Sample, ShipRequest};
     use tokio::sync::mpsc;
 
-    use super::{BATCH_CELLS, Delivery, Door, LostAtDoor, Reads};
+    use super::{BATCH_CELLS, Delivery, Door, LostAtDoor, Pairing, Reads};
     use crate::metrics::Metrics;
 
     /// What a batch of these bodies becomes, for a model of forty features `f0` to `f39`.
@@ -318,8 +391,16 @@ mod tests {
         let (mind, _batches) = mpsc::channel(1);
         let lost = Arc::new(LostAtDoor::new(1));
         let model = "census".to_owned();
-        let reads = Reads { model, inputs: wanted, outputs: None, keeps: None };
-        let door = Door::new([reads], mind, lost, Metrics::default());
+        let reads = Reads {
+            model,
+            inputs: wanted,
+            outputs: None,
+            keeps: None,
+            versions: vec!["v1".to_owned()],
+            compared: Wanted::default(),
+        };
+        let pairing = Arc::new(Pairing::new(1));
+        let door = Door::new([reads], mind, lost, pairing, Metrics::default());
         let samples = bodies.into_iter().map(|body| Sample {
             model: "census".to_owned(),
             outcome: Outcome::Served.into(),

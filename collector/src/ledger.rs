@@ -1,11 +1,12 @@
 //! The ledger: every decision as its events made it. Replaying the journal's events in order
 //! gives the same ledger, which is how decisions survive a restart. It reads no clock and no file.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use crate::decision::{Action, Decision, State, UnixMillis};
+use crate::rollout::Rollout;
 
 /// Decisions kept in memory; the journal keeps all of them.
 const KEPT: usize = 1000;
@@ -62,6 +63,11 @@ pub enum Event {
         /// Envoy's own words.
         why: String,
     },
+    /// A rollout began, went a step further, stands still, goes on or ended.
+    Rollout {
+        /// How it stands from now on.
+        rollout: Box<Rollout>,
+    },
 }
 
 /// What becomes of a decision that another one replaces.
@@ -80,6 +86,11 @@ pub struct Ledger {
     /// The highest number that a decision got; a line that a person took out of the journal must
     /// not give its successor's number away twice.
     made: u64,
+    /// By model, the versions that were promoted and not undone, each with its decision; the last
+    /// one is the primary.
+    promoted: BTreeMap<String, Vec<(String, String)>>,
+    /// By model, its latest rollout.
+    rollouts: BTreeMap<String, Rollout>,
 }
 
 impl Ledger {
@@ -99,8 +110,19 @@ impl Ledger {
             Event::Decided { decision, ends } => {
                 if let Some(ends) = ends {
                     self.change(&ends.id, |ended| ended.state = ends.state);
+                    if ends.state == State::RolledBack
+                        && let Some(promoted) = self.promoted.get_mut(&decision.model)
+                    {
+                        promoted.retain(|(_, by)| *by != ends.id);
+                    }
                 }
                 if self.find(&decision.id).is_none() {
+                    if let (Action::Promote { to }, State::Active) =
+                        (&decision.action, decision.state)
+                    {
+                        let promoted = self.promoted.entry(decision.model.clone()).or_default();
+                        promoted.push((to.clone(), decision.id.clone()));
+                    }
                     self.made = self.made.max(number(&decision.id));
                     self.decisions.push_back((**decision).clone());
                     self.forget();
@@ -139,6 +161,9 @@ impl Ledger {
             Event::Refused { id, why } => {
                 self.change(id, |decision| decision.refused = Some(why.clone()));
             }
+            Event::Rollout { rollout } => {
+                self.rollouts.insert(rollout.model.clone(), (**rollout).clone());
+            }
         }
     }
 
@@ -158,6 +183,19 @@ impl Ledger {
     #[must_use]
     pub fn active(&self, model: &str) -> Option<&Decision> {
         self.newest(model, State::Active)
+    }
+
+    /// The version that was promoted last and not undone, and the decision that did it.
+    #[must_use]
+    pub fn promoted(&self, model: &str) -> Option<(&str, &str)> {
+        let (version, decision) = self.promoted.get(model)?.last()?;
+        Some((version, decision))
+    }
+
+    /// The latest rollout of a model.
+    #[must_use]
+    pub fn rollout(&self, model: &str) -> Option<&Rollout> {
+        self.rollouts.get(model)
     }
 
     /// The decision for a model that waits for a person.
@@ -231,7 +269,8 @@ mod tests {
     }
 
     fn proposed(id: &str) -> Event {
-        let mut decision = decision(id, Action::Canary { to: "v3".to_owned(), share: 5 });
+        let mut decision =
+            decision(id, Action::Canary { to: "v3".to_owned(), share: 5, shadow: 0 });
         decision.state = State::Proposed;
         Event::Decided { decision: Box::new(decision), ends: None }
     }
@@ -263,6 +302,25 @@ mod tests {
         let active = ledger.active("census").unwrap();
         assert_eq!((active.id.as_str(), active.author.as_str()), ("d-000002", "ada"));
         assert_eq!(active.expires_unix_ms, Some(15_000), "its time counts from the approval");
+    }
+
+    #[test]
+    fn what_was_promoted_stays_until_it_is_undone() {
+        let promoted = |id: &str, to: &str| {
+            let mut decision = decision(id, Action::Promote { to: to.to_owned() });
+            decision.expires_unix_ms = None;
+            Event::Decided { decision: Box::new(decision), ends: None }
+        };
+        let version = |events: &[Event]| {
+            Ledger::replay(events).promoted("census").map(|(version, _)| version.to_owned())
+        };
+        let two = [promoted("d-000001", "v2"), promoted("d-000002", "v3")];
+        assert_eq!(version(&[]), None);
+        assert_eq!(version(&two).as_deref(), Some("v3"));
+        let diverted = [&two[..], &[divert("d-000003"), serve("d-000004", "d-000003")]].concat();
+        assert_eq!(version(&diverted).as_deref(), Some("v3"), "a divert undone is only that");
+        let undone = [&two[..], &[serve("d-000003", "d-000002")]].concat();
+        assert_eq!(version(&undone).as_deref(), Some("v2"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod mind;
 pub mod policy;
 pub mod profile;
+pub mod rollout;
 pub mod routing;
 pub mod sensitive_key;
 pub mod serve;

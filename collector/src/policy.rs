@@ -1,7 +1,8 @@
 //! Policy: the rules that turn a judgement into at most one decision. Pure: time is an argument,
 //! and nothing here knows how a decision is carried out.
 //!
-//! A rule only ever reduces exposure by itself. What raises it, a canary, waits for a person.
+//! A rule only ever reduces exposure by itself. What raises it, a canary, waits for a person; so
+//! does what the model's guard does not leave to automation.
 
 use std::time::Duration;
 
@@ -20,9 +21,21 @@ pub const LEAST_QUIET: Duration = Duration::from_secs(60);
 /// Findings that a decision carries as its evidence.
 const MAX_EVIDENCE: usize = 10;
 
-/// How many judgements in a row have met each rule of one model.
+/// In how many windows in a row findings must hold, at least, for a decision to be carried on: one
+/// warning comes by chance.
+const LEAST_HELD: u32 = 3;
+/// What the budget of changes is over.
+const HOUR_MS: UnixMillis = 3_600_000;
+
+/// How many judgements in a row have met each rule of one model, and held what it led to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Streaks(Vec<u32>);
+pub struct Streaks(Vec<Streak>);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Streak {
+    met: u32,
+    held: u32,
+}
 
 /// What stands for a model when its window closes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,6 +46,48 @@ pub struct Standing<'a> {
     pub proposed: Option<&'a Decision>,
     /// Until when nothing else is decided.
     pub quiet_until: UnixMillis,
+    /// How often the policy changed this model's routes in the last hour.
+    pub changes: usize,
+    /// How many other models the policy keeps from their primary version.
+    pub others_held: usize,
+}
+
+impl<'a> Standing<'a> {
+    /// How things stand for `model` by all that was decided.
+    #[must_use]
+    pub fn of(model: &Model, ledger: &'a Ledger, now: UnixMillis) -> Self {
+        let of_policy = |decision: &&Decision| decision.author == AUTHOR;
+        let recent = |decision: &&Decision| {
+            decision.model == model.name
+                && decision.state != State::Proposed
+                && decision.state != State::Withdrawn
+                && now.saturating_sub(decision.decided_unix_ms) < HOUR_MS
+        };
+        let other = |decision: &&Decision| {
+            let away = matches!(decision.action, Action::Divert { .. } | Action::Block);
+            decision.model != model.name && decision.changes_routes() && away
+        };
+        Self {
+            active: ledger.active(&model.name),
+            proposed: ledger.proposed(&model.name),
+            quiet_until: quiet_until(ledger, model, now),
+            changes: ledger.iter().filter(of_policy).filter(recent).count(),
+            others_held: ledger.iter().filter(of_policy).filter(other).count(),
+        }
+    }
+
+    /// Why the policy may not act by itself now, in words; `None` where it may.
+    fn bounded(&self, model: &Model, action: &Action) -> Option<String> {
+        let guard = &model.guard;
+        let changes = guard.changes_per_hour;
+        if self.changes >= changes as usize {
+            return Some(format!("{changes} changes in an hour are spent"));
+        }
+        let away = matches!(action, Action::Divert { .. } | Action::Block);
+        let most = guard.max_models;
+        (away && self.others_held >= most as usize)
+            .then(|| format!("{} other models are held already, {most} may be", self.others_held))
+    }
 }
 
 /// What the policy wants done.
@@ -61,41 +116,56 @@ pub fn next(
     id: &str,
     now: UnixMillis,
 ) -> Option<Move> {
-    streaks.0.resize(model.policy.len(), 0);
+    streaks.0.resize(model.policy.len(), Streak::default());
+    if model.guard.in_maintenance(now) {
+        // What is found while somebody works on the systems leads to nothing afterwards either.
+        streaks.0.fill(Streak::default());
+        return None;
+    }
     for (streak, rule) in streaks.0.iter_mut().zip(&model.policy) {
-        let met = judgement.findings.iter().any(|finding| meets(rule, finding));
-        *streak = if met { streak.saturating_add(1) } else { 0 };
+        let longer =
+            |streak: u32, goes_on: bool| if goes_on { streak.saturating_add(1) } else { 0 };
+        let found = |least| judgement.findings.iter().any(|f| looks_at(rule, f) && bad(f, least));
+        streak.met = longer(streak.met, found(rule.verdict));
+        streak.held = longer(streak.held, found(rule.holds.min(rule.verdict)));
     }
     let strongest = |approval: Approval| {
         let rules = model.policy.iter().zip(&streaks.0);
-        let lasting = rules.filter(|(rule, streak)| **streak >= rule.windows).map(|(rule, _)| rule);
+        let lasting = rules.filter(|(rule, streak)| streak.met >= rule.windows);
         lasting
+            .map(|(rule, _)| rule)
             .filter(|rule| rule.approval == approval)
             .max_by_key(|rule| protection(&action(rule)))
     };
     let active = standing.active.filter(|decision| decision.changes_routes());
-    let decide = |rule: &Rule| {
-        Some(Move::Decide(Box::new(decision(model, rule, judgement, id.to_owned(), now))))
+    let more = |rule: &&Rule| {
+        active.is_none_or(|active| protection(&action(rule)) > protection(&active.action))
     };
-    let automatic = strongest(Approval::Automatic).and_then(|rule| match active {
-        Some(active) if protection(&action(rule)) > protection(&active.action) => decide(rule),
-        Some(active) => extension(rule, active, now),
-        None if now < standing.quiet_until => None,
-        None => decide(rule),
-    });
-    automatic.or_else(|| {
-        let rule = strongest(Approval::Required)?;
-        let more =
-            active.is_none_or(|active| protection(&action(rule)) > protection(&active.action));
-        let may = more && standing.proposed.is_none() && now >= standing.quiet_until;
-        if may { decide(rule) } else { None }
-    })
+    // A stronger rule acts even in the quiet time of a weaker decision.
+    let may_decide = active.is_some() || now >= standing.quiet_until;
+    let automatic = strongest(Approval::Automatic).filter(more).filter(|_| may_decide);
+    let bound = automatic.and_then(|rule| standing.bounded(model, &action(rule)));
+    if let (Some(rule), None) = (automatic, &bound) {
+        let made = decision(model, rule, judgement, State::Active, id.to_owned(), now);
+        return Some(Move::Decide(Box::new(made)));
+    }
+    if let Some(extension) = active.and_then(|active| extension(model, streaks, active, now)) {
+        return Some(extension);
+    }
+    let may_propose = standing.proposed.is_none() && now >= standing.quiet_until;
+    let proposes = automatic.or_else(|| strongest(Approval::Required).filter(more));
+    let rule = proposes.filter(|_| may_propose)?;
+    let mut made = decision(model, rule, judgement, State::Proposed, id.to_owned(), now);
+    if let Some(why) = bound {
+        made.reason.push_str(&format!("; a person must agree: {why}"));
+    }
+    Some(Move::Decide(Box::new(made)))
 }
 
 /// How far an action keeps traffic from the primary version, in order.
 fn protection(action: &Action) -> u8 {
     match action {
-        Action::Serve => 0,
+        Action::Serve | Action::Promote { .. } => 0,
         Action::Shadow { .. } => 1,
         Action::Canary { .. } => 2,
         Action::Divert { .. } => 3,
@@ -118,6 +188,11 @@ pub fn quiet_until(ledger: &Ledger, model: &Model, now: UnixMillis) -> UnixMilli
 }
 
 fn meets(rule: &Rule, finding: &Finding) -> bool {
+    looks_at(rule, finding) && bad(finding, rule.verdict)
+}
+
+/// Whether a rule is about a finding, and the finding rests on enough.
+fn looks_at(rule: &Rule, finding: &Finding) -> bool {
     let kind = match rule.on {
         rule::Kind::DataDrift => Kind::DataDrift,
         rule::Kind::OutputDrift => Kind::OutputDrift,
@@ -125,20 +200,37 @@ fn meets(rule: &Rule, finding: &Finding) -> bool {
         rule::Kind::DataFormatDrift => Kind::DataFormatDrift,
         rule::Kind::Completeness => Kind::Completeness,
     };
-    let least = match rule.verdict {
+    let least = &rule.least;
+    finding.kind == kind
+        && rule.detector.is_none_or(|detector| finding.detector == detector)
+        && rule.feature.as_ref().is_none_or(|name| finding.feature.as_ref() == Some(name))
+        && finding.effect >= least.effect
+        && finding.coverage.unwrap_or(0.0) >= least.coverage
+        && finding.rows >= least.rows
+}
+
+fn bad(finding: &Finding, least: Severity) -> bool {
+    let least = match least {
         Severity::Warning => Verdict::Warning,
         Severity::Alarm => Verdict::Alarm,
     };
-    finding.kind == kind && finding.verdict >= least
+    finding.verdict >= least
 }
 
-/// An active decision is carried on by an automatic rule that would make it again, once half its
-/// time is over. What a person approved ends when they were told it would.
-fn extension(rule: &Rule, active: &Decision, now: UnixMillis) -> Option<Move> {
-    let lasts = milliseconds(rule.expires);
+/// An active decision is carried on by an automatic rule that made it, once half its time is over
+/// and findings hold. What a person approved ends when they were told it would.
+fn extension(model: &Model, streaks: &Streaks, active: &Decision, now: UnixMillis) -> Option<Move> {
     let left = active.expires_unix_ms?.saturating_sub(now);
-    let ours = active.author == AUTHOR && active.action == action(rule);
-    (ours && left < lasts / 2)
+    let holds = |(rule, streak): &(&Rule, &Streak)| {
+        let again = rule.approval == Approval::Automatic && active.action == action(rule);
+        let chance = rule.holds < rule.verdict;
+        let needed = if chance { rule.windows.max(LEAST_HELD) } else { rule.windows };
+        // What would be decided anew holds, too.
+        again && (streak.held >= needed || streak.met >= rule.windows)
+    };
+    let lasts = model.policy.iter().zip(&streaks.0).filter(holds);
+    let lasts = lasts.map(|(rule, _)| milliseconds(rule.expires)).max()?;
+    (active.author == AUTHOR && left < lasts / 2)
         .then(|| Move::Extend { id: active.id.clone(), expires_unix_ms: now + lasts })
 }
 
@@ -146,6 +238,7 @@ fn decision(
     model: &Model,
     rule: &Rule,
     judgement: &Judgement,
+    state: State,
     id: String,
     now: UnixMillis,
 ) -> Decision {
@@ -160,10 +253,7 @@ fn decision(
         id,
         model: model.name.clone(),
         action: action(rule),
-        state: match rule.approval {
-            Approval::Automatic => State::Active,
-            Approval::Required => State::Proposed,
-        },
+        state,
         author: AUTHOR.to_owned(),
         rule: rule.to_string(),
         reason: reason(judgement, rule),
@@ -181,7 +271,9 @@ fn decision(
 fn action(rule: &Rule) -> Action {
     match &rule.then {
         rule::Action::Shadow { to, share } => Action::Shadow { to: to.clone(), share: *share },
-        rule::Action::Canary { to, share } => Action::Canary { to: to.clone(), share: *share },
+        rule::Action::Canary { to, share } => {
+            Action::Canary { to: to.clone(), share: *share, shadow: 0 }
+        }
         rule::Action::Divert { to } => Action::Divert { to: to.clone() },
         rule::Action::Block => Action::Block,
     }
@@ -327,8 +419,8 @@ mod tests {
         let [Some(Move::Decide(shadow))] = first.as_slice() else { panic!("{first:?}") };
         let standing = Standing {
             active: Some(shadow),
-            proposed: None,
             quiet_until: shadow.quiet_until_unix_ms,
+            ..Standing::default()
         };
         let moves = moves(STRONGER, &[Verdict::Alarm, Verdict::Alarm], standing);
         assert_eq!(actions(&moves), [None, Some("divert")]);
@@ -349,6 +441,97 @@ mod tests {
         active.expires_unix_ms = Some(NOW + MINUTE);
         let standing = Standing { active: Some(&active), ..Standing::default() };
         assert_eq!(moves(DIVERT, &[Verdict::Alarm], standing), [None]);
+    }
+
+    #[test]
+    fn a_rule_looks_only_at_what_it_names_and_at_what_rests_on_enough() {
+        let with = |keys: &str| DIVERT.replace("windows: 1", &format!("windows: 1, {keys}"));
+        let decides =
+            |keys: &str| moves(&with(keys), &[Verdict::Alarm], Standing::default())[0].is_some();
+        for (keys, expected) in [
+            ("detector: kolmogorov_smirnov", true),
+            ("detector: chi_squared", false),
+            ("feature: age", true),
+            ("feature: wage", false),
+            ("min_effect: 0.4", true),
+            ("min_effect: 0.41", false),
+            ("min_coverage: 1", true),
+            ("min_rows: 500", true),
+            ("min_rows: 501", false),
+        ] {
+            assert_eq!(decides(keys), expected, "{keys}");
+        }
+    }
+
+    #[test]
+    fn what_was_decided_is_easier_to_keep_than_to_reach() {
+        let mut active = decided(DIVERT);
+        active.expires_unix_ms = Some(NOW + MINUTE);
+        let standing = Standing { active: Some(&active), ..Standing::default() };
+        let warnings = [Verdict::Warning, Verdict::Warning, Verdict::Warning];
+        let carried = |policy: &str, verdicts: &[Verdict]| {
+            actions(&moves(policy, verdicts, standing)).last().copied().flatten()
+        };
+        assert_eq!(carried(DIVERT, &warnings), Some("extend"));
+        assert_eq!(carried(DIVERT, &warnings[..2]), None, "two warnings may be chance");
+        let strict = DIVERT.replace("windows: 1", "windows: 1, holds: alarm");
+        assert_eq!(carried(&strict, &warnings), None);
+        assert_eq!(carried(&strict, &[Verdict::Alarm]), Some("extend"));
+    }
+
+    /// What is decided under this guard.
+    fn guarded(guard: &str, standing: Standing<'_>) -> Option<Decision> {
+        let policy = format!("{DIVERT}\n    guard: {guard}");
+        match moves(&policy, &[Verdict::Alarm], standing).pop()? {
+            Some(Move::Decide(decision)) => Some(*decision),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn beyond_its_budget_or_its_radius_the_policy_asks_a_person() {
+        let standing =
+            |changes, others_held| Standing { changes, others_held, ..Standing::default() };
+        let decided = |guard, standing| guarded(guard, standing).map(|d| (d.state, d.reason));
+        let guard = "{changes_per_hour: 2, max_models: 1}";
+        assert_eq!(decided(guard, standing(1, 0)).map(|d| d.0), Some(State::Active));
+        let (state, reason) = decided(guard, standing(2, 0)).expect("a proposal");
+        assert_eq!(state, State::Proposed);
+        assert!(reason.ends_with("2 changes in an hour are spent"), "{reason}");
+        let (state, reason) = decided(guard, standing(0, 1)).expect("a proposal");
+        assert_eq!(state, State::Proposed);
+        assert!(reason.contains("1 other models are held already"), "{reason}");
+    }
+
+    #[test]
+    fn in_maintenance_nothing_is_decided_and_nothing_counts_later() {
+        // NOW is on Thursday, 1 January 1970, 00:16:40.
+        let in_it = "{maintenance: [{days: [thu], from: \"00:00\", to: \"01:00\"}]}";
+        assert_eq!(guarded(in_it, Standing::default()), None);
+        let out = "{maintenance: [{days: [wed], from: \"00:00\", to: \"01:00\"}]}";
+        assert!(guarded(out, Standing::default()).is_some());
+    }
+
+    #[test]
+    fn the_standing_counts_the_policys_own_changes_and_the_models_it_holds() {
+        let model = &config(DIVERT).models[0];
+        let mut earlier = decided(DIVERT);
+        let mut other = earlier.clone();
+        "d-000002".clone_into(&mut other.id);
+        "other".clone_into(&mut other.model);
+        let mut by_hand = earlier.clone();
+        "d-000003".clone_into(&mut by_hand.id);
+        "ada".clone_into(&mut by_hand.author);
+        earlier.state = State::Expired;
+        let events = [earlier, other, by_hand].map(|decision| crate::ledger::Event::Decided {
+            decision: decision.into(),
+            ends: None,
+        });
+        let ledger = crate::ledger::Ledger::replay(&events);
+        let standing = Standing::of(model, &ledger, NOW + MINUTE);
+        assert_eq!((standing.changes, standing.others_held), (1, 1));
+        let later = Standing::of(model, &ledger, NOW + 60 * MINUTE);
+        assert_eq!((later.changes, later.others_held), (0, 1));
     }
 
     #[test]

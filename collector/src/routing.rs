@@ -27,16 +27,19 @@ impl Routing {
     pub fn can(model: &Model, action: &Action) -> bool {
         match action {
             Action::Serve | Action::Block => true,
-            Action::Shadow { to, .. } | Action::Canary { to, .. } | Action::Divert { to } => {
+            Action::Shadow { to, .. }
+            | Action::Canary { to, .. }
+            | Action::Promote { to }
+            | Action::Divert { to } => {
                 model.version(to).is_some_and(|version| version.role != Role::Primary)
             }
         }
     }
 
-    /// The routes of `model` under the decision in force, if any. A decision that names a version
-    /// the configuration no longer has leaves the primary in charge.
+    /// The routes of `model` under the decision in force, if any, and the version that was promoted.
+    /// What names a version that the configuration no longer has leaves the primary in charge.
     #[must_use]
-    pub fn of(model: &Model, decision: Option<&Decision>) -> Self {
+    pub fn of(model: &Model, decision: Option<&Decision>, promoted: Option<&str>) -> Self {
         let mut weights: BTreeMap<String, u32> =
             model.versions.iter().map(|version| (version.cluster.clone(), 0)).collect();
         let mut mirrors: BTreeMap<String, u32> = model
@@ -47,24 +50,29 @@ impl Routing {
             .collect();
         let mut block = None;
         let cluster = |name: &str| model.version(name).map(|version| version.cluster.clone());
+        let promoted = promoted.and_then(|promoted| model.version(promoted));
+        let primary_cluster = &promoted.unwrap_or_else(|| model.primary()).cluster;
         let mut primary = 100;
         if let Some(decision) = decision {
             match &decision.action {
-                Action::Serve => {}
+                Action::Serve | Action::Promote { .. } => {}
                 Action::Shadow { to, share } => {
                     if let Some(cluster) = cluster(to) {
                         mirrors.insert(cluster, u32::from(*share).min(100));
                     }
                 }
-                Action::Canary { to, share } => {
-                    if let Some(cluster) = cluster(to) {
+                Action::Canary { to, share, shadow } => {
+                    if let Some(cluster) = cluster(to).filter(|to| to != primary_cluster) {
                         let share = u32::from(*share).min(100);
+                        if *shadow > 0 {
+                            mirrors.insert(cluster.clone(), u32::from(*shadow).min(100));
+                        }
                         weights.insert(cluster, share);
                         primary = 100 - share;
                     }
                 }
                 Action::Divert { to } => {
-                    if let Some(cluster) = cluster(to).filter(|to| *to != model.primary().cluster) {
+                    if let Some(cluster) = cluster(to).filter(|to| to != primary_cluster) {
                         weights.insert(cluster, 100);
                         primary = 0;
                     }
@@ -78,7 +86,7 @@ impl Routing {
                 }
             }
         }
-        weights.insert(model.primary().cluster.clone(), primary);
+        weights.insert(primary_cluster.clone(), primary);
         Self { weights, mirrors, block }
     }
 }
@@ -91,12 +99,12 @@ mod tests {
 
     fn under(action: Action) -> Routing {
         let model = &config(DIVERT).models[0];
-        Routing::of(model, Some(&decision("d-000001", action)))
+        Routing::of(model, Some(&decision("d-000001", action)), None)
     }
 
     #[test]
     fn without_a_decision_the_primary_serves() {
-        let routing = Routing::of(&config(DIVERT).models[0], None);
+        let routing = Routing::of(&config(DIVERT).models[0], None, None);
         assert_eq!(routing.weights["census-v1"], 100);
         assert_eq!(routing.mirrors["census-v2"], 0);
         assert_eq!(routing.block, None);
@@ -108,8 +116,9 @@ mod tests {
         for action in [
             Action::Serve,
             Action::Shadow { to: to("v2"), share: 30 },
-            Action::Canary { to: to("v3"), share: 5 },
-            Action::Canary { to: to("v3"), share: 255 },
+            Action::Canary { to: to("v3"), share: 5, shadow: 20 },
+            Action::Promote { to: to("v3") },
+            Action::Canary { to: to("v3"), share: 255, shadow: 255 },
             Action::Divert { to: to("v2") },
             Action::Divert { to: to("gone") },
             Action::Divert { to: to("v1") },
@@ -118,6 +127,29 @@ mod tests {
             let routing = under(action.clone());
             assert_eq!(routing.weights.values().sum::<u32>(), 100, "{action:?}");
         }
+    }
+
+    #[test]
+    fn what_was_promoted_is_the_primary_that_everything_returns_to() {
+        let model = &config(DIVERT).models[0];
+        let weights = |action: Option<Action>, promoted: Option<&str>| {
+            let decision = action.map(|action| decision("d-000001", action));
+            let weights = Routing::of(model, decision.as_ref(), promoted).weights;
+            ["v1", "v2", "v3"].map(|version| weights[&format!("census-{version}")])
+        };
+        assert_eq!(weights(None, Some("v3")), [0, 0, 100]);
+        assert_eq!(weights(Some(Action::Serve), Some("v3")), [0, 0, 100]);
+        assert_eq!(weights(None, Some("gone")), [100, 0, 0]);
+        let divert = Action::Divert { to: "v2".to_owned() };
+        assert_eq!(weights(Some(divert), Some("v3")), [0, 100, 0]);
+        let canary = Action::Canary { to: "v3".to_owned(), share: 5, shadow: 0 };
+        assert_eq!(weights(Some(canary), Some("v3")), [0, 0, 100]);
+    }
+
+    #[test]
+    fn a_canary_of_a_rollout_goes_on_to_be_mirrored() {
+        let routing = under(Action::Canary { to: "v3".to_owned(), share: 5, shadow: 20 });
+        assert_eq!((routing.weights["census-v3"], routing.mirrors["census-v3"]), (5, 20));
     }
 
     #[test]

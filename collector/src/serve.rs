@@ -20,7 +20,7 @@ use tracing::{info, warn};
 use crate::api::routes::{Doors, router};
 use crate::config::Config;
 use crate::config::model::Model;
-use crate::intake::{Door, Keeps, LostAtDoor, Reads};
+use crate::intake::{Door, Keeps, LostAtDoor, Pairing, Reads};
 use crate::journal::JournalError;
 use crate::labels::reading::Labelled;
 use crate::metrics::Metrics;
@@ -149,7 +149,15 @@ fn reads(subject: &Subject) -> Reads {
         let names: Vec<&str> = sides.names(side).chain(kept).collect();
         (!names.is_empty()).then(|| Wanted::new(names))
     };
+    // What is judged or kept, and what the contract says is in an answer.
+    let said = contract.outputs.iter().map(|field| field.name.as_str());
+    let kept = keeps.iter().map(|keeps| keeps.output.as_str());
+    let mut compared: Vec<&str> = sides.names(Side::Response).chain(said).chain(kept).collect();
+    compared.sort_unstable();
+    compared.dedup();
     Reads {
+        versions: model.versions.iter().map(|version| version.name.clone()).collect(),
+        compared: Wanted::new(compared).in_fields(&contract.outputs),
         model: model.name.clone(),
         inputs: wanted(Side::Request).unwrap_or_default().in_fields(&contract.inputs),
         outputs: wanted(Side::Response).map(|outputs| outputs.in_fields(&contract.outputs)),
@@ -182,10 +190,17 @@ async fn collect(config: Config) -> Result<(), ServeError> {
     let (to_fleet, reports) = mpsc::channel(REPORTS_WAITING);
     let (to_answer, asks) = mpsc::channel(ASKS_WAITING);
     let labelled = Arc::new(Labelled::of(&config.models));
-    let door = Door::new(subjects.iter().map(reads), to_mind, Arc::clone(&lost), metrics.clone());
+    let pairing = Arc::new(Pairing::new(subjects.len()));
+    let door = Door::new(
+        subjects.iter().map(reads),
+        to_mind,
+        Arc::clone(&lost),
+        Arc::clone(&pairing),
+        metrics.clone(),
+    );
     let inbox = Inbox { batches, lost: Arc::clone(&lost), reports, asks };
     let key = sensitive_key::of(&config.state)?;
-    let (mind, snapshots) = Mind::awake(config, subjects, lost, metrics.clone(), key)?;
+    let (mind, snapshots) = Mind::awake(config, subjects, lost, pairing, metrics.clone(), key)?;
     let discovery = Discovery::new(snapshots, to_fleet);
 
     let (stop, stopping) = watch::channel(false);

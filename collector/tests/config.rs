@@ -7,13 +7,17 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use tidegate_collector::config::guard::{Guard, Maintenance};
 use tidegate_collector::config::mistake::ConfigError;
 use tidegate_collector::config::model::{Detectors, Labels, Model, Role, Task, Version, Window};
-use tidegate_collector::config::rule::{Action, Approval, Kind, Rule, Severity};
+use tidegate_collector::config::rollout::{Plan, Promote};
+use tidegate_collector::config::rule::{Action, Approval, Kind, Least, Rule, Severity};
 use tidegate_collector::config::{Config, Envoy, Listen, MAX_FILE_BYTES, Telemetry};
 use tidegate_contract::contract::Mode;
 use tidegate_contract::plugin::{Keep, LowConfidence, Route};
 use tidegate_contract::protocol::Protocol;
+use tidegate_detectors::finding::Detector;
+use tidegate_detectors::paired::Limits;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config").join(name)
@@ -96,12 +100,38 @@ fn the_whole_file_means_what_it_says() {
             policy: vec![Rule {
                 on: Kind::DataDrift,
                 verdict: Severity::Alarm,
+                detector: Some(Detector::KolmogorovSmirnov),
+                feature: Some("age".to_owned()),
+                least: Least { effect: 0.2, coverage: 0.5, rows: 300 },
                 windows: 1,
+                holds: Severity::Alarm,
                 then: Action::Divert { to: "v2".to_owned() },
                 expires: Duration::from_secs(3600),
                 cooldown: Duration::from_secs(300),
                 approval: Approval::Automatic,
             }],
+            guard: Guard {
+                changes_per_hour: 3,
+                max_models: 2,
+                maintenance: vec![Maintenance {
+                    days: [true, false, false, false, false, false, true],
+                    from: 22 * 60 + 30,
+                    to: 4 * 60,
+                    utc_offset: 120,
+                }],
+            },
+            rollout: Plan {
+                shadow: 30,
+                steps: vec![10, 50],
+                hold: Duration::from_secs(60),
+                lasts: Duration::from_secs(7200),
+                min_pairs: 100,
+                min_coverage: 0.8,
+                limits: Limits { disagreement: 0.2, shift: 0.1, errors: 0.01, slow: 0.3 },
+                tolerance: 0.01,
+                slow_factor: 3.0,
+                promote: Promote::Automatic,
+            },
         }],
     };
     assert_eq!(Config::read(&path).unwrap(), expected);
@@ -299,9 +329,9 @@ fn a_canary_is_never_all_of_the_traffic() {
 fn a_rule_behind_one_with_the_same_trigger_is_refused() {
     check(
         "    policy:\n",
-        "    policy:\n      - {on: data_drift, then: divert, to: v2}\n",
+        "    policy:\n      - {on: data_drift, then: divert, to: v2, detector: kolmogorov_smirnov, feature: age, min_effect: 0.2, min_coverage: 0.5, min_rows: 300}\n",
         &[
-            "tidegate.yaml:21:9: models[0].policy[1]: models[0].policy[0] has the same `on`, `verdict`, `windows` and `approval`, and only the more protective of the two counts; remove one of them",
+            "tidegate.yaml:21:9: models[0].policy[1]: models[0].policy[0] looks at the same findings with the same `approval`, and only the more protective of the two counts; remove one of them",
         ],
     );
 }
@@ -394,6 +424,94 @@ fn depth_size_and_aliases_are_bounded() {
 
     let large = vec![b'#'; MAX_FILE_BYTES as usize + 1];
     assert!(matches!(parse(&large), Err(ConfigError::TooLarge { .. })));
+}
+
+/// A file with these lines before the models, and one model of three versions with these lines.
+fn with(defaults: &str, model: &str) -> Result<Config, ConfigError> {
+    let yaml = format!(
+        "{defaults}
+models:
+  - name: census
+    route: {{path_prefix: /census}}
+    profile: ./profile
+    versions:
+      - {{name: v1, cluster: c1, role: primary}}
+      - {{name: v2, cluster: c2, role: fallback}}
+      - {{name: v3, cluster: c3, role: candidate}}
+{model}
+  - name: alone
+    route: {{path_prefix: /alone}}
+    profile: ./profile
+    versions: [{{name: v1, cluster: a1, role: primary}}]
+"
+    );
+    parse(yaml.as_bytes())
+}
+
+#[test]
+fn without_rules_a_person_is_asked_whether_the_fallback_should_answer() {
+    let config = with("", "").unwrap();
+    let rules = &config.models[0].policy;
+    assert_eq!(rules.len(), 3);
+    for rule in rules {
+        assert_eq!(rule.then, Action::Divert { to: "v2".to_owned() });
+        assert_eq!((rule.approval, rule.windows), (Approval::Required, 2));
+    }
+    assert_eq!(config.models[1].policy, [], "there is nothing to divert to");
+    assert_eq!(with("", "    policy: []").unwrap().models[0].policy, []);
+}
+
+#[test]
+fn models_inherit_what_they_do_not_say() {
+    let defaults = "defaults:
+  policy: [{on: data_drift, then: divert, to: fallback}]
+  guard: {changes_per_hour: 2, maintenance: [{from: \"01:00\", to: \"02:00\"}]}
+  rollout: {steps: [1, 10], promote: automatic}";
+    let own = "    guard: {max_models: 1}
+    rollout: {steps: []}";
+    let config = with(defaults, own).unwrap();
+    let [census, alone] = &config.models[..] else { panic!("two models") };
+    assert_eq!(census.policy[0].then, Action::Divert { to: "v2".to_owned() });
+    assert_eq!(alone.policy, [], "a rule for a role that it has not is not its");
+    assert_eq!((census.guard.changes_per_hour, census.guard.max_models), (2, 1));
+    assert_eq!(census.guard.maintenance.len(), 1);
+    assert_eq!((census.rollout.steps.len(), census.rollout.promote), (0, Promote::Automatic));
+    assert_eq!(alone.rollout.steps, [1, 10]);
+}
+
+#[test]
+fn what_guards_and_rollouts_cannot_be_is_told_with_its_cure() {
+    let told = |defaults: &str| with(defaults, "").unwrap_err().to_string();
+    for (written, expected) in [
+        (
+            "rollout: {steps: [5, 5]}",
+            "`5` is out of range; give from 6 to 99, more than the step before",
+        ),
+        ("rollout: {steps: [100]}", "`100` is out of range"),
+        ("rollout: {promote: always}", "`always` is not known; known here: person, automatic"),
+        ("guard: {changes_per_hour: 0}", "`0` is out of range; give from 1 to 3600"),
+        (
+            "guard: {maintenance: [{from: \"2:00\", to: \"04:00\"}]}",
+            "`2:00` is not a time of the day",
+        ),
+        ("guard: {maintenance: [{from: \"02:00\"}]}", "`to` is missing"),
+        ("guard: {maintenance: [{from: \"24:00\", to: \"04:00\"}]}", "`24:00` is not a time"),
+        (
+            "guard: {maintenance: [{days: [noday], from: \"02:00\", to: \"04:00\"}]}",
+            "`noday` is not known",
+        ),
+        (
+            "guard: {maintenance: [{from: \"02:00\", to: \"04:00\", utc_offset: \"2\"}]}",
+            "`2` is not an offset from UTC",
+        ),
+        (
+            "policy: [{on: data_drift, then: divert, to: v9}]",
+            "no version of this model is called `v9`",
+        ),
+    ] {
+        let told = told(&format!("defaults:\n  {written}"));
+        assert!(told.contains(expected), "{written}: {told}");
+    }
 }
 
 #[test]

@@ -53,6 +53,16 @@ pub enum Detector {
 }
 
 impl Detector {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::KolmogorovSmirnov,
+        Self::ChiSquared,
+        Self::NullRate,
+        Self::ViolationRate,
+        Self::Limit,
+        Self::RealisedError,
+    ];
+
     /// The word that metrics and people use.
     #[must_use]
     pub fn name(self) -> &'static str {

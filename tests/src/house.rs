@@ -35,6 +35,7 @@ pub struct Model {
     window: String,
     rules: Vec<String>,
     more: Vec<String>,
+    candidate: bool,
 }
 
 impl Model {
@@ -49,6 +50,7 @@ impl Model {
             window: "{length: 2s, hop: 500ms, min_rows: 100}".to_owned(),
             rules: Vec::new(),
             more: Vec::new(),
+            candidate: false,
         }
     }
 
@@ -79,6 +81,13 @@ impl Model {
         self
     }
 
+    /// With a candidate `v3` beside the primary instead of a fallback.
+    #[must_use]
+    pub fn candidate(mut self) -> Self {
+        self.candidate = true;
+        self
+    }
+
     /// With one more line, such as `sample_rate: 0.5`.
     #[must_use]
     pub fn line(mut self, line: &str) -> Self {
@@ -87,7 +96,7 @@ impl Model {
     }
 
     fn yaml(&self) -> String {
-        let Self { name, protocol, mode, prefix, window, rules, more } = self;
+        let Self { name, protocol, mode, prefix, window, rules, more, candidate } = self;
         let mut yaml = format!(
             "  - name: {name}\n    protocol: {protocol}\n    mode: {mode}\n    \
              route: {{path_prefix: {prefix}}}\n    profile: ./profile\n    \
@@ -100,7 +109,7 @@ impl Model {
                 "v1" => "census-v1",
                 _ => "census-v2",
             };
-            let candidate = rules.iter().any(|rule| rule.contains("to: v3"));
+            let candidate = *candidate || rules.iter().any(|rule| rule.contains("to: v3"));
             if (version == "v2" && candidate) || (version == "v3" && !candidate) {
                 continue;
             }

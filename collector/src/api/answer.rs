@@ -9,6 +9,8 @@ use tidegate_detectors::finding::{Finding, Verdict};
 use crate::breaches::{Broken, Deeds};
 use crate::decision::{Decision, UnixMillis};
 use crate::labels::outcomes::LabelStatus;
+use crate::rollout::Rollout;
+use crate::rollout::pairs::Comparison;
 
 /// How every model stands.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -45,12 +47,33 @@ pub struct ModelStatus {
     /// What labels say; `None` where none are awaited.
     #[serde(default)]
     pub labels: Option<LabelStatus>,
+    /// The version that serves where no decision is in force.
+    pub primary: String,
+    /// The latest rollout; `None` where there was none.
+    #[serde(default)]
+    pub rollout: Option<RolloutStatus>,
     /// Envoys connected.
     pub envoys: usize,
     /// Whether every one of them has in effect what is decided.
     pub acknowledged: bool,
     /// What Envoys refuse, each as `node: its words`.
     pub refusals: Vec<String>,
+}
+
+/// How a rollout stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RolloutStatus {
+    /// The rollout.
+    #[serde(flatten)]
+    pub rollout: Rollout,
+    /// Its phase, in words.
+    pub told: String,
+    /// Whether it could go a step further.
+    pub ready: bool,
+    /// What it waits for, or why it ended, in words.
+    pub next: String,
+    /// What pairs say of the candidate since the phase began; `None` once it is over.
+    pub comparison: Option<Comparison>,
 }
 
 /// What the contract did with a model's requests, over all Envoys that were heard.

@@ -1,10 +1,14 @@
 //! What people ask the mind, and why it may refuse.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use super::answer::Status;
+use super::answer::{RolloutStatus, Status};
+use crate::config::duration;
+use crate::config::rollout::Promote;
 use crate::decision::{Decision, State};
 use crate::journal::JournalError;
 use crate::judgement::Judgement;
@@ -63,6 +67,17 @@ pub enum Ask {
         /// The way back.
         reply: oneshot::Sender<Result<Decision, Refusal>>,
     },
+    /// Start, pause, resume, abort or promote a rollout.
+    Rollout {
+        /// Which model.
+        model: String,
+        /// What.
+        wish: RolloutWish,
+        /// Who wishes it.
+        author: String,
+        /// The way back.
+        reply: oneshot::Sender<Result<RolloutStatus, Refusal>>,
+    },
     /// Put a proposed decision in force.
     Approve {
         /// Which decision.
@@ -71,6 +86,48 @@ pub enum Ask {
         author: String,
         /// The way back.
         reply: oneshot::Sender<Result<Decision, Refusal>>,
+    },
+}
+
+/// What a person wants of a rollout.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "wish", rename_all = "snake_case", deny_unknown_fields)]
+pub enum RolloutWish {
+    /// Try a candidate, by the plan of the configuration where nothing else is said.
+    Start {
+        /// The candidate; the only one, where it is not named.
+        to: Option<String>,
+        /// Percent of the requests that are mirrored.
+        shadow: Option<u8>,
+        /// Percent of the requests that it answers, step by step.
+        steps: Option<Vec<u8>>,
+        /// How long each step lasts at least.
+        #[serde(default, with = "duration::maybe")]
+        hold: Option<Duration>,
+        /// Exchanges answered by both that a step needs.
+        min_pairs: Option<u64>,
+        /// Who takes it a step further.
+        promote: Option<Promote>,
+    },
+    /// Let it stand still; it is still judged, and taken back where it does worse.
+    Pause {
+        /// Why; empty for our own words.
+        #[serde(default)]
+        reason: String,
+    },
+    /// Let it go on.
+    Resume,
+    /// Give the model back to its primary version.
+    Abort {
+        /// Why; empty for our own words.
+        #[serde(default)]
+        reason: String,
+    },
+    /// Take it a step further.
+    Promote {
+        /// Even where too little is known.
+        #[serde(default)]
+        force: bool,
     },
 }
 
@@ -105,7 +162,62 @@ pub enum Refusal {
         /// The model.
         model: String,
     },
+    /// No rollout is under way.
+    #[error("no rollout of {model} is under way; `tidegate rollout start {model}` starts one")]
+    NoRollout {
+        /// The model.
+        model: String,
+    },
+    /// One is.
+    #[error("{to} is on its way already ({told}); `tidegate rollout abort {model}` ends that")]
+    RolloutOpen {
+        /// The model.
+        model: String,
+        /// The candidate.
+        to: String,
+        /// Its phase.
+        told: String,
+    },
+    /// The primary does not serve alone.
+    #[error("{id} ({action}) is in force; `tidegate rollback {model}` undoes it first")]
+    InForce {
+        /// The model.
+        model: String,
+        /// The decision.
+        id: String,
+        /// What it does.
+        action: &'static str,
+    },
+    /// Not one candidate, or not the one that was named.
+    #[error(
+        "name a version of {model} with `role: candidate` by --to; there are: {}",
+        none_or(candidates)
+    )]
+    NoCandidate {
+        /// The model.
+        model: String,
+        /// Its candidates.
+        candidates: Vec<String>,
+    },
+    /// A plan that cannot be.
+    #[error("{why}")]
+    BadPlan {
+        /// What is wrong.
+        why: String,
+    },
+    /// The candidate has not shown enough.
+    #[error("not yet: {why}; `tidegate rollout promote {model} --force` goes on all the same")]
+    NotReady {
+        /// The model.
+        model: String,
+        /// What it waits for.
+        why: String,
+    },
     /// Nothing is done that cannot be written down.
     #[error("not done, because the journal could not be written: {0}")]
     Journal(JournalError),
+}
+
+fn none_or(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::answer::Status;
-use super::ask::{Ask, Refusal};
+use super::answer::{RolloutStatus, Status};
+use super::ask::{Ask, Refusal, RolloutWish};
 use crate::decision::Decision;
 use crate::judgement::Judgement;
 use crate::labels::outcomes::Taken;
@@ -54,6 +54,7 @@ pub fn router(doors: Doors) -> Router {
         .route("/api/v1/decisions/{id}", get(decision))
         .route("/api/v1/labels", post(labels).layer(DefaultBodyLimit::max(MAX_LABELS_BYTES)))
         .route("/api/v1/models/{model}/rollback", post(rollback))
+        .route("/api/v1/models/{model}/rollout", post(rollout))
         .route("/api/v1/decisions/{id}/approve", post(approve))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no such path".to_owned()) })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -176,6 +177,30 @@ async fn rollback(
     Ok(Json(granted?))
 }
 
+#[derive(Debug, Deserialize)]
+struct WishOfRollout {
+    #[serde(default)]
+    author: String,
+    #[serde(flatten)]
+    wish: RolloutWish,
+}
+
+async fn rollout(
+    State(doors): State<Doors>,
+    Path(model): Path<String>,
+    headers: HeaderMap,
+    body: Result<Json<WishOfRollout>, JsonRejection>,
+) -> Result<Json<RolloutStatus>, Problem> {
+    same_origin(&headers)?;
+    let Json(WishOfRollout { mut author, wish }) =
+        body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+    if author.is_empty() {
+        "api".clone_into(&mut author);
+    }
+    let granted = ask(&doors, |reply| Ask::Rollout { model, wish, author, reply }).await?;
+    Ok(Json(granted?))
+}
+
 async fn approve(
     State(doors): State<Doors>,
     Path(id): Path<String>,
@@ -220,7 +245,15 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match &refusal {
             Refusal::UnknownModel { .. } | Refusal::UnknownDecision { .. } => StatusCode::NOT_FOUND,
-            Refusal::NotProposed { .. } | Refusal::NothingToRollBack { .. } => StatusCode::CONFLICT,
+            Refusal::NotProposed { .. }
+            | Refusal::NothingToRollBack { .. }
+            | Refusal::NoRollout { .. }
+            | Refusal::RolloutOpen { .. }
+            | Refusal::InForce { .. }
+            | Refusal::NotReady { .. } => StatusCode::CONFLICT,
+            Refusal::NoCandidate { .. } | Refusal::BadPlan { .. } => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Refusal::Journal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, refusal.to_string())

@@ -30,6 +30,62 @@ pub fn show(duration: Duration) -> String {
     format!("{}{unit}", milliseconds / u128::from(*size))
 }
 
+/// A duration in JSON, as text.
+pub mod text {
+    use std::time::Duration;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&super::show(*duration))
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Where the text is no duration.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(from)?;
+        super::parse(&text).ok_or_else(|| {
+            D::Error::custom(format!("`{text}` is not a duration such as 500ms, 5s, 10m, 1h or 2d"))
+        })
+    }
+}
+
+/// A duration in JSON that may be left out.
+pub mod maybe {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[derive(Deserialize)]
+    struct Whole(#[serde(with = "super::text")] Duration);
+
+    /// Writes it, or null.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn serialize<S: Serializer>(duration: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => super::text::serialize(duration, to),
+            None => to.serialize_none(),
+        }
+    }
+
+    /// Reads it, or null.
+    ///
+    /// # Errors
+    /// Where there is a text that is no duration.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<Whole>::deserialize(from)?.map(|whole| whole.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -277,7 +277,7 @@ pub enum Problem {
     },
     /// A rule with the trigger of an earlier one.
     #[error(
-        "{by} has the same `on`, `verdict`, `windows` and `approval`, and only the more protective of \
+        "{by} looks at the same findings with the same `approval`, and only the more protective of \
          the two counts; remove one of them"
     )]
     SameTrigger {

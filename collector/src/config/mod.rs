@@ -2,11 +2,13 @@
 //! It does not know whether the files and clusters that it names exist.
 
 pub mod duration;
+pub mod guard;
 pub mod mistake;
 pub mod model;
 mod raw;
 mod reader;
 mod resolve;
+pub mod rollout;
 pub mod rule;
 mod yaml;
 

@@ -8,6 +8,8 @@ use tidegate_contract::contract::Mode;
 use tidegate_contract::plugin::{Keep, Route};
 use tidegate_contract::protocol::Protocol;
 
+use super::guard::Guard;
+use super::rollout::Plan;
 use super::rule::Rule;
 
 /// One model behind the gate.
@@ -44,6 +46,10 @@ pub struct Model {
     pub labels: Option<Labels>,
     /// The rules, tried in order.
     pub policy: Vec<Rule>,
+    /// What bounds them.
+    pub guard: Guard,
+    /// How a candidate becomes the primary version.
+    pub rollout: Plan,
 }
 
 impl Model {

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use tidegate_contract::contract::Mode;
 use tidegate_contract::protocol::Protocol;
+use tidegate_detectors::finding::Detector;
 
 use super::mistake::{Mistakes, Place};
 use super::model::{Role, TaskName};
 use super::reader::{At, Field, Written};
+use super::rollout::{MAX_STEPS, Promote};
 use super::rule::{Approval, Kind, Severity};
 use super::yaml::Node;
 
@@ -22,6 +24,9 @@ const MAX_VERSIONS: usize = 32;
 /// The most rules of a model.
 const MAX_RULES: usize = 64;
 
+/// The most times of maintenance in a week.
+const MAX_MAINTENANCE: usize = 64;
+
 /// The whole file.
 pub(super) struct Config {
     pub(super) place: Place,
@@ -29,7 +34,45 @@ pub(super) struct Config {
     pub(super) state: Field<String>,
     pub(super) envoy: Field<Envoy>,
     pub(super) telemetry: Field<Telemetry>,
+    pub(super) defaults: Field<Defaults>,
     pub(super) models: Field<Vec<Model>>,
+}
+
+/// What holds for every model that does not say otherwise.
+pub(super) struct Defaults {
+    pub(super) policy: Field<Vec<Rule>>,
+    pub(super) guard: Field<Guard>,
+    pub(super) rollout: Field<Rollout>,
+}
+
+pub(super) struct Guard {
+    pub(super) changes_per_hour: Field<u32>,
+    pub(super) max_models: Field<u32>,
+    pub(super) maintenance: Field<Vec<Maintenance>>,
+}
+
+pub(super) struct Maintenance {
+    pub(super) place: Place,
+    pub(super) days: Field<Vec<Written<usize>>>,
+    pub(super) from: Field<String>,
+    pub(super) to: Field<String>,
+    pub(super) utc_offset: Field<String>,
+}
+
+pub(super) struct Rollout {
+    pub(super) shadow: Field<u8>,
+    pub(super) steps: Field<Vec<Written<u8>>>,
+    pub(super) hold: Field<Duration>,
+    pub(super) lasts: Field<Duration>,
+    pub(super) min_pairs: Field<u64>,
+    pub(super) min_coverage: Field<f64>,
+    pub(super) max_disagreement: Field<f64>,
+    pub(super) max_shift: Field<f64>,
+    pub(super) max_error_rise: Field<f64>,
+    pub(super) max_slow: Field<f64>,
+    pub(super) tolerance: Field<f64>,
+    pub(super) slow_factor: Field<f64>,
+    pub(super) promote: Field<Promote>,
 }
 
 pub(super) struct Listen {
@@ -63,6 +106,8 @@ pub(super) struct Model {
     pub(super) detectors: Field<Detectors>,
     pub(super) labels: Field<Labels>,
     pub(super) policy: Field<Vec<Rule>>,
+    pub(super) guard: Field<Guard>,
+    pub(super) rollout: Field<Rollout>,
 }
 
 pub(super) struct Labels {
@@ -114,11 +159,18 @@ pub(super) struct Detectors {
     pub(super) false_alarms_per_month: Field<f64>,
 }
 
+#[derive(Clone)]
 pub(super) struct Rule {
     pub(super) place: Place,
     pub(super) on: Field<Kind>,
     pub(super) verdict: Field<Severity>,
+    pub(super) detector: Field<Detector>,
+    pub(super) feature: Field<String>,
+    pub(super) min_effect: Field<f64>,
+    pub(super) min_coverage: Field<f64>,
+    pub(super) min_rows: Field<u64>,
     pub(super) windows: Field<u32>,
+    pub(super) holds: Field<Severity>,
     pub(super) then: Field<Then>,
     pub(super) to: Field<String>,
     pub(super) share: Field<u8>,
@@ -165,6 +217,10 @@ const TASKS: [(&str, TaskName); 3] = [
     ("regression", TaskName::Regression),
 ];
 const YES_OR_NO: [(&str, bool); 2] = [("true", true), ("false", false)];
+const DAYS: [(&str, usize); 7] =
+    [("sun", 0), ("mon", 1), ("tue", 2), ("wed", 3), ("thu", 4), ("fri", 5), ("sat", 6)];
+const PROMOTE: [(&str, Promote); 2] =
+    [("person", Promote::Person), ("automatic", Promote::Automatic)];
 const ROLES: [(&str, Role); 3] =
     [("primary", Role::Primary), ("fallback", Role::Fallback), ("candidate", Role::Candidate)];
 
@@ -173,6 +229,16 @@ impl Then {
     pub(super) fn word(self) -> &'static str {
         word_of(&THEN, self)
     }
+}
+
+/// The words for detectors as findings have them.
+fn detectors() -> [(&'static str, Detector); Detector::ALL.len()] {
+    Detector::ALL.map(|detector| (detector.name(), detector))
+}
+
+/// The role of that name, where a rule goes to a role instead of a version.
+pub(super) fn role_named(word: &str) -> Option<Role> {
+    ROLES.iter().find(|(known, _)| *known == word).map(|(_, role)| *role)
 }
 
 /// The word for a role as it is written.
@@ -192,7 +258,7 @@ fn word_of<T: Copy + PartialEq>(words: &[(&'static str, T)], value: T) -> &'stat
 impl Config {
     /// Reads the root of a file.
     pub(super) fn read(root: &Node, mistakes: &mut Mistakes) -> Option<Self> {
-        let keys = &["listen", "state", "envoy", "telemetry", "models"];
+        let keys = &["listen", "state", "envoy", "telemetry", "defaults", "models"];
         let map = At::root(root).mapping(keys, mistakes)?;
         Some(Self {
             listen: map.field("listen", mistakes, |at, m| whole(&at, Listen::read(&at, m))),
@@ -200,6 +266,7 @@ impl Config {
             envoy: map.field("envoy", mistakes, |at, m| whole(&at, Envoy::read(&at, m))),
             telemetry: map
                 .field("telemetry", mistakes, |at, m| whole(&at, Telemetry::read(&at, m))),
+            defaults: map.field("defaults", mistakes, |at, m| whole(&at, Defaults::read(&at, m))),
             models: map.field("models", mistakes, |at, m| at.list(1..=MAX_MODELS, m, Model::read)),
             place: map.place,
         })
@@ -255,6 +322,8 @@ impl Model {
             "detectors",
             "labels",
             "policy",
+            "guard",
+            "rollout",
         ];
         let map = at.mapping(keys, mistakes)?;
         Some(Self {
@@ -283,7 +352,110 @@ impl Model {
                 .field("detectors", mistakes, |at, m| whole(&at, Detectors::read(&at, m))),
             labels: map.field("labels", mistakes, |at, m| whole(&at, Labels::read(&at, m))),
             policy: map.field("policy", mistakes, |at, m| at.list(0..=MAX_RULES, m, Rule::read)),
+            guard: map.field("guard", mistakes, |at, m| whole(&at, Guard::read(&at, m))),
+            rollout: map.field("rollout", mistakes, |at, m| whole(&at, Rollout::read(&at, m))),
             place: map.place,
+        })
+    }
+}
+
+impl Defaults {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let map = at.mapping(&["policy", "guard", "rollout"], mistakes)?;
+        Some(Self {
+            policy: map.field("policy", mistakes, |at, m| at.list(0..=MAX_RULES, m, Rule::read)),
+            guard: map.field("guard", mistakes, |at, m| whole(&at, Guard::read(&at, m))),
+            rollout: map.field("rollout", mistakes, |at, m| whole(&at, Rollout::read(&at, m))),
+        })
+    }
+}
+
+impl Guard {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let map = at.mapping(&["changes_per_hour", "max_models", "maintenance"], mistakes)?;
+        let number = "a whole number such as 6";
+        Some(Self {
+            changes_per_hour: map.field("changes_per_hour", mistakes, |at, m| at.number(number, m)),
+            max_models: map.field("max_models", mistakes, |at, m| at.number(number, m)),
+            maintenance: map.field("maintenance", mistakes, |at, m| {
+                at.list(0..=MAX_MAINTENANCE, m, Maintenance::read)
+            }),
+        })
+    }
+}
+
+impl Maintenance {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let map = at.mapping(&["days", "from", "to", "utc_offset"], mistakes)?;
+        let time = "a time of the day such as \"02:00\"";
+        Some(Self {
+            days: map.field("days", mistakes, |at, m| at.list(1..=7, m, |at, m| at.word(&DAYS, m))),
+            from: map.field("from", mistakes, |at, m| at.text(time, m)),
+            to: map.field("to", mistakes, |at, m| at.text(time, m)),
+            utc_offset: map
+                .field("utc_offset", mistakes, |at, m| at.text("an offset such as \"+02:00\"", m)),
+            place: map.place,
+        })
+    }
+}
+
+impl Rollout {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let keys = &[
+            "shadow",
+            "steps",
+            "hold",
+            "lasts",
+            "min_pairs",
+            "min_coverage",
+            "max_disagreement",
+            "max_shift",
+            "max_error_rise",
+            "max_slow",
+            "tolerance",
+            "slow_factor",
+            "promote",
+        ];
+        let map = at.mapping(keys, mistakes)?;
+        let percent = "whole percent such as 20";
+        let share = |key, mistakes: &mut Mistakes| {
+            map.field(key, mistakes, |at, m| at.number("a number such as 0.1", m))
+        };
+        let [
+            min_coverage,
+            max_disagreement,
+            max_shift,
+            max_error_rise,
+            max_slow,
+            tolerance,
+            slow_factor,
+        ] = [
+            "min_coverage",
+            "max_disagreement",
+            "max_shift",
+            "max_error_rise",
+            "max_slow",
+            "tolerance",
+            "slow_factor",
+        ]
+        .map(|key| share(key, mistakes));
+        Some(Self {
+            shadow: map.field("shadow", mistakes, |at, m| at.number(percent, m)),
+            steps: map.field("steps", mistakes, |at, m| {
+                at.list(0..=MAX_STEPS, m, |at, m| at.number(percent, m))
+            }),
+            hold: map.field("hold", mistakes, |at, m| at.duration(m)),
+            lasts: map.field("lasts", mistakes, |at, m| at.duration(m)),
+            min_pairs: map
+                .field("min_pairs", mistakes, |at, m| at.number("a whole number such as 500", m)),
+            min_coverage,
+            max_disagreement,
+            max_shift,
+            max_error_rise,
+            max_slow,
+            tolerance,
+            slow_factor,
+            promote: map.field("promote", mistakes, |at, m| at.word(&PROMOTE, m)),
         })
     }
 }
@@ -392,10 +564,32 @@ impl Labels {
 
 impl Rule {
     fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let keys =
-            &["on", "verdict", "windows", "then", "to", "share", "expires", "cooldown", "approval"];
+        let keys = &[
+            "on",
+            "verdict",
+            "detector",
+            "feature",
+            "min_effect",
+            "min_coverage",
+            "min_rows",
+            "windows",
+            "holds",
+            "then",
+            "to",
+            "share",
+            "expires",
+            "cooldown",
+            "approval",
+        ];
         let map = at.mapping(keys, mistakes)?;
+        let number = "a number such as 0.2";
         Some(Self {
+            detector: map.field("detector", mistakes, |at, m| at.word(&detectors(), m)),
+            feature: map.field("feature", mistakes, |at, m| at.text("the name of a feature", m)),
+            min_effect: map.field("min_effect", mistakes, |at, m| at.number(number, m)),
+            min_coverage: map.field("min_coverage", mistakes, |at, m| at.number(number, m)),
+            min_rows: map.field("min_rows", mistakes, |at, m| at.number("a whole number", m)),
+            holds: map.field("holds", mistakes, |at, m| at.word(&SEVERITIES, m)),
             on: map.field("on", mistakes, |at, m| at.word(&KINDS, m)),
             verdict: map.field("verdict", mistakes, |at, m| at.word(&SEVERITIES, m)),
             windows: map.field("windows", mistakes, |at, m| at.number("a whole number", m)),

@@ -4,17 +4,28 @@
 use std::fmt;
 use std::time::Duration;
 
+use tidegate_detectors::finding::Detector;
+
 use super::duration;
 
 /// One rule: such findings, so often, lead to this decision.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
     /// The kind of finding that it looks at.
     pub on: Kind,
     /// How bad the finding must be; an alarm also satisfies a rule for warnings.
     pub verdict: Severity,
+    /// Only of this detector, where one is named.
+    pub detector: Option<Detector>,
+    /// Only of this feature, where one is named.
+    pub feature: Option<String>,
+    /// Only where the window holds evidence enough.
+    pub least: Least,
     /// In how many windows in a row; at least 1.
     pub windows: u32,
+    /// How bad findings must stay for a decision in force to be carried on: easier to keep than to
+    /// reach, so that nothing flaps.
+    pub holds: Severity,
     /// What is then done.
     pub then: Action,
     /// After how long the decision ends by itself; above 0, at most 30 days.
@@ -23,6 +34,17 @@ pub struct Rule {
     pub cooldown: Duration,
     /// Whether a person must agree first; always [`Approval::Required`] for a canary.
     pub approval: Approval,
+}
+
+/// What a finding must have before a rule looks at it.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Least {
+    /// The effect, 0 to 1, beyond what the detectors ask for.
+    pub effect: f64,
+    /// Samples that arrived over exchanges seen, 0 to 1. Where nothing was seen there is none.
+    pub coverage: f64,
+    /// Observations of the window that the test used.
+    pub rows: u64,
 }
 
 /// Kinds of findings that a rule can look at.
@@ -98,7 +120,24 @@ impl fmt::Display for Rule {
             Severity::Warning => "warning",
             Severity::Alarm => "alarm",
         };
-        write!(f, "on {on}, verdict {verdict}, windows {}: then ", self.windows)?;
+        write!(f, "on {on}, verdict {verdict}")?;
+        if let Some(detector) = self.detector {
+            write!(f, ", detector {}", detector.name())?;
+        }
+        if let Some(feature) = &self.feature {
+            write!(f, ", feature {feature}")?;
+        }
+        for (name, least) in
+            [("min_effect", self.least.effect), ("min_coverage", self.least.coverage)]
+        {
+            if least > 0.0 {
+                write!(f, ", {name} {least}")?;
+            }
+        }
+        if self.least.rows > 0 {
+            write!(f, ", min_rows {}", self.least.rows)?;
+        }
+        write!(f, ", windows {}: then ", self.windows)?;
         match &self.then {
             Action::Shadow { to, share } => write!(f, "shadow {share} % to {to}")?,
             Action::Canary { to, share } => write!(f, "canary {share} % to {to}")?,

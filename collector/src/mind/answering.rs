@@ -32,13 +32,18 @@ impl Mind {
                 drop(reply.send(self.roll_back(&model, &author, &reason)));
             }
             Ask::Labels { labels, reply } => drop(reply.send(self.labels(labels))),
+            Ask::Rollout { reply, .. } if reply.is_closed() => {}
+            Ask::Rollout { model, wish, author, reply } => {
+                drop(reply.send(self.wish_rollout(&model, wish, &author)));
+            }
             Ask::Approve { id, author, reply } => drop(reply.send(self.approve(&id, author))),
         }
     }
 
     fn status(&self) -> Status {
         let acknowledged = self.fleet.follows(&self.snapshots.borrow());
-        let models = self.watched.iter().map(|watched| {
+        let now = clock::unix_ms();
+        let models = self.watched.iter().enumerate().map(|(at, watched)| {
             let name = &watched.model.name;
             let last = watched.judgements.back();
             let routing = self.routings.get(name);
@@ -52,7 +57,7 @@ impl Mind {
                     .filter(|decision| decision.changes_routes())
                     .cloned(),
                 proposed: self.ledger.proposed(name).cloned(),
-                quiet_until_unix_ms: quiet_until(&self.ledger, &watched.model, clock::unix_ms()),
+                quiet_until_unix_ms: quiet_until(&self.ledger, &watched.model, now),
                 weights: routing.map(|routing| routing.weights.clone()).unwrap_or_default(),
                 mirrors: routing.map(|routing| routing.mirrors.clone()).unwrap_or_default(),
                 window: last.map(|judgement| WindowStatus {
@@ -68,6 +73,12 @@ impl Mind {
                 },
                 findings: last.map(|judgement| judgement.findings.clone()).unwrap_or_default(),
                 labels: watched.outcomes.as_ref().map(Outcomes::status),
+                primary: self
+                    .ledger
+                    .promoted(name)
+                    .map_or(&watched.model.primary().name[..], |(version, _)| version)
+                    .to_owned(),
+                rollout: self.rollout_status(at, now),
                 envoys: self.fleet.len(),
                 acknowledged,
                 refusals: self

@@ -230,22 +230,30 @@ impl Mind {
         let quiet = policy::longest_cooldown(configured).max(policy::LEAST_QUIET);
         let now = clock::unix_ms();
         let standing = self.ledger.active(model).filter(|decision| decision.changes_routes());
-        let Some(undone) = standing.cloned() else {
-            let Some(proposed) = self.ledger.proposed(model).map(|decision| decision.id.clone())
-            else {
-                return Err(Refusal::NothingToRollBack { model: model.to_owned() });
-            };
-            self.withdraw(proposed.clone(), author, now).map_err(Refusal::Journal)?;
-            return self.found(proposed);
+        let (undone, what) = match standing {
+            Some(standing) => {
+                (standing.id.clone(), format!("{} of {}", standing.action.name(), standing.id))
+            }
+            None => {
+                let waiting = self.ledger.proposed(model).map(|decision| decision.id.clone());
+                if let Some(proposed) = waiting {
+                    self.withdraw(proposed.clone(), author, now).map_err(Refusal::Journal)?;
+                    return self.found(proposed);
+                }
+                let Some((version, by)) = self.ledger.promoted(model) else {
+                    return Err(Refusal::NothingToRollBack { model: model.to_owned() });
+                };
+                (by.to_owned(), format!("promotion of {version} by {by}"))
+            }
         };
         let quiet_until = now.saturating_add(u64::try_from(quiet.as_millis()).unwrap_or(0));
         let reason = match reason {
-            "" => format!("{} of {} rolled back", undone.action.name(), undone.id),
+            "" => format!("{what} rolled back"),
             reason => reason.to_owned(),
         };
         let serve = Decision::serve(self.ledger.next_id(), model, author, reason, quiet_until, now);
         let id = serve.id.clone();
-        let ends = Ends { id: undone.id, state: State::RolledBack };
+        let ends = Ends { id: undone, state: State::RolledBack };
         self.decide(serve, Some(ends), Instant::now()).map_err(Refusal::Journal)?;
         self.found(id)
     }

@@ -7,6 +7,7 @@
 mod answering;
 mod deciding;
 mod orders;
+mod rolling;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -27,13 +28,15 @@ use crate::clock;
 use crate::config::Config;
 use crate::config::model::Model;
 use crate::decision::UnixMillis;
-use crate::intake::{Batch, LostAtDoor};
+use crate::intake::{Batch, LostAtDoor, Pairing};
 use crate::journal::{Journal, JournalError};
 use crate::judgement::Judgement;
 use crate::labels::outcomes::Outcomes;
 use crate::ledger::{Event, Ledger};
 use crate::metrics::Metrics;
-use crate::policy::{self, Move, Standing, Streaks, quiet_until};
+use crate::policy::{self, Move, Standing, Streaks};
+use crate::rollout::compare::Outputs;
+use crate::rollout::segments::Segments;
 use crate::routing::Routing;
 use crate::sides::Sides;
 use crate::watch::{Watch, bets};
@@ -87,6 +90,10 @@ struct Watched {
     watch: Watch,
     /// What labels say, where some are awaited.
     outcomes: Option<Outcomes>,
+    /// What a candidate is held against, and how it does while one is on its way.
+    outputs: Outputs,
+    segments: Segments,
+    trial: Option<rolling::Trial>,
     breaches: Breaches,
     streaks: Streaks,
     judgements: VecDeque<Arc<Judgement>>,
@@ -121,6 +128,8 @@ pub struct Mind {
     /// What the journal said when it last failed; `None` once it has taken a line again.
     journal_trouble: Option<String>,
     lost: Arc<LostAtDoor>,
+    /// For which models pairs of answers are wanted.
+    pairing: Arc<Pairing>,
     metrics: Metrics,
     /// What the filters hash sensitive values by.
     sensitive_key: String,
@@ -136,6 +145,7 @@ impl Mind {
         config: Config,
         subjects: Vec<Subject>,
         lost: Arc<LostAtDoor>,
+        pairing: Arc<Pairing>,
         metrics: Metrics,
         sensitive_key: String,
     ) -> Result<(Self, watch::Receiver<Arc<Snapshot>>), JournalError> {
@@ -151,6 +161,13 @@ impl Mind {
         let watched: Vec<Watched> = subjects
             .into_iter()
             .map(|subject| Watched {
+                outputs: Outputs::of(
+                    &subject.sides,
+                    subject.contract.outputs.iter().map(|field| field.name.as_str()),
+                    subject.model.rollout.tolerance,
+                ),
+                segments: Segments::of(&subject.sides),
+                trial: None,
                 outcomes: subject.model.labels.as_ref().map(|labels| {
                     let bets = bets(&subject.model, &subject.sides);
                     Outcomes::new(&subject.model, labels, bets)
@@ -183,10 +200,12 @@ impl Mind {
             pushed: Vec::new(),
             journal_trouble: None,
             lost,
+            pairing,
             metrics,
             sensitive_key,
         };
         mind.resume()?;
+        (0..mind.watched.len()).for_each(|at| mind.follow_rollout(at));
         Ok((mind, receiver))
     }
 
@@ -226,6 +245,12 @@ impl Mind {
             for rows in &delivery.answers {
                 watched.watch.rows(Side::Response, rows);
             }
+            if let Some(trial) = &mut watched.trial {
+                for half in delivery.halves {
+                    let asked = half.asked.and_then(|at| delivery.rows.get(at));
+                    trial.pairs.take(half, asked, now);
+                }
+            }
             if let Some(outcomes) = &mut watched.outcomes {
                 delivery.answered.into_iter().for_each(|answered| outcomes.keep(answered, now));
             }
@@ -251,6 +276,7 @@ impl Mind {
                 // After a stall the same rows must not be judged twice at once.
                 self.watched[at].closes = if next > instant { next } else { instant + hop };
                 self.judge(at, instant, now);
+                self.roll(at, now);
             }
         }
         // What the journal refuses now is tried again at the next window.
@@ -290,11 +316,7 @@ impl Mind {
             );
         }
         let name = watched.model.name.clone();
-        let standing = Standing {
-            active: self.ledger.active(&name),
-            proposed: self.ledger.proposed(&name),
-            quiet_until: quiet_until(&self.ledger, &watched.model, now),
-        };
+        let standing = Standing::of(&watched.model, &self.ledger, now);
         let id = self.ledger.next_id();
         let moved = info_span!("tidegate.policy.decide").in_scope(|| {
             policy::next(&watched.model, &mut watched.streaks, &judgement, standing, &id, now)

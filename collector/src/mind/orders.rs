@@ -21,7 +21,10 @@ pub(super) fn give(
     let mut routings = BTreeMap::new();
     let mut models = Vec::new();
     for Watched { model, contract, .. } in watched {
-        let routing = Routing::of(model, ledger.active(&model.name));
+        let routing = {
+            let promoted = ledger.promoted(&model.name).map(|(version, _)| version);
+            Routing::of(model, ledger.active(&model.name), promoted)
+        };
         models.push(plugin::Model {
             model: model.name.clone(),
             route: model.route.clone(),

@@ -19,7 +19,7 @@ use crate::config::mistake::ConfigError;
 use crate::config::model::Model;
 use crate::decision::{Decision, State, UnixMillis};
 use crate::ledger::{Ends, Event, Ledger};
-use crate::policy::{self, Move, Standing, Streaks, quiet_until};
+use crate::policy::{self, Move, Standing, Streaks};
 use crate::profile::ReadingArgs;
 use crate::profile::error::ProfileError;
 use crate::serve::{self, ServeError};
@@ -181,12 +181,7 @@ impl Replay<'_> {
         self.expire(now.saturating_sub(1), story)?;
         let judgement = self.watch.close(now);
         story.tell(Told::Window(&judgement))?;
-        let name = &self.model.name;
-        let standing = Standing {
-            active: self.ledger.active(name),
-            proposed: self.ledger.proposed(name),
-            quiet_until: quiet_until(&self.ledger, self.model, now),
-        };
+        let standing = Standing::of(self.model, &self.ledger, now);
         let id = self.ledger.next_id();
         match policy::next(self.model, &mut self.streaks, &judgement, standing, &id, now) {
             None => {}
@@ -195,7 +190,7 @@ impl Replay<'_> {
             }
             Some(Move::Decide(decision)) => {
                 story.tell(Told::Decision(&decision))?;
-                let active = self.ledger.active(name).map(|active| active.id.clone());
+                let active = self.ledger.active(&self.model.name).map(|active| active.id.clone());
                 let ends = active
                     .filter(|_| decision.state == State::Active)
                     .map(|id| Ends { id, state: State::Superseded });

@@ -158,7 +158,7 @@ mod tests {
 
     fn snapshot(action: Action) -> Snapshot {
         let config = config(DIVERT);
-        let routing = Routing::of(&config.models[0], Some(&decision("d-000001", action)));
+        let routing = Routing::of(&config.models[0], Some(&decision("d-000001", action)), None);
         let mut plugin = Plugin::default();
         if routing.block.is_some() {
             plugin.collector = Some(tidegate_contract::plugin::Collector::default());

@@ -1,17 +1,21 @@
 //! Turns what was written into what it means: defaults filled in, ranges checked, paths made
 //! absolute. It does not know where in the file's grammar a value came from, only its place.
 
+mod guard;
 mod labels;
 mod model;
 mod range;
+mod rollout;
 mod rule;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use super::guard::Guard;
 use super::mistake::{Mistakes, Problem};
 use super::raw;
 use super::reader::{Field, Written};
+use super::rollout::Plan;
 use super::{Config, Envoy, Listen, Telemetry};
 
 const GRPC: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
@@ -41,10 +45,18 @@ pub(super) fn config(raw: raw::Config, folder: &Path, mistakes: &mut Mistakes) -
         Field::Mistaken => None,
         Field::Given(written) => telemetry(written.value, mistakes),
     };
+    let inherited = match raw.defaults {
+        Field::Absent => Some(Inherited::default()),
+        Field::Mistaken => None,
+        Field::Given(written) => inherited(written.value, mistakes),
+    };
+    // Where the defaults are wrong, the models are still read, for their own mistakes.
+    let inherits = inherited.clone().unwrap_or_default();
     let models = raw
         .models
         .required("models", "[{name: census, ...}]", &raw.place, mistakes)
-        .and_then(|models| model::all(models.value, folder, mistakes));
+        .and_then(|models| model::all(models.value, folder, &inherits, mistakes));
+    inherited?;
     Some(Config {
         listen: listen?,
         state: state?,
@@ -52,6 +64,26 @@ pub(super) fn config(raw: raw::Config, folder: &Path, mistakes: &mut Mistakes) -
         telemetry: telemetry?,
         models: models?,
     })
+}
+
+/// What models have that say nothing else.
+#[derive(Clone, Default)]
+struct Inherited {
+    /// The rules; without them, those that every model with a fallback has.
+    policy: Option<Vec<raw::Rule>>,
+    guard: Guard,
+    rollout: Plan,
+}
+
+fn inherited(raw: raw::Defaults, mistakes: &mut Mistakes) -> Option<Inherited> {
+    let guard = guard::one(raw.guard, &Guard::default(), mistakes);
+    let rollout = rollout::one(raw.rollout, &Plan::default(), mistakes);
+    let policy = match raw.policy {
+        Field::Absent => Some(None),
+        Field::Mistaken => None,
+        Field::Given(written) => Some(Some(written.value)),
+    };
+    Some(Inherited { policy: policy?, guard: guard?, rollout: rollout? })
 }
 
 fn listen(raw: &raw::Listen, mistakes: &mut Mistakes) -> Option<Listen> {
@@ -120,11 +152,11 @@ fn name(written: &Written<String>, alphabet: Alphabet, mistakes: &mut Mistakes) 
     unreadable(written, alphabet.told, mistakes)
 }
 
-fn unreadable(
+fn unreadable<T>(
     written: &Written<String>,
     expected: &'static str,
     mistakes: &mut Mistakes,
-) -> Option<()> {
+) -> Option<T> {
     let problem = Problem::Unreadable { got: written.value.clone(), expected };
     mistakes.add(written.place.clone(), problem);
     None

@@ -10,7 +10,10 @@ use tidegate_contract::plugin::{Keep, LowConfidence, Route};
 use tidegate_contract::protocol::Protocol;
 
 use super::range::{lasting, positive, within};
-use super::{NAME, VERSION_NAME, absolute, is_visible, labels, name, rule, unreadable};
+use super::{
+    Inherited, NAME, VERSION_NAME, absolute, guard, is_visible, labels, name, rollout, rule,
+    unreadable,
+};
 use crate::config::duration::show;
 use crate::config::mistake::{Mistakes, Place, Problem};
 use crate::config::model::{Detectors, Model, Role, Version, Window};
@@ -40,6 +43,7 @@ const MAX_ROUTE_CHARS: usize = 1024;
 pub(super) fn all(
     raw: Vec<raw::Model>,
     folder: &Path,
+    inherited: &Inherited,
     mistakes: &mut Mistakes,
 ) -> Option<Vec<Model>> {
     unique(raw.iter().map(|model| &model.name), mistakes);
@@ -51,7 +55,7 @@ pub(super) fn all(
             check_reachable(route, &routes, mistakes);
             routes.push(route.clone());
         }
-        models.push(one(model, route.map(|route| route.value), folder, mistakes));
+        models.push(one(model, route.map(|route| route.value), folder, inherited, mistakes));
     }
     models.into_iter().collect()
 }
@@ -60,6 +64,7 @@ fn one(
     raw: raw::Model,
     route: Option<Route>,
     folder: &Path,
+    inherited: &Inherited,
     mistakes: &mut Mistakes,
 ) -> Option<Model> {
     let place = &raw.place;
@@ -67,7 +72,10 @@ fn one(
         .name
         .check(|written| name(written, NAME, mistakes))
         .required("name", "census", place, mistakes);
-    let has_rules = raw.policy.given().is_some_and(|policy| !policy.value.is_empty());
+    let has_rules = match raw.policy.given() {
+        Some(policy) => !policy.value.is_empty(),
+        None => inherited.policy.as_ref().is_some_and(|rules| !rules.is_empty()),
+    };
     let sample_rate = within(raw.sample_rate, 0.0, 1.0, mistakes).check(|rate| {
         let blind = has_rules && rate.value == 0.0;
         if blind {
@@ -107,11 +115,14 @@ fn one(
         Field::Mistaken => None,
         Field::Given(written) => labels::one(written.value, mistakes).map(Some),
     };
-    let policy = match raw.policy {
-        Field::Absent => Some(Vec::new()),
-        Field::Mistaken => None,
-        Field::Given(written) => rule::all(written.value, roles.as_deref(), mistakes),
+    let policy = match (raw.policy, &inherited.policy) {
+        (Field::Absent, None) => Some(rule::unwritten(roles.as_deref())),
+        (Field::Absent, Some(rules)) => rule::inherited(rules, roles.as_deref(), mistakes),
+        (Field::Mistaken, _) => None,
+        (Field::Given(written), _) => rule::all(written.value, roles.as_deref(), mistakes),
     };
+    let guard = guard::one(raw.guard, &inherited.guard, mistakes);
+    let rollout = rollout::one(raw.rollout, &inherited.rollout, mistakes);
     Some(Model {
         name: model_name?.value,
         protocol: raw.protocol.or(Protocol::Auto)?,
@@ -128,6 +139,8 @@ fn one(
         detectors: detectors?,
         labels: labels?,
         policy: policy?,
+        guard: guard?,
+        rollout: rollout?,
     })
 }
 

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
+use tidegate_detectors::finding::Detector;
+
 use super::range::{lasting, within};
 use crate::config::mistake::{Mistakes, Place, Problem};
 use crate::config::model::Role;
-use crate::config::raw::{self, Then, role_word};
+use crate::config::raw::{self, Then, role_named, role_word};
 use crate::config::reader::{Field, Written};
-use crate::config::rule::{Action, Approval, Rule, Severity};
+use crate::config::rule::{Action, Approval, Kind, Least, Rule, Severity};
 
 const EXPIRES: Duration = Duration::from_hours(1);
 const COOLDOWN: Duration = Duration::from_mins(5);
@@ -16,6 +18,49 @@ const SECOND: Duration = Duration::from_secs(1);
 const MONTH: Duration = Duration::from_hours(30 * 24);
 const MAX_WINDOWS: u32 = 1000;
 const SHADOW_SHARE: u8 = 100;
+const MOST_ROWS: u64 = 1_000_000_000;
+/// In how many windows in a row the rules that nobody wrote want to see an alarm.
+const UNWRITTEN_WINDOWS: u32 = 2;
+
+/// What makes two rules the same but for what they do.
+type Trigger = (Kind, Severity, Option<Detector>, Option<String>, [u64; 3], u32, Approval);
+
+/// The rules of a model for which nobody wrote any: where an alarm lasts and there is a fallback, a
+/// person is asked whether it should answer. None where there is no fallback, or the versions could
+/// not be read.
+pub(super) fn unwritten(roles: Option<&[(String, Role)]>) -> Vec<Rule> {
+    let fallback = roles.and_then(|roles| roles.iter().find(|(_, role)| *role == Role::Fallback));
+    let Some((to, _)) = fallback else { return Vec::new() };
+    let rule = |on| Rule {
+        on,
+        verdict: Severity::Alarm,
+        detector: None,
+        feature: None,
+        least: Least::default(),
+        windows: UNWRITTEN_WINDOWS,
+        holds: Severity::Warning,
+        then: Action::Divert { to: to.clone() },
+        expires: EXPIRES,
+        cooldown: COOLDOWN,
+        approval: Approval::Required,
+    };
+    [Kind::ConceptDrift, Kind::OutputDrift, Kind::DataDrift].map(rule).into()
+}
+
+/// Resolves the rules that a model inherits. One that goes to a role which the model does not have
+/// is not the model's.
+pub(super) fn inherited(
+    raw: &[raw::Rule],
+    roles: Option<&[(String, Role)]>,
+    mistakes: &mut Mistakes,
+) -> Option<Vec<Rule>> {
+    let has = |role: Role| roles.is_none_or(|roles| roles.iter().any(|(_, known)| *known == role));
+    let applies = |rule: &&raw::Rule| {
+        let role = rule.to.given().and_then(|to| role_named(&to.value));
+        role.is_none_or(has)
+    };
+    all(raw.iter().filter(applies).cloned().collect(), roles, mistakes)
+}
 
 /// Resolves the rules of a model. `roles` are its versions, where they could be read.
 pub(super) fn all(
@@ -23,13 +68,13 @@ pub(super) fn all(
     roles: Option<&[(String, Role)]>,
     mistakes: &mut Mistakes,
 ) -> Option<Vec<Rule>> {
-    let mut triggers = Vec::new();
+    let mut triggers: Vec<(Trigger, String)> = Vec::new();
     let mut rules = Vec::with_capacity(raw.len());
     for raw in raw {
         let place = raw.place.clone();
         let rule = one(raw, roles, mistakes);
         if let Some(rule) = &rule {
-            let trigger = (rule.on, rule.verdict, rule.windows, rule.approval);
+            let trigger = trigger(rule);
             match triggers.iter().find(|(known, _)| *known == trigger) {
                 Some((_, by)) => {
                     mistakes.add(place, Problem::SameTrigger { by: String::clone(by) });
@@ -42,6 +87,12 @@ pub(super) fn all(
     rules.into_iter().collect()
 }
 
+fn trigger(rule: &Rule) -> Trigger {
+    let Rule { on, verdict, detector, feature, least, windows, approval, .. } = rule;
+    let least = [least.effect.to_bits(), least.coverage.to_bits(), least.rows];
+    (*on, *verdict, *detector, feature.clone(), least, *windows, *approval)
+}
+
 fn one(raw: raw::Rule, roles: Option<&[(String, Role)]>, mistakes: &mut Mistakes) -> Option<Rule> {
     let place = &raw.place;
     let on = raw.on.required("on", "data_drift", place, mistakes);
@@ -52,6 +103,10 @@ fn one(raw: raw::Rule, roles: Option<&[(String, Role)]>, mistakes: &mut Mistakes
     let share = within(raw.share, 1, most, mistakes);
     let expires = lasting(raw.expires, SECOND, MONTH, mistakes);
     let cooldown = lasting(raw.cooldown, Duration::ZERO, MONTH, mistakes);
+
+    let effect = within(raw.min_effect, 0.0, 1.0, mistakes);
+    let coverage = within(raw.min_coverage, 0.0, 1.0, mistakes);
+    let rows = within(raw.min_rows, 1, MOST_ROWS, mistakes);
 
     let then = then?;
     let verdict = raw.verdict.or(Severity::Alarm)?;
@@ -99,7 +154,11 @@ fn one(raw: raw::Rule, roles: Option<&[(String, Role)]>, mistakes: &mut Mistakes
     Some(Rule {
         on: on?.value,
         verdict,
+        detector: raw.detector.map(Some).or(None)?,
+        feature: raw.feature.map(Some).or(None)?,
+        least: Least { effect: effect.or(0.0)?, coverage: coverage.or(0.0)?, rows: rows.or(0)? },
         windows: windows.or(1)?,
+        holds: raw.holds.or(Severity::Warning)?,
         then: action?,
         expires: expires?,
         cooldown: cooldown.or(COOLDOWN)?,
@@ -132,6 +191,13 @@ fn target(
     };
     let to = to.required("to", "v2", place, mistakes)?;
     let Some(roles) = roles else { return Some(to.value) };
+    // A role stands for the first version that has it, unless a version is called so.
+    if !roles.iter().any(|(name, _)| *name == to.value)
+        && let Some(role) = role_named(&to.value).filter(|role| fits(*role))
+        && let Some((name, _)) = roles.iter().find(|(_, known)| *known == role)
+    {
+        return Some(name.clone());
+    }
     let versions: Vec<String> =
         roles.iter().filter(|(_, role)| fits(*role)).map(|(name, _)| name.clone()).collect();
     if versions.contains(&to.value) {
