@@ -379,7 +379,13 @@ fn the_examples_of_the_documents_can_be_used_as_they_are() {
     let mut configurations = 0;
     for document in DOCUMENTS {
         let text = read(document);
-        for yaml in blocks(&text, "yaml").iter().filter(|yaml| yaml.contains("models:")) {
+        let defaults = |yaml: &&String| yaml.starts_with("defaults:");
+        for yaml in blocks(&text, "yaml").iter().filter(|yaml| yaml.contains("\nmodels:")) {
+            for defaults in blocks(&text, "yaml").iter().filter(defaults) {
+                stage.write("tidegate.yaml", &format!("{defaults}\n{yaml}")).expect("writable");
+                let checked = run(tools::tidegate(), folder, &["serve", "--check"]);
+                assert!(checked.status.success(), "{document}: {defaults}");
+            }
             configurations += 1;
             stage.write("tidegate.yaml", yaml).expect("writable");
             let checked = run(tools::tidegate(), folder, &["serve", "--check"]);
