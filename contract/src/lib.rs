@@ -31,6 +31,7 @@ mod raw;
 mod record;
 pub mod rows;
 pub mod rules;
+pub mod segment;
 pub mod sensitive;
 mod serving;
 mod skip;
