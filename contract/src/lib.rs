@@ -24,6 +24,7 @@ mod judge;
 pub mod lone;
 pub mod mistake;
 mod oip;
+pub mod order;
 pub mod plugin;
 mod protobuf;
 pub mod protocol;

@@ -184,13 +184,17 @@ impl Shell {
             return None;
         }
         let headers = host::headers(Map::RequestHeaders).ok()?;
-        let head = RequestHead::read(pairs::read(&headers));
+        let mut head = RequestHead::read(pairs::read(&headers));
         let route = if stream.table.asks_route_name() {
             host::property(&["xds", "route_name"]).ok()
         } else {
             None
         };
         let served = stream.table.find(&head.path, route.as_deref())?;
+        if let Some(order) = &served.order {
+            let client = || host::property(&["source", "address"]).ok();
+            order.look(&mut head, || pairs::read(&headers), client);
+        }
         for name in &head.forged {
             // One that cannot be removed does not decide anything here.
             let _ = host::remove_header(Map::RequestHeaders, name);
@@ -243,9 +247,9 @@ impl Shell {
                     // The response carries it too.
                     let _ = host::add_header(Map::RequestHeaders, tag::HEADER, &tag);
                 }
-                if release.divert {
+                if let Some(divert) = release.divert {
                     // The host looks for the route again when a header of the request changed.
-                    let _ = host::add_header(Map::RequestHeaders, tag::DIVERT, "1");
+                    let _ = host::add_header(Map::RequestHeaders, tag::DIVERT, &divert);
                 }
                 Action::Continue
             }
