@@ -8,8 +8,9 @@ use std::time::Duration;
 use tidegate_detectors::finding::{Finding, Kind, Verdict};
 
 use crate::config::model::Model;
-use crate::config::rule::{self, Approval, Rule, Severity};
+use crate::config::rule::{self, Approval, Part, Rule, Severity};
 use crate::decision::{Action, Decision, State, UnixMillis};
+use crate::drifted;
 use crate::judgement::Judgement;
 use crate::ledger::Ledger;
 
@@ -71,36 +72,27 @@ pub fn next(
         let lasting = rules.filter(|(rule, streak)| **streak >= rule.windows).map(|(rule, _)| rule);
         lasting
             .filter(|rule| rule.approval == approval)
-            .max_by_key(|rule| protection(&action(rule)))
+            .max_by_key(|rule| action(rule, judgement).protection())
     };
     let active = standing.active.filter(|decision| decision.changes_routes());
     let decide = |rule: &Rule| {
         Some(Move::Decide(Box::new(decision(model, rule, judgement, id.to_owned(), now))))
     };
     let automatic = strongest(Approval::Automatic).and_then(|rule| match active {
-        Some(active) if protection(&action(rule)) > protection(&active.action) => decide(rule),
-        Some(active) => extension(rule, active, now),
+        Some(active) if action(rule, judgement).protection() > active.action.protection() => {
+            decide(rule)
+        }
+        Some(active) => extension(rule, active, judgement, now),
         None if now < standing.quiet_until => None,
         None => decide(rule),
     });
     automatic.or_else(|| {
         let rule = strongest(Approval::Required)?;
-        let more =
-            active.is_none_or(|active| protection(&action(rule)) > protection(&active.action));
+        let more = active
+            .is_none_or(|active| action(rule, judgement).protection() > active.action.protection());
         let may = more && standing.proposed.is_none() && now >= standing.quiet_until;
         if may { decide(rule) } else { None }
     })
-}
-
-/// How far an action keeps traffic from the primary version, in order.
-fn protection(action: &Action) -> u8 {
-    match action {
-        Action::Serve => 0,
-        Action::Shadow { .. } => 1,
-        Action::Canary { .. } => 2,
-        Action::Divert { .. } => 3,
-        Action::Block => 4,
-    }
 }
 
 /// The longest time for which any rule of the model asks for quiet after a decision.
@@ -134,10 +126,24 @@ fn meets(rule: &Rule, finding: &Finding) -> bool {
 
 /// An active decision is carried on by an automatic rule that would make it again, once half its
 /// time is over. What a person approved ends when they were told it would.
-fn extension(rule: &Rule, active: &Decision, now: UnixMillis) -> Option<Move> {
+///
+/// One about what drifted keeps the segment it was made with: it moves when it is made anew.
+fn extension(
+    rule: &Rule,
+    active: &Decision,
+    judgement: &Judgement,
+    now: UnixMillis,
+) -> Option<Move> {
     let lasts = milliseconds(rule.expires);
     let left = active.expires_unix_ms?.saturating_sub(now);
-    let ours = active.author == AUTHOR && active.action == action(rule);
+    let again = match (&rule.then, &active.action) {
+        (rule::Action::Divert { to, of: Part::Drifted }, Action::Divert { to: known, .. }) => {
+            to == known
+        }
+        (rule::Action::Block { of: Part::Drifted, .. }, Action::Block { .. }) => true,
+        _ => active.action == action(rule, judgement),
+    };
+    let ours = active.author == AUTHOR && again;
     (ours && left < lasts / 2)
         .then(|| Move::Extend { id: active.id.clone(), expires_unix_ms: now + lasts })
 }
@@ -159,7 +165,7 @@ fn decision(
     Decision {
         id,
         model: model.name.clone(),
-        action: action(rule),
+        action: action(rule, judgement),
         state: match rule.approval {
             Approval::Automatic => State::Active,
             Approval::Required => State::Proposed,
@@ -178,12 +184,23 @@ fn decision(
     }
 }
 
-fn action(rule: &Rule) -> Action {
+fn action(rule: &Rule, judgement: &Judgement) -> Action {
+    let segment = |of: &Part| match of {
+        Part::All => None,
+        Part::Where(segment) => Some(segment.clone()),
+        Part::Drifted => {
+            drifted::segment(judgement.findings.iter().filter(|finding| meets(rule, finding)))
+        }
+    };
     match &rule.then {
         rule::Action::Shadow { to, share } => Action::Shadow { to: to.clone(), share: *share },
         rule::Action::Canary { to, share } => Action::Canary { to: to.clone(), share: *share },
-        rule::Action::Divert { to } => Action::Divert { to: to.clone() },
-        rule::Action::Block => Action::Block,
+        rule::Action::Divert { to, of } => Action::Divert { to: to.clone(), segment: segment(of) },
+        rule::Action::Block { of, retry_after_seconds } => Action::Block {
+            segment: segment(of),
+            retry_after_seconds: *retry_after_seconds,
+            answer: None,
+        },
     }
 }
 
@@ -242,7 +259,7 @@ mod tests {
     #[test]
     fn an_alarm_leads_to_the_rules_decision_with_its_evidence() {
         let decision = decided(DIVERT);
-        assert_eq!(decision.action, Action::Divert { to: "v2".to_owned() });
+        assert_eq!(decision.action, Action::Divert { to: "v2".to_owned(), segment: None });
         assert_eq!(decision.state, State::Active);
         assert_eq!(decision.evidence.len(), 1);
         assert_eq!(decision.expires_unix_ms, Some(NOW + 60 * MINUTE));

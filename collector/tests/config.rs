@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use tidegate_collector::config::mistake::ConfigError;
 use tidegate_collector::config::model::{Detectors, Labels, Model, Role, Task, Version, Window};
-use tidegate_collector::config::rule::{Action, Approval, Kind, Rule, Severity};
+use tidegate_collector::config::rule::{Action, Approval, Kind, Part, Rule, Severity};
 use tidegate_collector::config::{Config, Envoy, Listen, MAX_FILE_BYTES, Telemetry};
 use tidegate_contract::contract::Mode;
 use tidegate_contract::plugin::{Keep, LowConfidence, Route};
@@ -97,7 +97,7 @@ fn the_whole_file_means_what_it_says() {
                 on: Kind::DataDrift,
                 verdict: Severity::Alarm,
                 windows: 1,
-                then: Action::Divert { to: "v2".to_owned() },
+                then: Action::Divert { to: "v2".to_owned(), of: Part::All },
                 expires: Duration::from_secs(3600),
                 cooldown: Duration::from_secs(300),
                 approval: Approval::Automatic,
@@ -446,7 +446,7 @@ proptest! {
                 prop_assert!(model.window.length.as_nanos().is_multiple_of(model.window.hop.as_nanos()));
                 for rule in &model.policy {
                     prop_assert!(rule.expires > Duration::ZERO);
-                    if let Action::Divert { to } = &rule.then {
+                    if let Action::Divert { to, .. } = &rule.then {
                         prop_assert_eq!(model.version(to).map(|to| to.role), Some(Role::Fallback));
                     }
                 }

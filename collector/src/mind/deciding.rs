@@ -10,7 +10,7 @@ use super::{Mind, Pushed, orders};
 use crate::api::ask::Refusal;
 use crate::clock;
 use crate::config::model::Model;
-use crate::decision::{Action, Decision, State, UnixMillis};
+use crate::decision::{Decision, State, UnixMillis};
 use crate::journal::JournalError;
 use crate::ledger::{Ends, Event};
 use crate::policy;
@@ -196,10 +196,10 @@ impl Mind {
             return;
         }
         for Pushed { id, since, span } in std::mem::take(&mut self.pushed) {
-            // A block that no filter asks for is carried out by nobody.
-            let blocks =
-                self.ledger.find(&id).is_some_and(|decision| decision.action == Action::Block);
-            if blocks && !self.fleet.asks_for(Resource::Extension) {
+            // What the filter does is done by nobody where no filter asks for its table.
+            let filters =
+                self.ledger.find(&id).is_some_and(|decision| decision.action.is_the_filters());
+            if filters && !self.fleet.asks_for(Resource::Extension) {
                 self.pushed.push(Pushed { id, since, span });
                 continue;
             }

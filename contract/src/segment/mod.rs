@@ -200,6 +200,10 @@ impl Condition {
     fn check(&self) -> Result<(), SegmentError> {
         let (name, values): (&str, &[String]) = match self {
             Self::Range { input, range } => {
+                let mut ends = [range.least, range.greatest].into_iter().flatten().peekable();
+                if ends.peek().is_none() || ends.any(|end| !end.value.is_finite()) {
+                    return Err(SegmentError::Nothing);
+                }
                 if range.is_empty() {
                     return Err(SegmentError::Empty { input: input.clone() });
                 }
