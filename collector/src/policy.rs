@@ -227,9 +227,9 @@ fn milliseconds(duration: Duration) -> UnixMillis {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_detectors::finding::Verdict;
+    use tidegate_detectors::finding::{Excess, Verdict};
 
-    use super::{Move, Standing, Streaks, next};
+    use super::{Judgement, Move, Standing, Streaks, next};
     use crate::decision::{Action, Decision, State, UnixMillis};
     use crate::fixture::{DIVERT, config, judgement};
 
@@ -366,6 +366,42 @@ mod tests {
         active.expires_unix_ms = Some(NOW + MINUTE);
         let standing = Standing { active: Some(&active), ..Standing::default() };
         assert_eq!(moves(DIVERT, &[Verdict::Alarm], standing), [None]);
+    }
+
+    const DRIFTED: &str = "
+      - {on: data_drift, verdict: alarm, then: divert, to: v2, segment: drifted, expires: 1h, cooldown: 5m}
+      - {on: data_drift, verdict: alarm, windows: 3, then: divert, to: v2, expires: 1h, cooldown: 5m}";
+
+    #[test]
+    fn a_rule_about_what_drifted_takes_its_segment_from_the_findings() {
+        let config = config(DRIFTED);
+        let mut streaks = Streaks::default();
+        let mut judgement = judgement(Verdict::Alarm);
+        let old = |above: f64| Some(Excess::Range { above: Some(above), upto: None });
+        judgement.findings[0].excess = old(60.0);
+        let mut next = |judgement: &Judgement, standing| {
+            next(&config.models[0], &mut streaks, judgement, standing, "d-000001", NOW)
+        };
+        let Some(Move::Decide(mut active)) = next(&judgement, Standing::default()) else {
+            panic!("a decision")
+        };
+        let segment = active.action.segment().map(ToString::to_string);
+        assert_eq!(segment.as_deref(), Some("age > 60"));
+        // It is carried on as it was made, wherever the drift's edge lies by now.
+        active.expires_unix_ms = Some(NOW + MINUTE);
+        judgement.findings[0].excess = old(58.5);
+        let standing = || Standing { active: Some(&active), ..Standing::default() };
+        assert!(matches!(next(&judgement, standing()), Some(Move::Extend { .. })));
+        // What lasts longer may be about all of it, which keeps more from the primary.
+        let Some(Move::Decide(all)) = next(&judgement, standing()) else { panic!("a decision") };
+        assert_eq!(all.action, Action::Divert { to: "v2".to_owned(), segment: None });
+    }
+
+    #[test]
+    fn where_nothing_tells_what_drifted_the_decision_is_about_all_of_it() {
+        let moves = moves(DRIFTED, &[Verdict::Alarm], Standing::default());
+        let [Some(Move::Decide(decision))] = moves.as_slice() else { panic!("{moves:?}") };
+        assert_eq!(decision.action, Action::Divert { to: "v2".to_owned(), segment: None });
     }
 
     #[test]

@@ -224,6 +224,64 @@ fn labels_that_do_not_fit_their_task_are_refused() {
 }
 
 #[test]
+fn a_rule_may_be_about_a_segment() {
+    let rule = "then: divert, to: v2, expires: 1h, cooldown: 5m, approval: automatic";
+    let at = "tidegate.yaml:20";
+    let then = |written: &str| {
+        parse(changed(rule, written).as_bytes()).unwrap().models[0].policy[0].then.clone()
+    };
+    let segment = "age >= 55 and work in [Private]";
+    let of = Part::Where(segment.parse().unwrap());
+    let to = || "v2".to_owned();
+    assert_eq!(
+        then(&format!("then: divert, to: v2, where: '{segment}'")),
+        Action::Divert { to: to(), of: of.clone() }
+    );
+    assert_eq!(
+        then("then: divert, to: v2, segment: drifted"),
+        Action::Divert { to: to(), of: Part::Drifted }
+    );
+    assert_eq!(
+        then(&format!("then: block, expires: 10m, retry_after: 30s, where: '{segment}'")),
+        Action::Block { of, retry_after_seconds: Some(30) }
+    );
+    check(
+        rule,
+        "then: divert, to: v2, where: 'age >= old'",
+        &[&format!(
+            "{at}:83: models[0].policy[0].where: character 8: expected a number, found `old`; \
+             conditions are `age >= 55`, `work in [Private, \"Self emp\"]`, `age is null`, \
+             `header:x-client = acme` or `client:address in [10.0.0.0/8]`, joined by `and`"
+        )],
+    );
+    check(
+        rule,
+        "then: divert, to: v2, where: 'age > 3', segment: drifted",
+        &[&format!(
+            "{at}:103: models[0].policy[0].segment: a decision is about one segment; keep `where` \
+             or `segment: drifted`"
+        )],
+    );
+    check(
+        rule,
+        "then: shadow, to: v2, segment: drifted, retry_after: 30s",
+        &[
+            &format!(
+                "{at}:85: models[0].policy[0].segment: means nothing with `then: shadow`; remove it"
+            ),
+            &format!(
+                "{at}:107: models[0].policy[0].retry_after: means nothing with `then: shadow`; \
+                 remove it"
+            ),
+        ],
+    );
+    let output = changed(rule, "then: divert, to: v2, segment: drifted")
+        .replace("on: data_drift", "on: output_drift");
+    let told = parse(output.as_bytes()).unwrap_err().to_string();
+    assert!(told.contains("tell which requests drifted; write the segment out"), "{told}");
+}
+
+#[test]
 fn whatever_exposes_more_or_lasts_for_ever_is_refused() {
     let rule = "then: divert, to: v2, expires: 1h, cooldown: 5m, approval: automatic";
     let at = "tidegate.yaml:20";

@@ -84,6 +84,17 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Which of the traffic it is about; `None` where that is a matter of shares.
+    #[must_use]
+    pub fn part(&self) -> Option<&Part> {
+        match self {
+            Self::Divert { of, .. } | Self::Block { of, .. } => Some(of),
+            Self::Shadow { .. } | Self::Canary { .. } => None,
+        }
+    }
+}
+
 /// Which of a model's traffic a decision is about.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Part {

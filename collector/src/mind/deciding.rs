@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::{info, info_span, warn};
 
-use super::{Mind, Pushed, orders};
+use super::{Mind, Pushed, Watched, orders};
 use crate::api::ask::Refusal;
 use crate::clock;
 use crate::config::model::Model;
@@ -105,10 +105,14 @@ impl Mind {
             .cloned()
             .collect();
         for decision in active {
-            let Some(model) = self.model(&decision.model) else { continue };
-            if !Routing::can(model, &decision.action) {
-                let reason =
-                    format!("{} of {} has no such version", decision.action.name(), decision.id);
+            let named = self.watched.iter().find(|watched| watched.model.name == decision.model);
+            let Some(Watched { model, contract, .. }) = named else { continue };
+            let misfits = decision.action.segment().map(|it| it.misfits(contract));
+            let misfit = misfits.unwrap_or_default().first().map(ToString::to_string);
+            let lacks = (!Routing::can(model, &decision.action))
+                .then(|| "the configuration has no such version".to_owned());
+            if let Some(why) = lacks.or(misfit) {
+                let reason = format!("{} of {}: {why}", decision.action.name(), decision.id);
                 let serve = Decision::serve(
                     self.ledger.next_id(),
                     &decision.model,
