@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::decision::{Decision, State};
 use crate::init;
 use crate::labels::post;
+use crate::manual::{BlockArgs, DivertArgs};
 use crate::profile;
 use crate::rollout::command;
 use crate::serve;
@@ -48,6 +49,12 @@ enum Command {
     /// Undo the decision in force, or withdraw the proposal that waits: the primary version serves;
     /// exits with 1 when an Envoy does not follow within 5 s
     Rollback(RollbackArgs),
+    /// Answer requests without asking the model, all or those of a segment, for some time; exits with 1
+    /// when an Envoy does not follow within 5 s
+    Block(OrderArgs<BlockArgs>),
+    /// Let another version answer, all or those of a segment, for some time; exits with 1 when an Envoy
+    /// does not follow within 5 s
+    Divert(OrderArgs<DivertArgs>),
     /// Put a proposed decision in force; exits with 1 when an Envoy does not follow within 5 s
     Approve(ApproveArgs),
     /// Try a candidate beside the primary, and take it to all of the traffic, or back
@@ -100,6 +107,14 @@ struct RollbackArgs {
 }
 
 #[derive(Debug, Args)]
+struct OrderArgs<A: Args> {
+    #[command(flatten)]
+    remote: Remote,
+    #[command(flatten)]
+    order: A,
+}
+
+#[derive(Debug, Args)]
 struct ApproveArgs {
     #[command(flatten)]
     remote: Remote,
@@ -134,6 +149,8 @@ impl Cli {
             Command::Labels(args) => post::run(&args, &mut out).map_err(Failure::from).map(fine),
             Command::Decisions(args) => decisions(&args, &mut out).map(fine),
             Command::Rollback(args) => rollback(&args, &mut out),
+            Command::Block(OrderArgs { remote, order }) => block(&remote, &order, &mut out),
+            Command::Divert(OrderArgs { remote, order }) => divert(&remote, &order, &mut out),
             Command::Approve(args) => approve(&args, &mut out),
             Command::Rollout(args) => {
                 command::run(&args, &mut out).map_err(Failure::from).map(alarm_is_one)
@@ -182,6 +199,16 @@ fn rollback(args: &RollbackArgs, out: &mut dyn Write) -> Result<ExitCode, Failur
     let client = Client::new(&args.remote.api);
     let decision = client.rollback(&args.model, &args.author, &args.reason)?;
     followed(&args.remote, &decision, out)
+}
+
+fn block(remote: &Remote, args: &BlockArgs, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    let decision = Client::new(&remote.api).block(&args.model, &args.wish()?)?;
+    followed(remote, &decision, out)
+}
+
+fn divert(remote: &Remote, args: &DivertArgs, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    let decision = Client::new(&remote.api).divert(&args.model, &args.wish()?)?;
+    followed(remote, &decision, out)
 }
 
 fn approve(args: &ApproveArgs, out: &mut dyn Write) -> Result<ExitCode, Failure> {

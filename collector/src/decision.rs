@@ -2,13 +2,15 @@
 //! It does not know how a decision is reached (`policy`) or carried out (`routing`, `xds`).
 
 use serde::{Deserialize, Serialize};
+use tidegate_contract::order::FixedAnswer;
+use tidegate_contract::segment::Segment;
 use tidegate_detectors::finding::Finding;
 
 /// Milliseconds since the Unix epoch.
 pub type UnixMillis = u64;
 
 /// What Envoy should do for a model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "lowercase")]
 pub enum Action {
     /// The primary version answers everything. What a rollback and an expiry return to.
@@ -36,13 +38,27 @@ pub enum Action {
         /// The version.
         to: String,
     },
-    /// Another version answers everything.
+    /// Another version answers everything, or one segment.
     Divert {
         /// The version that answers.
         to: String,
+        /// Which exchanges; `None` for all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        segment: Option<Segment>,
     },
-    /// Nobody answers: the filter refuses requests with 503 and a reason.
-    Block,
+    /// Nobody answers: the filter refuses requests, all or those of one segment, with 503 and a reason,
+    /// or gives a fixed answer.
+    Block {
+        /// Which exchanges; `None` for all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        segment: Option<Segment>,
+        /// After how long clients may ask again, in seconds; `None` for the filter's own word.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after_seconds: Option<u32>,
+        /// What is answered instead of an error.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<FixedAnswer>,
+    },
 }
 
 impl Action {
@@ -55,7 +71,42 @@ impl Action {
             Self::Canary { .. } => "canary",
             Self::Promote { .. } => "promote",
             Self::Divert { .. } => "divert",
-            Self::Block => "block",
+            Self::Block { .. } => "block",
+        }
+    }
+
+    /// A block of everything, in the filter's own words.
+    #[must_use]
+    pub fn block() -> Self {
+        Self::Block { segment: None, retry_after_seconds: None, answer: None }
+    }
+
+    /// The segment that it is about; `None` where it is about all exchanges.
+    #[must_use]
+    pub fn segment(&self) -> Option<&Segment> {
+        match self {
+            Self::Divert { segment, .. } | Self::Block { segment, .. } => segment.as_ref(),
+            Self::Serve | Self::Shadow { .. } | Self::Canary { .. } | Self::Promote { .. } => None,
+        }
+    }
+
+    /// Whether the filter carries it out, not Envoy's weights.
+    #[must_use]
+    pub fn is_the_filters(&self) -> bool {
+        matches!(self, Self::Block { .. } | Self::Divert { segment: Some(_), .. })
+    }
+
+    /// How far it keeps traffic from the primary version, in order.
+    #[must_use]
+    pub fn protection(&self) -> u8 {
+        match self {
+            Self::Serve | Self::Promote { .. } => 0,
+            Self::Shadow { .. } => 1,
+            Self::Canary { .. } => 2,
+            Self::Divert { segment: Some(_), .. } => 3,
+            Self::Block { segment: Some(_), .. } => 4,
+            Self::Divert { segment: None, .. } => 5,
+            Self::Block { segment: None, .. } => 6,
         }
     }
 }

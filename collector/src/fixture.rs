@@ -88,6 +88,7 @@ pub fn judgement(verdict: Verdict) -> Judgement {
         direction: None,
         was: "median 34".to_owned(),
         now: "median 61".to_owned(),
+        excess: None,
     };
     let exchanges = Exchanges { seen: 500, sampled: 500, ..Exchanges::default() };
     Judgement::of("census", 1_000_000, 500, exchanges, vec![finding])

@@ -9,6 +9,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod decision;
+pub mod drifted;
 #[cfg(test)]
 mod fixture;
 pub mod init;
@@ -17,6 +18,7 @@ pub mod journal;
 pub mod judgement;
 pub mod labels;
 pub mod ledger;
+pub mod manual;
 mod meter;
 pub mod metrics;
 pub mod mind;

@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use crate::api::routes::{Doors, router};
 use crate::config::Config;
 use crate::config::model::Model;
+use crate::config::rule::Part;
 use crate::intake::{Door, Keeps, LostAtDoor, Pairing, Reads};
 use crate::journal::JournalError;
 use crate::labels::reading::Labelled;
@@ -68,6 +69,16 @@ pub enum ServeError {
         /// The file.
         file: String,
         /// All that is wrong with it.
+        why: String,
+    },
+    /// A rule is about a segment that the model's requests cannot be in.
+    #[error("models.{model}.policy: `{rule}`: {why}")]
+    Segment {
+        /// The model.
+        model: String,
+        /// The rule, in one line.
+        rule: String,
+        /// All that is wrong with its segment.
         why: String,
     },
     /// The decision log cannot be used.
@@ -128,6 +139,21 @@ pub fn subject(model: &Model) -> Result<Subject, ServeError> {
             })?
         }
     };
+    for rule in &model.policy {
+        let misfits: Vec<String> = match rule.then.part() {
+            Some(Part::Where(segment)) => {
+                segment.misfits(&contract).iter().map(ToString::to_string).collect()
+            }
+            _ => Vec::new(),
+        };
+        if !misfits.is_empty() {
+            return Err(ServeError::Segment {
+                model: model.name.clone(),
+                rule: rule.to_string(),
+                why: misfits.join("; "),
+            });
+        }
+    }
     Ok(Subject {
         model: model.clone(),
         sides: Sides::of(&profile.reference, &profile.outputs),

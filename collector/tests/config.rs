@@ -11,7 +11,7 @@ use tidegate_collector::config::guard::{Guard, Maintenance};
 use tidegate_collector::config::mistake::ConfigError;
 use tidegate_collector::config::model::{Detectors, Labels, Model, Role, Task, Version, Window};
 use tidegate_collector::config::rollout::{Plan, Promote};
-use tidegate_collector::config::rule::{Action, Approval, Kind, Least, Rule, Severity};
+use tidegate_collector::config::rule::{Action, Approval, Kind, Least, Part, Rule, Severity};
 use tidegate_collector::config::{Config, Envoy, Listen, MAX_FILE_BYTES, Telemetry};
 use tidegate_contract::contract::Mode;
 use tidegate_contract::plugin::{Keep, LowConfidence, Route};
@@ -105,7 +105,7 @@ fn the_whole_file_means_what_it_says() {
                 least: Least { effect: 0.2, coverage: 0.5, rows: 300 },
                 windows: 1,
                 holds: Severity::Alarm,
-                then: Action::Divert { to: "v2".to_owned() },
+                then: Action::Divert { to: "v2".to_owned(), of: Part::All },
                 expires: Duration::from_secs(3600),
                 cooldown: Duration::from_secs(300),
                 approval: Approval::Automatic,
@@ -251,6 +251,64 @@ fn labels_that_do_not_fit_their_task_are_refused() {
         &[&format!("{at}:13: models[0].labels: `output` is missing; add `output: score`")],
     );
     check(labels, "task: multiclass", &[]);
+}
+
+#[test]
+fn a_rule_may_be_about_a_segment() {
+    let rule = "then: divert, to: v2, expires: 1h, cooldown: 5m, approval: automatic";
+    let at = "tidegate.yaml:20";
+    let then = |written: &str| {
+        parse(changed(rule, written).as_bytes()).unwrap().models[0].policy[0].then.clone()
+    };
+    let segment = "age >= 55 and work in [Private]";
+    let of = Part::Where(segment.parse().unwrap());
+    let to = || "v2".to_owned();
+    assert_eq!(
+        then(&format!("then: divert, to: v2, where: '{segment}'")),
+        Action::Divert { to: to(), of: of.clone() }
+    );
+    assert_eq!(
+        then("then: divert, to: v2, segment: drifted"),
+        Action::Divert { to: to(), of: Part::Drifted }
+    );
+    assert_eq!(
+        then(&format!("then: block, expires: 10m, retry_after: 30s, where: '{segment}'")),
+        Action::Block { of, retry_after_seconds: Some(30) }
+    );
+    check(
+        rule,
+        "then: divert, to: v2, where: 'age >= old'",
+        &[&format!(
+            "{at}:83: models[0].policy[0].where: character 8: expected a number, found `old`; \
+             conditions are `age >= 55`, `work in [Private, \"Self emp\"]`, `age is null`, \
+             `header:x-client = acme` or `client:address in [10.0.0.0/8]`, joined by `and`"
+        )],
+    );
+    check(
+        rule,
+        "then: divert, to: v2, where: 'age > 3', segment: drifted",
+        &[&format!(
+            "{at}:103: models[0].policy[0].segment: a decision is about one segment; keep `where` \
+             or `segment: drifted`"
+        )],
+    );
+    check(
+        rule,
+        "then: shadow, to: v2, segment: drifted, retry_after: 30s",
+        &[
+            &format!(
+                "{at}:85: models[0].policy[0].segment: means nothing with `then: shadow`; remove it"
+            ),
+            &format!(
+                "{at}:107: models[0].policy[0].retry_after: means nothing with `then: shadow`; \
+                 remove it"
+            ),
+        ],
+    );
+    let output = changed(rule, "then: divert, to: v2, segment: drifted")
+        .replace("on: data_drift", "on: output_drift");
+    let told = parse(output.as_bytes()).unwrap_err().to_string();
+    assert!(told.contains("tell which requests drifted; write the segment out"), "{told}");
 }
 
 #[test]
@@ -454,7 +512,7 @@ fn without_rules_a_person_is_asked_whether_the_fallback_should_answer() {
     let rules = &config.models[0].policy;
     assert_eq!(rules.len(), 3);
     for rule in rules {
-        assert_eq!(rule.then, Action::Divert { to: "v2".to_owned() });
+        assert_eq!(rule.then, Action::Divert { to: "v2".to_owned(), of: Part::All });
         assert_eq!((rule.approval, rule.windows), (Approval::Required, 2));
     }
     assert_eq!(config.models[1].policy, [], "there is nothing to divert to");
@@ -471,7 +529,7 @@ fn models_inherit_what_they_do_not_say() {
     rollout: {steps: []}";
     let config = with(defaults, own).unwrap();
     let [census, alone] = &config.models[..] else { panic!("two models") };
-    assert_eq!(census.policy[0].then, Action::Divert { to: "v2".to_owned() });
+    assert_eq!(census.policy[0].then, Action::Divert { to: "v2".to_owned(), of: Part::All });
     assert_eq!(alone.policy, [], "a rule for a role that it has not is not its");
     assert_eq!((census.guard.changes_per_hour, census.guard.max_models), (2, 1));
     assert_eq!(census.guard.maintenance.len(), 1);
@@ -564,7 +622,7 @@ proptest! {
                 prop_assert!(model.window.length.as_nanos().is_multiple_of(model.window.hop.as_nanos()));
                 for rule in &model.policy {
                     prop_assert!(rule.expires > Duration::ZERO);
-                    if let Action::Divert { to } = &rule.then {
+                    if let Action::Divert { to, .. } = &rule.then {
                         prop_assert_eq!(model.version(to).map(|to| to.role), Some(Role::Fallback));
                     }
                 }

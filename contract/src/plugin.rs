@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::contract::{Contract, Mode, join};
 use crate::mistake::{Fault, Mistake};
+use crate::order::{Block, Divert};
 use crate::protocol::Protocol;
 
 /// The whole table one filter works by.
@@ -143,6 +144,12 @@ impl Model {
         if let Some(confidence) = &self.keep.low_confidence {
             not_empty(&join(place, "keep.low_confidence.output"), &confidence.output, mistakes);
         }
+        if let Some(block) = &self.block {
+            block.mistakes(&join(place, "block"), mistakes);
+        }
+        if let Some(divert) = &self.divert {
+            not_empty(&join(place, "divert.cluster"), &divert.cluster, mistakes);
+        }
         let mut names = HashSet::new();
         for (index, version) in self.versions.iter().enumerate() {
             let place = format!("{place}.versions[{index}]");
@@ -231,6 +238,9 @@ pub struct Model {
     /// A block in force: requests are answered without asking the model.
     #[serde(default)]
     pub block: Option<Block>,
+    /// A divert of a segment in force: its requests go to another version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub divert: Option<Divert>,
 }
 
 /// Which exchanges are kept whatever the rate. Their weight is 1, so that nothing is biased by it.
@@ -293,18 +303,6 @@ pub struct Version {
     pub version: String,
     /// Envoy's cluster.
     pub cluster: String,
-}
-
-/// A block decision, as the filter carries it out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Block {
-    /// The decision's id.
-    pub decision: String,
-    /// Why, for the one who is refused.
-    pub reason: String,
-    /// When the block ends by itself, in seconds since the epoch.
-    pub until_unix_seconds: u64,
 }
 
 fn capture_bytes() -> u32 {
@@ -373,6 +371,41 @@ mod tests {
                 "more",
             ]
         );
+    }
+
+    #[test]
+    fn orders_are_bounded_and_written_as_they_are_read() {
+        let with = |orders: &str| GOOD.replace("\"mode\"", &format!("{orders}, \"mode\""));
+        let plugin = Plugin::parse(&with(
+            r#""block": {"decision": "d", "reason": "r", "until_unix_seconds": 9,
+                "segment": "age >= 55", "retry_after_seconds": 30,
+                "answer": {"status": 200, "content_type": "text/plain", "body": "later"}},
+              "divert": {"decision": "e", "cluster": "c2", "until_unix_seconds": 9,
+                "segment": "header:x-client = acme"}"#,
+        ))
+        .expect("good");
+        let written = serde_json::to_string(&plugin).expect("writes");
+        assert_eq!(Plugin::parse(&written), Ok(plugin));
+        let long = "x".repeat(17_000);
+        let bad = with(&format!(
+            r#""block": {{"decision": "d", "reason": "r", "until_unix_seconds": 9,
+                "retry_after_seconds": 0,
+                "answer": {{"status": 99, "content_type": "a\nb", "body": "{long}"}}}}"#
+        ));
+        assert_eq!(
+            places(&bad),
+            [
+                "models[0].block.retry_after_seconds",
+                "models[0].block.answer.status",
+                "models[0].block.answer.content_type",
+                "models[0].block.answer.body",
+            ]
+        );
+        let crossed = with(
+            r#""divert": {"decision": "e", "cluster": "c2", "until_unix_seconds": 9,
+                "segment": "age >"}"#,
+        );
+        assert_eq!(places(&crossed), ["models[0]"]);
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod half;
 pub mod head;
 pub mod holding;
 pub mod log_budget;
+pub mod order;
 pub mod pace;
 pub mod pairs;
 pub mod problem;

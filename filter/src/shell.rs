@@ -195,7 +195,7 @@ impl Shell {
             return None;
         }
         let headers = host::headers(Map::RequestHeaders).ok()?;
-        let head = RequestHead::read(pairs::read(&headers));
+        let mut head = RequestHead::read(pairs::read(&headers));
         if stream.shadow && !head.mirrored {
             return None;
         }
@@ -211,6 +211,10 @@ impl Shell {
             let asked = Asked { call, head, ended, may_hold: false, now_nanos };
             stream.held = self.worker.begin_shadow(&stream.table, served, asked);
             return None;
+        }
+        if let Some(order) = &served.order {
+            let client = || host::property(&["source", "address"]).ok();
+            order.look(&mut head, || pairs::read(&headers), client);
         }
         for name in &head.forged {
             // One that cannot be removed does not decide anything here.
@@ -264,9 +268,9 @@ impl Shell {
                     // The response carries it too.
                     let _ = host::add_header(Map::RequestHeaders, tag::HEADER, &tag);
                 }
-                if release.divert {
+                if let Some(divert) = release.divert {
                     // The host looks for the route again when a header of the request changed.
-                    let _ = host::add_header(Map::RequestHeaders, tag::DIVERT, "1");
+                    let _ = host::add_header(Map::RequestHeaders, tag::DIVERT, &divert);
                 }
                 Action::Continue
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tidegate_contract::segment::Misfit;
 use tokio::sync::oneshot;
 
 use super::answer::{RolloutStatus, Status};
@@ -14,6 +15,7 @@ use crate::journal::JournalError;
 use crate::judgement::Judgement;
 use crate::labels::label::Label;
 use crate::labels::outcomes::Taken;
+use crate::manual::wish::Order;
 
 /// A question or a wish, with the way back for its answer.
 #[derive(Debug)]
@@ -78,6 +80,15 @@ pub enum Ask {
         /// The way back.
         reply: oneshot::Sender<Result<RolloutStatus, Refusal>>,
     },
+    /// Block or divert a model, or a segment of it.
+    Intervene {
+        /// Which model.
+        model: String,
+        /// What is wished.
+        order: Order,
+        /// The way back.
+        reply: oneshot::Sender<Result<Decision, Refusal>>,
+    },
     /// Put a proposed decision in force.
     Approve {
         /// Which decision.
@@ -141,6 +152,20 @@ pub enum Refusal {
         model: String,
         /// The configured ones.
         known: Vec<String>,
+    },
+    /// The segment is none of this model's.
+    #[error("{}", misfits.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Misfit {
+        /// Why.
+        misfits: Vec<Misfit>,
+    },
+    /// Traffic goes to a fallback, and this is none.
+    #[error("`{to}` is no version with `role: fallback`; there are: {}", fallbacks.join(", "))]
+    NoFallback {
+        /// As asked.
+        to: String,
+        /// The fallbacks that there are.
+        fallbacks: Vec<String>,
     },
     /// No such decision.
     #[error("no decision `{id}`; `tidegate decisions` lists them")]

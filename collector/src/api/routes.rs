@@ -21,6 +21,7 @@ use crate::decision::Decision;
 use crate::judgement::Judgement;
 use crate::labels::outcomes::Taken;
 use crate::labels::reading::{self, Labelled};
+use crate::manual::wish::{self, Order, WishError};
 use crate::metrics::Metrics;
 
 /// How long the mind may take to answer.
@@ -55,6 +56,8 @@ pub fn router(doors: Doors) -> Router {
         .route("/api/v1/labels", post(labels).layer(DefaultBodyLimit::max(MAX_LABELS_BYTES)))
         .route("/api/v1/models/{model}/rollback", post(rollback))
         .route("/api/v1/models/{model}/rollout", post(rollout))
+        .route("/api/v1/models/{model}/block", post(intervene::<wish::Block>))
+        .route("/api/v1/models/{model}/divert", post(intervene::<wish::Divert>))
         .route("/api/v1/decisions/{id}/approve", post(approve))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no such path".to_owned()) })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -201,6 +204,25 @@ async fn rollout(
     Ok(Json(granted?))
 }
 
+/// Blocks or diverts, by the wish in the body.
+async fn intervene<W>(
+    State(doors): State<Doors>,
+    Path(model): Path<String>,
+    headers: HeaderMap,
+    body: Result<Json<W>, JsonRejection>,
+) -> Result<Json<Decision>, Problem>
+where
+    Order: TryFrom<W, Error = WishError>,
+{
+    same_origin(&headers)?;
+    let Json(wish) =
+        body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+    let order = Order::try_from(wish)
+        .map_err(|wrong| Problem::new(StatusCode::BAD_REQUEST, wrong.to_string()))?;
+    let granted = ask(&doors, |reply| Ask::Intervene { model, order, reply }).await?;
+    Ok(Json(granted?))
+}
+
 async fn approve(
     State(doors): State<Doors>,
     Path(id): Path<String>,
@@ -254,6 +276,7 @@ impl From<Refusal> for Problem {
             Refusal::NoCandidate { .. } | Refusal::BadPlan { .. } => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
+            Refusal::Misfit { .. } | Refusal::NoFallback { .. } => StatusCode::BAD_REQUEST,
             Refusal::Journal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, refusal.to_string())

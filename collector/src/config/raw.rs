@@ -173,11 +173,18 @@ pub(super) struct Rule {
     pub(super) holds: Field<Severity>,
     pub(super) then: Field<Then>,
     pub(super) to: Field<String>,
+    pub(super) part: Field<String>,
+    pub(super) segment: Field<Drifted>,
+    pub(super) retry_after: Field<Duration>,
     pub(super) share: Field<u8>,
     pub(super) expires: Field<Duration>,
     pub(super) cooldown: Field<Duration>,
     pub(super) approval: Field<Approval>,
 }
+
+/// The only word after `segment`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Drifted;
 
 /// The word after `then`, without what belongs to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -576,6 +583,9 @@ impl Rule {
             "holds",
             "then",
             "to",
+            "where",
+            "segment",
+            "retry_after",
             "share",
             "expires",
             "cooldown",
@@ -595,6 +605,10 @@ impl Rule {
             windows: map.field("windows", mistakes, |at, m| at.number("a whole number", m)),
             then: map.field("then", mistakes, |at, m| at.word(&THEN, m)),
             to: map.field("to", mistakes, |at, m| at.text("the name of a version", m)),
+            part: map
+                .field("where", mistakes, |at, m| at.text("a segment such as \"age >= 55\"", m)),
+            segment: map.field("segment", mistakes, |at, m| at.word(&[("drifted", Drifted)], m)),
+            retry_after: map.field("retry_after", mistakes, |at, m| at.duration(m)),
             share: map
                 .field("share", mistakes, |at, m| at.number("whole percent from 1 to 100", m)),
             expires: map.field("expires", mistakes, |at, m| at.duration(m)),

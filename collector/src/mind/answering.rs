@@ -27,7 +27,13 @@ impl Mind {
             Ask::Decisions { model, reply } => drop(reply.send(self.decisions(model.as_deref()))),
             Ask::Decision { id, reply } => drop(reply.send(self.found(id))),
             // A person who was told that nothing came of it must not be surprised later.
-            Ask::Rollback { reply, .. } | Ask::Approve { reply, .. } if reply.is_closed() => {}
+            Ask::Rollback { reply, .. }
+            | Ask::Approve { reply, .. }
+            | Ask::Intervene { reply, .. }
+                if reply.is_closed() => {}
+            Ask::Intervene { model, order, reply } => {
+                drop(reply.send(self.intervene(&model, order)));
+            }
             Ask::Rollback { model, author, reason, reply } => {
                 drop(reply.send(self.roll_back(&model, &author, &reason)));
             }

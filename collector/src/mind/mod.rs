@@ -6,6 +6,7 @@
 
 mod answering;
 mod deciding;
+mod manual;
 mod orders;
 mod rolling;
 

@@ -44,6 +44,7 @@ pub(super) fn give(
                 .collect(),
             contract: Some(contract.clone()),
             block: routing.block.clone(),
+            divert: routing.divert.clone(),
         });
         routings.insert(model.name.clone(), routing);
     }

@@ -169,9 +169,13 @@ impl Filter {
         if self.table.is_empty() {
             return None;
         }
-        let head = RequestHead::read(stream.headers(Map::Request));
+        let mut head = RequestHead::read(stream.headers(Map::Request));
         let route = if self.table.asks_route_name() { stream.route_name() } else { None };
         let served = Arc::clone(self.table.find(&head.path, route)?);
+        if let Some(order) = &served.order {
+            let client = || stream.source_address().map(<[u8]>::to_vec);
+            order.look(&mut head, || stream.headers(Map::Request), client);
+        }
         for name in &head.forged {
             stream.remove_header(Map::Request, name);
         }
@@ -249,8 +253,8 @@ impl Filter {
                     // The response carries it too.
                     stream.add_header(Map::Request, tag::HEADER, &tag);
                 }
-                if release.divert {
-                    stream.add_header(Map::Request, tag::DIVERT, "1");
+                if let Some(divert) = release.divert {
+                    stream.add_header(Map::Request, tag::DIVERT, &divert);
                     stream.choose_route_again();
                 }
                 Action::Continue
