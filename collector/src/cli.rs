@@ -19,6 +19,7 @@ use crate::profile;
 use crate::rollout::command;
 use crate::serve;
 use crate::simulate;
+use crate::why;
 
 /// The closed loop for models in production.
 #[derive(Debug, Parser)]
@@ -44,6 +45,8 @@ enum Command {
     Status(Remote),
     /// Send labels (CSV or Parquet) to a running collector, to be joined with answers by request id
     Labels(post::LabelsArgs),
+    /// Say why a model stands as it does: decision, rule, findings, windows, exchanges
+    Why(WhyArgs),
     /// List the decisions, newest first
     Decisions(DecisionsArgs),
     /// Undo the decision in force, or withdraw the proposal that waits: the primary version serves;
@@ -81,6 +84,14 @@ struct Remote {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+struct WhyArgs {
+    #[command(flatten)]
+    remote: Remote,
+    /// The model
+    model: String,
 }
 
 #[derive(Debug, Args)]
@@ -147,6 +158,7 @@ impl Cli {
             Command::Serve(args) => serve(&args, &mut out).map(fine),
             Command::Status(remote) => status(&remote, &mut out),
             Command::Labels(args) => post::run(&args, &mut out).map_err(Failure::from).map(fine),
+            Command::Why(args) => explain(&args, &mut out).map(fine),
             Command::Decisions(args) => decisions(&args, &mut out).map(fine),
             Command::Rollback(args) => rollback(&args, &mut out),
             Command::Block(OrderArgs { remote, order }) => block(&remote, &order, &mut out),
@@ -188,6 +200,11 @@ fn status(remote: &Remote, out: &mut dyn Write) -> Result<ExitCode, Failure> {
     say(remote, &status, || status_text(&status), out)?;
     let worst = status.models.iter().map(|model| model.verdict).max();
     Ok(alarm_is_one(worst.unwrap_or(Verdict::Healthy)))
+}
+
+fn explain(args: &WhyArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let why = Client::new(&args.remote.api).why(&args.model)?;
+    say(&args.remote, &why, || why::text(&why), out)
 }
 
 fn decisions(args: &DecisionsArgs, out: &mut dyn Write) -> Result<(), Failure> {

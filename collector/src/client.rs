@@ -16,6 +16,7 @@ use crate::clock;
 use crate::decision::{Action, Decision, State, UnixMillis};
 use crate::labels::outcomes::{LabelStatus, Taken};
 use crate::manual::wish;
+use crate::why::Why;
 use crate::wording::short;
 
 /// How long a collector may take to answer.
@@ -112,6 +113,15 @@ impl Client {
     /// See [`ClientError`]; so for all calls here.
     pub fn status(&self) -> Result<Status, ClientError> {
         self.read(self.agent.get(self.url("/api/v1/status")).call())
+    }
+
+    /// `GET /api/v1/models/MODEL/why`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn why(&self, model: &str) -> Result<Why, ClientError> {
+        let path = format!("/api/v1/models/{}/why", escaped(model));
+        self.read(self.agent.get(self.url(&path)).call())
     }
 
     /// `GET /api/v1/decisions`, oldest first.
@@ -468,7 +478,9 @@ pub fn finding_text(finding: &Finding, when: impl Fn(UnixMillis) -> String) -> S
     )
 }
 
-fn verdict_text(verdict: Verdict) -> &'static str {
+/// A verdict as people read it; an alarm is loud.
+#[must_use]
+pub fn verdict_text(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Healthy => "healthy",
         Verdict::Inconclusive => "inconclusive",
@@ -477,7 +489,9 @@ fn verdict_text(verdict: Verdict) -> &'static str {
     }
 }
 
-fn ago(then: UnixMillis) -> String {
+/// How long ago a time was.
+#[must_use]
+pub fn ago(then: UnixMillis) -> String {
     let seconds = clock::unix_ms().saturating_sub(then) / 1000;
     match seconds {
         0..120 => format!("{seconds} s ago"),

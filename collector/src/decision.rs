@@ -6,6 +6,8 @@ use tidegate_contract::order::FixedAnswer;
 use tidegate_contract::segment::Segment;
 use tidegate_detectors::finding::Finding;
 
+use crate::examples::Weighed;
+
 /// Milliseconds since the Unix epoch.
 pub type UnixMillis = u64;
 
@@ -149,6 +151,9 @@ pub struct Decision {
     pub reason: String,
     /// The findings it rests on.
     pub evidence: Vec<Finding>,
+    /// Some of the exchanges that weighed most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exchanges: Vec<Weighed>,
     /// When it was decided.
     pub decided_unix_ms: UnixMillis,
     /// When it ends by itself; `None` for `serve`.
@@ -185,6 +190,7 @@ impl Decision {
             rule: String::new(),
             reason,
             evidence: Vec::new(),
+            exchanges: Vec::new(),
             decided_unix_ms: now,
             expires_unix_ms: None,
             quiet_until_unix_ms,

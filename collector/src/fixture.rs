@@ -56,6 +56,7 @@ pub fn decision(id: &str, action: Action) -> Decision {
         rule: String::new(),
         reason: "age moved".to_owned(),
         evidence: Vec::new(),
+        exchanges: Vec::new(),
         decided_unix_ms: 1_000,
         expires_unix_ms: Some(11_000),
         quiet_until_unix_ms: 6_000,

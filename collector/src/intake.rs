@@ -47,6 +47,8 @@ const LEAST_PACE: f64 = 1.0 / 64.0;
 pub struct Delivery {
     /// Rows of the samples that reached the model.
     pub rows: Vec<Columns>,
+    /// The request ids of these samples, in the same order.
+    pub ids: Vec<Box<str>>,
     /// Rows of its answers, where outputs are judged; one that cannot be read is passed over.
     pub answers: Vec<Columns>,
     /// Answers that labels may come for.
@@ -251,7 +253,11 @@ impl Door {
                     delivery.halves.extend(half(sample, reads, copy.cloned(), at));
                 }
                 delivery.unreadable += u64::from(asked.is_none());
-                delivery.rows.extend(asked);
+                if let Some(asked) = asked {
+                    let id = &sample.request_id;
+                    delivery.ids.push(id[..id.floor_char_boundary(MAX_ID_BYTES)].into());
+                    delivery.rows.push(asked);
+                }
                 delivery.answers.extend(answered);
             }
         }

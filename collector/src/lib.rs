@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod decision;
 pub mod drifted;
+pub mod examples;
 #[cfg(test)]
 mod fixture;
 pub mod init;
@@ -33,5 +34,6 @@ pub mod simulate;
 pub mod table;
 pub mod telemetry;
 pub mod watch;
+pub mod why;
 mod wording;
 pub mod xds;

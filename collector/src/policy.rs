@@ -38,6 +38,14 @@ struct Streak {
     held: u32,
 }
 
+impl Streaks {
+    /// In how many judgements in a row a rule was met, by its place among the model's.
+    #[must_use]
+    pub fn met(&self, rule: usize) -> u32 {
+        self.0.get(rule).map_or(0, |streak| streak.met)
+    }
+}
+
 /// What stands for a model when its window closes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Standing<'a> {
@@ -266,6 +274,7 @@ fn decision(
         rule: rule.to_string(),
         reason: reason(judgement, rule),
         evidence,
+        exchanges: Vec::new(),
         decided_unix_ms: now,
         expires_unix_ms: Some(now + milliseconds(rule.expires)),
         quiet_until_unix_ms: now + milliseconds(rule.cooldown),

@@ -16,6 +16,7 @@ use crate::judgement::Judgement;
 use crate::labels::label::Label;
 use crate::labels::outcomes::Taken;
 use crate::manual::wish::Order;
+use crate::why::Why;
 
 /// A question or a wish, with the way back for its answer.
 #[derive(Debug)]
@@ -29,6 +30,13 @@ pub enum Ask {
     Status {
         /// The way back.
         reply: oneshot::Sender<Status>,
+    },
+    /// What led to where a model stands.
+    Why {
+        /// Which model.
+        model: String,
+        /// The way back.
+        reply: oneshot::Sender<Result<Why, Refusal>>,
     },
     /// The judgements kept, of one model or all, oldest first.
     Judgements {

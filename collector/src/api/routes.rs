@@ -23,6 +23,7 @@ use crate::labels::outcomes::Taken;
 use crate::labels::reading::{self, Labelled};
 use crate::manual::wish::{self, Order, WishError};
 use crate::metrics::Metrics;
+use crate::why::Why;
 
 /// How long the mind may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -50,6 +51,7 @@ pub fn router(doors: Doors) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/api/v1/status", get(status))
+        .route("/api/v1/models/{model}/why", get(why))
         .route("/api/v1/findings", get(findings))
         .route("/api/v1/decisions", get(decisions))
         .route("/api/v1/decisions/{id}", get(decision))
@@ -123,6 +125,10 @@ async fn metrics(State(doors): State<Doors>) -> Response {
 
 async fn status(State(doors): State<Doors>) -> Result<Json<Status>, Problem> {
     ask(&doors, |reply| Ask::Status { reply }).await.map(Json)
+}
+
+async fn why(State(doors): State<Doors>, Path(model): Path<String>) -> Result<Json<Why>, Problem> {
+    Ok(Json(ask(&doors, |reply| Ask::Why { model, reply }).await??))
 }
 
 async fn findings(

@@ -29,6 +29,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::config::model::Model;
 use crate::decision::UnixMillis;
+use crate::examples::Examples;
 use crate::intake::{Batch, LostAtDoor, Pairing};
 use crate::journal::{Journal, JournalError};
 use crate::judgement::Judgement;
@@ -95,6 +96,8 @@ struct Watched {
     outputs: Outputs,
     segments: Segments,
     trial: Option<rolling::Trial>,
+    /// Some of the latest exchanges, for decisions to name.
+    examples: Examples,
     breaches: Breaches,
     streaks: Streaks,
     judgements: VecDeque<Arc<Judgement>>,
@@ -179,6 +182,7 @@ impl Mind {
                     subject.sides,
                     subject.effective_tests,
                 ),
+                examples: Examples::default(),
                 breaches: Breaches::default(),
                 closes: now + subject.model.window.hop,
                 model: subject.model,
@@ -252,6 +256,9 @@ impl Mind {
                     trial.pairs.take(half, asked, now);
                 }
             }
+            for (id, rows) in delivery.ids.into_iter().zip(delivery.rows) {
+                watched.examples.take(id, rows);
+            }
             if let Some(outcomes) = &mut watched.outcomes {
                 delivery.answered.into_iter().for_each(|answered| outcomes.keep(answered, now));
             }
@@ -323,9 +330,11 @@ impl Mind {
             policy::next(&watched.model, &mut watched.streaks, &judgement, standing, &id, now)
         });
         watched.remember(judgement);
+        watched.examples.close();
         let done = match moved {
             None => Ok(()),
-            Some(Move::Decide(decision)) => {
+            Some(Move::Decide(mut decision)) => {
+                decision.exchanges = self.watched[at].examples.weighed(&decision.evidence);
                 let ends = self.supersedes(&decision);
                 self.decide(*decision, ends, closed)
             }
