@@ -99,6 +99,22 @@ impl Action {
             Self::Block { segment: None, .. } => 6,
         }
     }
+
+    /// Whether the primary version would get traffic under this action that it does not get under the
+    /// other one.
+    #[must_use]
+    pub fn spares_less_than(&self, other: &Self) -> bool {
+        let segments = self.segment().zip(other.segment());
+        self.protection() < other.protection()
+            || segments.is_some_and(|(ours, theirs)| ours != theirs)
+    }
+
+    /// Whether it may take the place of the other one by itself: it keeps more traffic from the primary
+    /// version, and none less.
+    #[must_use]
+    pub fn outdoes(&self, other: &Self) -> bool {
+        self.protection() > other.protection() && !self.spares_less_than(other)
+    }
 }
 
 /// Where a decision stands.
@@ -196,5 +212,35 @@ impl Decision {
     #[must_use]
     pub fn changes_routes(&self) -> bool {
         self.state == State::Active && self.action != Action::Serve
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Action;
+
+    #[test]
+    fn what_keeps_more_from_the_primary_outdoes_the_rest_and_another_segment_never_does() {
+        let segment = |text: &str| Some(text.parse().expect("a segment"));
+        let divert = |segment| Action::Divert { to: "v2".to_owned(), segment };
+        let block = |segment| Action::Block { segment, retry_after_seconds: None, answer: None };
+        let in_order = [
+            Action::Serve,
+            Action::Shadow { to: "v2".to_owned(), share: 10 },
+            Action::Canary { to: "v3".to_owned(), share: 10 },
+            divert(segment("age > 3")),
+            block(segment("age > 3")),
+            divert(None),
+            block(None),
+        ];
+        for (at, weaker) in in_order.iter().enumerate() {
+            assert!(!weaker.outdoes(weaker));
+            for stronger in &in_order[at + 1..] {
+                assert!(stronger.outdoes(weaker), "{stronger:?} {weaker:?}");
+                assert!(weaker.spares_less_than(stronger), "{stronger:?} {weaker:?}");
+            }
+        }
+        assert!(!block(segment("age > 4")).outdoes(&divert(segment("age > 3"))));
+        assert!(divert(None).outdoes(&block(segment("age > 3"))));
     }
 }

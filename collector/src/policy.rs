@@ -79,17 +79,14 @@ pub fn next(
         Some(Move::Decide(Box::new(decision(model, rule, judgement, id.to_owned(), now))))
     };
     let automatic = strongest(Approval::Automatic).and_then(|rule| match active {
-        Some(active) if action(rule, judgement).protection() > active.action.protection() => {
-            decide(rule)
-        }
+        Some(active) if action(rule, judgement).outdoes(&active.action) => decide(rule),
         Some(active) => extension(rule, active, judgement, now),
         None if now < standing.quiet_until => None,
         None => decide(rule),
     });
     automatic.or_else(|| {
         let rule = strongest(Approval::Required)?;
-        let more = active
-            .is_none_or(|active| action(rule, judgement).protection() > active.action.protection());
+        let more = active.is_none_or(|active| action(rule, judgement).outdoes(&active.action));
         let may = more && standing.proposed.is_none() && now >= standing.quiet_until;
         if may { decide(rule) } else { None }
     })

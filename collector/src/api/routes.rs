@@ -242,7 +242,9 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let status = match &refusal {
             Refusal::UnknownModel { .. } | Refusal::UnknownDecision { .. } => StatusCode::NOT_FOUND,
-            Refusal::NotProposed { .. } | Refusal::NothingToRollBack { .. } => StatusCode::CONFLICT,
+            Refusal::NotProposed { .. }
+            | Refusal::NothingToRollBack { .. }
+            | Refusal::Weaker { .. } => StatusCode::CONFLICT,
             Refusal::Misfit { .. } | Refusal::NoFallback { .. } => StatusCode::BAD_REQUEST,
             Refusal::Journal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
