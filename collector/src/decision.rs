@@ -217,7 +217,31 @@ impl Decision {
 
 #[cfg(test)]
 mod tests {
-    use super::Action;
+    use tidegate_contract::order::FixedAnswer;
+
+    use super::{Action, Decision};
+    use crate::fixture::decision;
+
+    #[test]
+    fn a_decision_is_read_back_as_it_was_written_and_so_are_those_of_before() {
+        let answer =
+            FixedAnswer { status: 200, content_type: "a/b".to_owned(), body: "é".to_owned() };
+        for action in [
+            Action::block(),
+            Action::Divert { to: "v2".to_owned(), segment: None },
+            Action::Block {
+                segment: Some("age > 3.5 and work in [a, \"b c\"]".parse().expect("a segment")),
+                retry_after_seconds: Some(30),
+                answer: Some(answer),
+            },
+        ] {
+            let decision = decision("d-000001", action);
+            let written = serde_json::to_string(&decision).expect("JSON");
+            assert_eq!(serde_json::from_str::<Decision>(&written).expect(&written), decision);
+        }
+        let before = r#"{"action": "block"}"#;
+        assert_eq!(serde_json::from_str::<Action>(before).expect("known"), Action::block());
+    }
 
     #[test]
     fn what_keeps_more_from_the_primary_outdoes_the_rest_and_another_segment_never_does() {
