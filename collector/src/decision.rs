@@ -111,6 +111,22 @@ impl Action {
             Self::Block { segment: None, .. } => 6,
         }
     }
+
+    /// Whether the primary version would get traffic under this action that it does not get under the
+    /// other one.
+    #[must_use]
+    pub fn spares_less_than(&self, other: &Self) -> bool {
+        let segments = self.segment().zip(other.segment());
+        self.protection() < other.protection()
+            || segments.is_some_and(|(ours, theirs)| ours != theirs)
+    }
+
+    /// Whether it may take the place of the other one by itself: it keeps more traffic from the primary
+    /// version, and none less.
+    #[must_use]
+    pub fn outdoes(&self, other: &Self) -> bool {
+        self.protection() > other.protection() && !self.spares_less_than(other)
+    }
 }
 
 /// Where a decision stands.
@@ -213,5 +229,59 @@ impl Decision {
     pub fn changes_routes(&self) -> bool {
         let alone = matches!(self.action, Action::Serve | Action::Promote { .. });
         self.state == State::Active && !alone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_contract::order::FixedAnswer;
+
+    use super::{Action, Decision};
+    use crate::fixture::decision;
+
+    #[test]
+    fn a_decision_is_read_back_as_it_was_written_and_so_are_those_of_before() {
+        let answer =
+            FixedAnswer { status: 200, content_type: "a/b".to_owned(), body: "é".to_owned() };
+        for action in [
+            Action::block(),
+            Action::Divert { to: "v2".to_owned(), segment: None },
+            Action::Block {
+                segment: Some("age > 3.5 and work in [a, \"b c\"]".parse().expect("a segment")),
+                retry_after_seconds: Some(30),
+                answer: Some(answer),
+            },
+        ] {
+            let decision = decision("d-000001", action);
+            let written = serde_json::to_string(&decision).expect("JSON");
+            assert_eq!(serde_json::from_str::<Decision>(&written).expect(&written), decision);
+        }
+        let before = r#"{"action": "block"}"#;
+        assert_eq!(serde_json::from_str::<Action>(before).expect("known"), Action::block());
+    }
+
+    #[test]
+    fn what_keeps_more_from_the_primary_outdoes_the_rest_and_another_segment_never_does() {
+        let segment = |text: &str| Some(text.parse().expect("a segment"));
+        let divert = |segment| Action::Divert { to: "v2".to_owned(), segment };
+        let block = |segment| Action::Block { segment, retry_after_seconds: None, answer: None };
+        let in_order = [
+            Action::Serve,
+            Action::Shadow { to: "v2".to_owned(), share: 10 },
+            Action::Canary { to: "v3".to_owned(), share: 10, shadow: 0 },
+            divert(segment("age > 3")),
+            block(segment("age > 3")),
+            divert(None),
+            block(None),
+        ];
+        for (at, weaker) in in_order.iter().enumerate() {
+            assert!(!weaker.outdoes(weaker));
+            for stronger in &in_order[at + 1..] {
+                assert!(stronger.outdoes(weaker), "{stronger:?} {weaker:?}");
+                assert!(weaker.spares_less_than(stronger), "{stronger:?} {weaker:?}");
+            }
+        }
+        assert!(!block(segment("age > 4")).outdoes(&divert(segment("age > 3"))));
+        assert!(divert(None).outdoes(&block(segment("age > 3"))));
     }
 }

@@ -148,8 +148,8 @@ pub fn next(
     };
     let active = standing.active.filter(|decision| decision.changes_routes());
     let more = |rule: &&Rule| {
-        let wanted = action(rule, judgement).protection();
-        active.is_none_or(|active| wanted > active.action.protection())
+        let wanted = action(rule, judgement);
+        active.is_none_or(|active| wanted.outdoes(&active.action))
     };
     // A stronger rule acts even in the quiet time of a weaker decision.
     let may_decide = active.is_some() || now >= standing.quiet_until;

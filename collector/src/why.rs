@@ -70,7 +70,10 @@ pub fn text(why: &Why) -> String {
     let in_force = status.decision.as_ref();
     match in_force {
         None => {
-            line(&format!("{model}: {} serves, and nothing keeps requests from it", status.primary))
+            line(&format!(
+                "{model}: {} serves, and nothing keeps requests from it",
+                status.primary
+            ));
         }
         Some(decision) => {
             let what = action_text(&decision.action);

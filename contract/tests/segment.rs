@@ -219,9 +219,10 @@ fn raw_tensors_are_understood_and_rows_past_the_bound_are_taken_together() {
 fn headers_and_the_client_are_known_before_the_body() {
     let of = |text: &str, client: Option<&str>| {
         let selection = Selection::of(&segment(text), Some(&contract()));
-        let headers = [("x-client", &b"acme"[..]), ("x-tier", b"1"), ("x-tier", b"2")];
+        let headers = [("x-client", "acme"), ("x-tier", "1"), ("x-tier", "2")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
         let client: Option<IpAddr> = client.map(|client| client.parse().expect("an address"));
-        selection.by_head(headers.into_iter(), client)
+        selection.by_head(&headers, client)
     };
     assert_eq!(of("header:x-client = acme", None), ByHead::Yes);
     assert_eq!(of("header:x-client = Acme", None), ByHead::No);

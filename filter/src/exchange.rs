@@ -359,12 +359,18 @@ impl Exchange {
             return Effect::Release(Release::default());
         }
         self.held = false;
-        let by_contract = || (self.mode_of_breach() >= Some(Mode::Divert)).then_some(FALLBACK);
-        let divert = self.divert().or_else(by_contract).map(str::to_owned);
+        let divert = self.other_version().map(str::to_owned);
         self.diverted = divert.is_some();
         let tag = self.tag();
         self.tagged = tag.is_some();
         Effect::Release(Release { tag, divert })
+    }
+
+    /// The version that the request is meant for, by the decision in force or by the contract: the
+    /// value of the header that says so.
+    fn other_version(&self) -> Option<&str> {
+        let by_contract = || (self.mode_of_breach() >= Some(Mode::Divert)).then_some(FALLBACK);
+        self.divert().or_else(by_contract)
     }
 
     /// The strictest mode of what the request broke.
@@ -471,6 +477,7 @@ impl Exchange {
             diverted: one(self.diverted),
             would_refuse: one(self.request.breach().is_some() && outcome != Outcome::Refused),
             response_violating: one(response_violating),
+            undiverted: one(asked && !self.diverted && self.other_version().is_some()),
         };
         let breaches = verdict.map(|verdict| breaches(verdict, &self.served)).unwrap_or_default();
         let key = Key { model: Arc::clone(&self.served.name), version };

@@ -102,8 +102,7 @@ impl Order {
             return Aim::Spared;
         }
         let Some(selection) = &self.selection else { return Aim::Meant };
-        let named = head.named.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
-        match selection.by_head(named, head.client) {
+        match selection.by_head(&head.named, head.client) {
             ByHead::No => Aim::Spared,
             ByHead::Yes => Aim::Meant,
             ByHead::AskBody => Aim::AskBody,

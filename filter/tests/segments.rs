@@ -108,14 +108,15 @@ fn a_diverted_segment_is_held_and_goes_to_the_cluster() {
 }
 
 #[test]
-fn what_cannot_be_held_is_not_diverted() {
+fn what_cannot_be_held_is_not_diverted_and_counted() {
     let served = served("observe", &divert("age >= 55"));
     for content_length in [None, Some(64 << 10)] {
         let head = RequestHead { content_length, ..RequestHead::default() };
         let (mut old, begun) = begin(&served, head, false, 0);
         assert_eq!(begun, Effect::Pass);
         assert!(effects(&mut old, OLD, 9).iter().all(|effect| *effect == Effect::Pass));
-        assert_eq!(old.end(&END).counts.diverted, 0);
+        let counts = old.end(&END).counts;
+        assert_eq!((counts.diverted, counts.undiverted), (0, 1));
     }
 }
 

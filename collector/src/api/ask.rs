@@ -175,6 +175,19 @@ pub enum Refusal {
         /// The fallbacks that there are.
         fallbacks: Vec<String>,
     },
+    /// A rule's decision keeps more of the traffic from the primary, and would end.
+    #[error(
+        "{id} of a rule is in force, {what}, and would end: the primary would get what that keeps from \
+         it; if you mean it, `tidegate rollback {model}` first"
+    )]
+    Weaker {
+        /// The model.
+        model: String,
+        /// The decision in force.
+        id: String,
+        /// What it does, in a few words.
+        what: String,
+    },
     /// No such decision.
     #[error("no decision `{id}`; `tidegate decisions` lists them")]
     UnknownDecision {

@@ -278,6 +278,7 @@ impl From<Refusal> for Problem {
             | Refusal::NoRollout { .. }
             | Refusal::RolloutOpen { .. }
             | Refusal::InForce { .. }
+            | Refusal::Weaker { .. }
             | Refusal::NotReady { .. } => StatusCode::CONFLICT,
             Refusal::NoCandidate { .. } | Refusal::BadPlan { .. } => {
                 StatusCode::UNPROCESSABLE_ENTITY

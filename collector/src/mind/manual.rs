@@ -5,14 +5,16 @@ use tokio::time::Instant;
 
 use super::Mind;
 use crate::api::ask::Refusal;
+use crate::client::action_text;
 use crate::clock;
 use crate::config::model::Role;
 use crate::decision::{Action, Decision, State};
 use crate::manual::wish::Order;
 
 impl Mind {
-    /// A person blocks or diverts a model, or a segment of it. What was in force ends: of two decisions
-    /// only one shapes a model's traffic, and the person's word is the last.
+    /// A person blocks or diverts a model, or a segment of it. What was in force ends, for only one
+    /// decision shapes a model's traffic. Where a rule's decision keeps more from the primary, the person
+    /// must end it by name: nobody exposes a model in passing.
     pub(super) fn intervene(&mut self, model: &str, order: Order) -> Result<Decision, Refusal> {
         let watched = self.watched.iter().find(|watched| watched.model.name == model);
         let watched = watched.ok_or_else(|| Refusal::UnknownModel {
@@ -30,6 +32,15 @@ impl Mind {
             if !fallbacks.contains(to) {
                 return Err(Refusal::NoFallback { to: to.clone(), fallbacks });
             }
+        }
+        let active = self.ledger.active(model).filter(|active| !active.rule.is_empty());
+        if let Some(active) = active.filter(|active| order.action.spares_less_than(&active.action))
+        {
+            return Err(Refusal::Weaker {
+                model: model.to_owned(),
+                id: active.id.clone(),
+                what: action_text(&active.action),
+            });
         }
         let now = clock::unix_ms();
         let lasts = u64::try_from(order.lasts.as_millis()).unwrap_or(0);

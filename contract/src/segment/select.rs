@@ -123,14 +123,10 @@ impl Selection {
 
     /// What the head says: values of headers by their names in lower case, and the client's address,
     /// where it is known.
-    pub fn by_head<'a>(
-        &self,
-        headers: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
-        client: Option<IpAddr>,
-    ) -> ByHead {
+    pub fn by_head(&self, headers: &[(String, Vec<u8>)], client: Option<IpAddr>) -> ByHead {
         let has = |(name, values): &(String, Vec<String>)| {
-            let mut named = headers.clone().filter(|(other, _)| other == name);
-            named.any(|(_, value)| values.iter().any(|wanted| wanted.as_bytes() == value))
+            let mut named = headers.iter().filter(|(other, _)| other == name);
+            named.any(|(_, value)| values.iter().any(|wanted| wanted.as_bytes() == *value))
         };
         let is_in = |networks: &Vec<Network>| {
             client.is_some_and(|client| networks.iter().any(|network| network.contains(client)))
