@@ -42,8 +42,8 @@ pub const METERS: [&str; 14] = [
     "tidegate_filter_diverted_total",
     "tidegate_filter_would_refuse_total",
     "tidegate_filter_response_violating_total",
-    "tidegate_filter_undiverted_total",
     "tidegate_filter_batches_lost_total",
+    "tidegate_filter_undiverted_total",
 ];
 
 /// What outlives exchanges and configurations.
@@ -300,8 +300,8 @@ impl Worker {
             total.diverted,
             total.would_refuse,
             total.response_violating,
-            total.undiverted,
             self.batches_lost,
+            total.undiverted,
         ]
     }
 }
