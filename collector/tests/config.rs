@@ -14,7 +14,7 @@ use tidegate_collector::config::rollout::{Plan, Promote};
 use tidegate_collector::config::rule::{Action, Approval, Kind, Least, Part, Rule, Severity};
 use tidegate_collector::config::{Config, Envoy, Listen, MAX_FILE_BYTES, Telemetry};
 use tidegate_contract::contract::Mode;
-use tidegate_contract::plugin::{Keep, LowConfidence, Route};
+use tidegate_contract::plugin::{Keep, LowConfidence, Route, Sticky};
 use tidegate_contract::protocol::Protocol;
 use tidegate_detectors::finding::Detector;
 use tidegate_detectors::paired::Limits;
@@ -68,6 +68,7 @@ fn the_whole_file_means_what_it_says() {
             protocol: Protocol::Oip,
             mode: Mode::Enforce,
             route: Route { name: None, path_prefix: Some("/v2/models/census".to_owned()) },
+            sticky: Some(Sticky::Header("x-user".to_owned())),
             sample_rate: 1.0,
             max_capture_bytes: 65536,
             max_sample_bytes_per_second: Some(1_000_000),

@@ -204,6 +204,9 @@ impl Default for Collector {
     }
 }
 
+/// Bytes of a header's name.
+const MAX_HEADER_BYTES: usize = 128;
+
 /// One model behind one or more routes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -229,6 +232,9 @@ pub struct Model {
     /// Exchanges that are kept whatever the rate.
     #[serde(default, skip_serializing_if = "is_default")]
     pub keep: Keep,
+    /// By what a client gets the same version each time while several answer; without it, chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<Sticky>,
     /// Which Envoy cluster is which version.
     #[serde(default)]
     pub versions: Vec<Version>,
@@ -293,6 +299,31 @@ pub struct Route {
     /// The start of the path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_prefix: Option<String>,
+}
+
+/// By what a client is known, where it should get the same version each time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sticky {
+    /// The value of this header, in lower case.
+    Header(String),
+    /// Its address.
+    Client,
+}
+
+impl std::str::FromStr for Sticky {
+    type Err = ();
+
+    /// Reads `client`, or `header:` and a name.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text == "client" {
+            return Ok(Self::Client);
+        }
+        let name = text.strip_prefix("header:").ok_or(())?;
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let good = (1..=MAX_HEADER_BYTES).contains(&name.len()) && name.bytes().all(token);
+        if good { Ok(Self::Header(name.to_ascii_lowercase())) } else { Err(()) }
+    }
 }
 
 /// One version of a model: the cluster that serves it.

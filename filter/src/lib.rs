@@ -37,6 +37,7 @@ pub mod pace;
 pub mod pairs;
 pub mod problem;
 pub mod sampling;
+pub mod sticky;
 pub mod table;
 pub mod tag;
 pub mod tally;

@@ -16,6 +16,7 @@ use crate::holding::Holding;
 use crate::host::{self, Action, Body, Level, Map};
 use crate::log_budget::LogBudget;
 use crate::pairs;
+use crate::sticky;
 use crate::table::Table;
 use crate::tag;
 use crate::worker::{Held, METERS, Worker};
@@ -221,6 +222,13 @@ impl Shell {
             let _ = host::remove_header(Map::RequestHeaders, name);
         }
         let call = served.call(&head)?;
+        if let Some(sticky) = &served.sticky {
+            let client = || host::property(&["source", "address"]).ok();
+            if let Some(bucket) = sticky::bucket(sticky, pairs::read(&headers), client) {
+                // The host looks for the route again, and takes the bucket for its random number.
+                let _ = host::add_header(Map::RequestHeaders, sticky::HEADER, &bucket);
+            }
+        }
         let (may_hold, now_nanos) = (self.holding.may_hold(), host::now_nanos());
         let asked = Asked { call, head, ended, may_hold, now_nanos };
         let (held, effect) = self.worker.begin(&stream.table, served, asked);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidegate_contract::contract::Mode;
 use tidegate_contract::mistake::Mistake;
-use tidegate_contract::plugin::{Collector, Keep, Model, Plugin, Route};
+use tidegate_contract::plugin::{Collector, Keep, Model, Plugin, Route, Sticky};
 use tidegate_contract::protocol::{Call, Protocol, Side, unescaped};
 use tidegate_contract::rules::Rules;
 use tidegate_contract::sensitive::Key;
@@ -51,6 +51,8 @@ pub struct Served {
     pub checks_responses: bool,
     /// A decision in force that is carried out here, until its end.
     pub order: Option<Order>,
+    /// By what a client gets the same version each time.
+    pub sticky: Option<Sticky>,
     route: Route,
     /// Cluster and version.
     versions: Vec<(String, Arc<str>)>,
@@ -113,6 +115,7 @@ impl Served {
             checks_responses: model.contract.as_ref().is_some_and(|c| !c.outputs.is_empty()),
             rules,
             order: Order::of(model.block, model.divert, model.contract.as_ref()),
+            sticky: model.sticky,
             route: model.route,
             versions: model.versions.into_iter().map(|v| (v.cluster, v.version.into())).collect(),
         }

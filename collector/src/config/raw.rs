@@ -95,6 +95,7 @@ pub(super) struct Model {
     pub(super) protocol: Field<Protocol>,
     pub(super) mode: Field<Mode>,
     pub(super) route: Field<Route>,
+    pub(super) sticky: Field<String>,
     pub(super) sample_rate: Field<f64>,
     pub(super) max_capture_bytes: Field<u32>,
     pub(super) max_sample_bytes_per_second: Field<u32>,
@@ -318,6 +319,7 @@ impl Model {
             "protocol",
             "mode",
             "route",
+            "sticky",
             "sample_rate",
             "max_capture_bytes",
             "max_sample_bytes_per_second",
@@ -338,6 +340,7 @@ impl Model {
             protocol: map.field("protocol", mistakes, |at, m| at.word(&Protocol::NAMES, m)),
             mode: map.field("mode", mistakes, |at, m| at.word(&MODES, m)),
             route: map.field("route", mistakes, |at, m| whole(&at, Route::read(&at, m))),
+            sticky: map.field("sticky", mistakes, |at, m| at.text("header:NAME, or client", m)),
             sample_rate: map
                 .field("sample_rate", mistakes, |at, m| at.number("a number such as 0.1", m)),
             max_capture_bytes: map.field("max_capture_bytes", mistakes, |at, m| {

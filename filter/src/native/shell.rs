@@ -12,6 +12,7 @@ use crate::exchange::{Asked, Effect, End};
 use crate::head::{RequestHead, ResponseHead};
 use crate::log_budget::LogBudget;
 use crate::problem::Answer;
+use crate::sticky;
 use crate::table::Table;
 use crate::tag;
 use crate::worker::{Held, METERS};
@@ -180,6 +181,16 @@ impl Filter {
             stream.remove_header(Map::Request, name);
         }
         let call = served.call(&head)?;
+        let client = || stream.source_address().map(<[u8]>::to_vec);
+        let sticky = served.sticky.as_ref();
+        let bucket = sticky.and_then(|by| sticky::bucket(by, stream.headers(Map::Request), client));
+        if let Some(bucket) = &bucket {
+            stream.add_header(Map::Request, sticky::HEADER, bucket);
+        }
+        if bucket.is_some() || !head.forged.is_empty() {
+            // What a client forged must not have chosen the route, either.
+            stream.choose_route_again();
+        }
         let now_nanos = now_nanos();
         let mut state = self.berth.state();
         let may_hold = state.holding.may_hold();
