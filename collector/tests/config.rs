@@ -12,6 +12,7 @@ use tidegate_collector::config::mistake::ConfigError;
 use tidegate_collector::config::model::{Detectors, Labels, Model, Role, Task, Version, Window};
 use tidegate_collector::config::rollout::{Plan, Promote};
 use tidegate_collector::config::rule::{Action, Approval, Kind, Least, Part, Rule, Severity};
+use tidegate_collector::config::samples::{Samples, Shelf};
 use tidegate_collector::config::{Config, Envoy, Listen, MAX_FILE_BYTES, Telemetry};
 use tidegate_contract::contract::Mode;
 use tidegate_contract::plugin::{Keep, LowConfidence, Route, Sticky};
@@ -63,6 +64,12 @@ fn the_whole_file_means_what_it_says() {
             collector_cluster: "tidegate_collector".to_owned(),
         },
         telemetry: Telemetry { otlp_endpoint: Some("http://127.0.0.1:4317".to_owned()) },
+        samples: Some(Samples {
+            to: Shelf::Folder(folder.join("samples")),
+            retention: Duration::from_secs(7 * 86_400),
+            max_bytes: 2_000_000_000,
+            part: Duration::from_secs(30),
+        }),
         models: vec![Model {
             name: "census".to_owned(),
             protocol: Protocol::Oip,
@@ -570,6 +577,30 @@ fn what_guards_and_rollouts_cannot_be_is_told_with_its_cure() {
     ] {
         let told = told(&format!("defaults:\n  {written}"));
         assert!(told.contains(expected), "{written}: {told}");
+    }
+}
+
+#[test]
+fn samples_go_to_a_folder_or_a_bucket() {
+    let to = |samples: &str| with(&format!("samples: {samples}"), "").map(|config| config.samples);
+    let shelf = |samples: &str| to(samples).unwrap().unwrap().to;
+    assert_eq!(to("{to: ./s, retention: 1h}").unwrap().unwrap().max_bytes, 10_000_000_000);
+    assert_eq!(shelf("{to: ./s}"), Shelf::Folder("/etc/tidegate/s".into()));
+    let bucket = |bucket: &str, prefix: &str| Shelf::Bucket {
+        bucket: bucket.to_owned(),
+        prefix: prefix.to_owned(),
+    };
+    assert_eq!(shelf("{to: \"s3://my-bucket/a/b/\"}"), bucket("my-bucket", "a/b"));
+    assert_eq!(shelf("{to: \"s3://my-bucket\"}"), bucket("my-bucket", ""));
+    for (samples, expected) in [
+        ("{}", "`to` is missing; add `to: ./samples`"),
+        ("{to: \"gs://b/x\"}", "is not a folder such as ./samples, or s3://BUCKET/PREFIX"),
+        ("{to: \"s3://B\"}", "is not a bucket such as s3://my-bucket/samples"),
+        ("{to: ./s, max_bytes: 10}", "`10` is out of range; give from 1000000"),
+        ("{to: ./s, part: 2h}", "`2h` is out of range; give from 100ms to 1h"),
+    ] {
+        let told = to(samples).unwrap_err().to_string();
+        assert!(told.contains(expected), "{samples}: {told}");
     }
 }
 

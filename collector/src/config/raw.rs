@@ -34,8 +34,16 @@ pub(super) struct Config {
     pub(super) state: Field<String>,
     pub(super) envoy: Field<Envoy>,
     pub(super) telemetry: Field<Telemetry>,
+    pub(super) samples: Field<Samples>,
     pub(super) defaults: Field<Defaults>,
     pub(super) models: Field<Vec<Model>>,
+}
+
+pub(super) struct Samples {
+    pub(super) to: Field<String>,
+    pub(super) retention: Field<Duration>,
+    pub(super) max_bytes: Field<u64>,
+    pub(super) part: Field<Duration>,
 }
 
 /// What holds for every model that does not say otherwise.
@@ -266,7 +274,7 @@ fn word_of<T: Copy + PartialEq>(words: &[(&'static str, T)], value: T) -> &'stat
 impl Config {
     /// Reads the root of a file.
     pub(super) fn read(root: &Node, mistakes: &mut Mistakes) -> Option<Self> {
-        let keys = &["listen", "state", "envoy", "telemetry", "defaults", "models"];
+        let keys = &["listen", "state", "envoy", "telemetry", "samples", "defaults", "models"];
         let map = At::root(root).mapping(keys, mistakes)?;
         Some(Self {
             listen: map.field("listen", mistakes, |at, m| whole(&at, Listen::read(&at, m))),
@@ -274,6 +282,7 @@ impl Config {
             envoy: map.field("envoy", mistakes, |at, m| whole(&at, Envoy::read(&at, m))),
             telemetry: map
                 .field("telemetry", mistakes, |at, m| whole(&at, Telemetry::read(&at, m))),
+            samples: map.field("samples", mistakes, |at, m| whole(&at, Samples::read(&at, m))),
             defaults: map.field("defaults", mistakes, |at, m| whole(&at, Defaults::read(&at, m))),
             models: map.field("models", mistakes, |at, m| at.list(1..=MAX_MODELS, m, Model::read)),
             place: map.place,
@@ -365,6 +374,20 @@ impl Model {
             guard: map.field("guard", mistakes, |at, m| whole(&at, Guard::read(&at, m))),
             rollout: map.field("rollout", mistakes, |at, m| whole(&at, Rollout::read(&at, m))),
             place: map.place,
+        })
+    }
+}
+
+impl Samples {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let map = at.mapping(&["to", "retention", "max_bytes", "part"], mistakes)?;
+        let place = "a folder such as ./samples, or s3://BUCKET/PREFIX";
+        Some(Self {
+            to: map.field("to", mistakes, |at, m| at.text(place, m)),
+            retention: map.field("retention", mistakes, |at, m| at.duration(m)),
+            max_bytes: map
+                .field("max_bytes", mistakes, |at, m| at.number("a whole number of bytes", m)),
+            part: map.field("part", mistakes, |at, m| at.duration(m)),
         })
     }
 }
