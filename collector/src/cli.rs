@@ -37,6 +37,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Replay recorded data through windows and policy; exits with 1 when there was an alarm
     Simulate(simulate::SimulateArgs),
+    /// Replay recorded traffic through a policy, beside what was decided then; a test, with --max-decisions
+    Backtest(simulate::backtest::BacktestArgs),
     /// Write a contract from what describes the model already: a running server, or a file
     Init(init::InitArgs),
     /// Run the collector
@@ -153,6 +155,9 @@ impl Cli {
             }
             Command::Simulate(args) => {
                 simulate::run(&args, &mut out).map_err(Failure::from).map(alarm_is_one)
+            }
+            Command::Backtest(args) => {
+                simulate::backtest::run(&args, &mut out).map_err(Failure::from).map(alarm_is_one)
             }
             Command::Init(args) => init::run(&args, &mut out).map_err(Failure::from).map(fine),
             Command::Serve(args) => serve(&args, &mut out).map(fine),

@@ -187,3 +187,61 @@ fn what_is_too_old_goes_and_what_is_not_ours_stays() {
     });
     assert!(stranger.exists());
 }
+
+#[test]
+fn a_policy_is_tried_on_what_was_recorded_beside_what_was_decided() {
+    let rule = "{on: data_drift, verdict: alarm, windows: 1, then: divert, to: v2, expires: 1h, cooldown: 1h}";
+    let house = Plan::of("store-backtest").line(SAMPLES).model(Model::census().rule(rule)).raise();
+    let mut client = house.client();
+    let mut ask = |seed, era| {
+        let body = oip(&people(seed, 5, era)).to_string();
+        assert_eq!(client.ask(&Request::post(INFER, body)).status, 200);
+    };
+    (0..60).for_each(|seed| ask(seed, Era::Training));
+    let mut seed = 60;
+    eventually("the drift is diverted", SOON, || {
+        ask(seed, Era::Later);
+        seed += 1;
+        house.decisions().iter().any(|decision| decision["action"] == "divert").then_some(())
+    });
+    // What came after the decision belongs to the recording, too.
+    (0..20).for_each(|more| ask(seed + more, Era::Later));
+    let folder = house.folder().to_owned();
+    let samples = folder.join("samples");
+    let rows = "import json, pandas as pd\nprint(json.dumps(len(pd.read_parquet('samples'))))";
+    eventually("all samples are on the disk", SOON, || {
+        let enough =
+            !files(&samples).is_empty() && python(&house, rows).as_u64() >= Some((seed + 20) * 5);
+        enough.then_some(())
+    });
+    let backtest = |more: &[&str]| {
+        let mut command = Command::new(tools::tidegate());
+        command.arg("backtest").arg("--policy").arg(folder.join("tidegate.yaml"));
+        command.arg("--from").arg(&samples).args(more);
+        let output = command.output().expect("the command runs");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let state = folder.join("state");
+    let state = state.to_string_lossy();
+    let (code, said) = backtest(&["--state", &state, "--max-decisions", "1"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("Beside what was: 1 decision then, 1 decision by this policy"), "{said}");
+    assert!(said.contains("would be     d-000001 divert to v2, by policy"), "{said}");
+    let (code, said) = backtest(&["--max-decisions", "0"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("FAILED: 1 decision, and at most 0 were expected"), "{said}");
+    // A policy that wants more evidence would have done nothing.
+    let yaml = std::fs::read_to_string(folder.join("tidegate.yaml")).expect("the configuration");
+    std::fs::write(folder.join("strict.yaml"), yaml.replace("windows: 1", "windows: 900"))
+        .expect("a folder to write to");
+    let strict = folder.join("strict.yaml");
+    let (code, said) = backtest(&["--policy", &strict.to_string_lossy(), "--max-decisions", "0"]);
+    assert_eq!(code, Some(2), "an argument that is given twice: {said}");
+    let mut command = Command::new(tools::tidegate());
+    command.arg("backtest").arg("--policy").arg(strict).arg("--from").arg(&samples);
+    let output = command.args(["--max-decisions", "0"]).output().expect("the command runs");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    let (code, said) = backtest(&["--model", "other"]);
+    assert_eq!(code, Some(2), "{said}");
+}
