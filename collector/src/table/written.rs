@@ -51,8 +51,8 @@ fn write(columns: &[(String, Values)]) -> Result<Vec<u8>, ParquetError> {
             Values::Number(cells) => batch::<DoubleType>(&mut column, cells.iter().copied())?,
             Values::Boolean(cells) => batch::<BoolType>(&mut column, cells.iter().copied())?,
             Values::Text(cells) => {
-                let bytes = |text: &Box<str>| ByteArray::from(text.as_bytes().to_vec());
-                let texts = cells.iter().map(|text| text.as_ref().map(bytes));
+                let bytes = |text: &str| ByteArray::from(text.as_bytes().to_vec());
+                let texts = cells.iter().map(|text| text.as_deref().map(bytes));
                 batch::<ByteArrayType>(&mut column, texts)?;
             }
         }
