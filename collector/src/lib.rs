@@ -28,6 +28,7 @@ pub mod sensitive_key;
 pub mod serve;
 pub mod sides;
 pub mod simulate;
+pub mod state;
 pub mod table;
 pub mod telemetry;
 pub mod watch;

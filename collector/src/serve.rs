@@ -21,14 +21,13 @@ use crate::api::routes::{Doors, router};
 use crate::config::Config;
 use crate::config::model::Model;
 use crate::intake::{Door, Keeps, LostAtDoor, Pairing, Reads};
-use crate::journal::JournalError;
 use crate::labels::reading::Labelled;
 use crate::metrics::Metrics;
 use crate::mind::{Inbox, Mind, Subject};
 use crate::profile;
 use crate::profile::error::ProfileError;
-use crate::sensitive_key::{self, KeyError};
 use crate::sides::Sides;
+use crate::state::{self, StateError};
 use crate::telemetry::{Telemetry, TelemetryError};
 use crate::xds::server::Discovery;
 
@@ -72,10 +71,7 @@ pub enum ServeError {
     },
     /// The decision log cannot be used.
     #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// The key of sensitive values cannot be used.
-    #[error(transparent)]
-    Key(#[from] KeyError),
+    State(#[from] StateError),
     /// Telemetry cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -198,9 +194,10 @@ async fn collect(config: Config) -> Result<(), ServeError> {
         Arc::clone(&pairing),
         metrics.clone(),
     );
-    let inbox = Inbox { batches, lost: Arc::clone(&lost), reports, asks };
-    let key = sensitive_key::of(&config.state)?;
-    let (mind, snapshots) = Mind::awake(config, subjects, lost, pairing, metrics.clone(), key)?;
+    let opened = state::open(&config)?;
+    let (mind, snapshots, news) =
+        Mind::awake(config, subjects, Arc::clone(&lost), pairing, metrics.clone(), opened)?;
+    let inbox = Inbox { batches, lost, reports, asks, news };
     let discovery = Discovery::new(snapshots, to_fleet);
 
     let (stop, stopping) = watch::channel(false);

@@ -255,6 +255,8 @@ impl From<Refusal> for Problem {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
             Refusal::Journal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Refusal::Elsewhere { .. } => StatusCode::MISDIRECTED_REQUEST,
+            Refusal::Undecided { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, refusal.to_string())
     }

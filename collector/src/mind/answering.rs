@@ -21,7 +21,9 @@ impl Mind {
     pub(super) fn answer(&mut self, ask: Ask) {
         // Whoever asked may have gone; that is no concern of ours.
         match ask {
-            Ask::Ready { reply } => drop(reply.send(self.journal_trouble.clone())),
+            Ask::Ready { reply } => {
+                drop(reply.send(self.journal_trouble.clone().or_else(|| self.lost())));
+            }
             Ask::Status { reply } => drop(reply.send(self.status())),
             Ask::Judgements { model, reply } => drop(reply.send(self.judgements(model.as_deref()))),
             Ask::Decisions { model, reply } => drop(reply.send(self.decisions(model.as_deref()))),
@@ -29,18 +31,25 @@ impl Mind {
             // A person who was told that nothing came of it must not be surprised later.
             Ask::Rollback { reply, .. } | Ask::Approve { reply, .. } if reply.is_closed() => {}
             Ask::Rollback { model, author, reason, reply } => {
-                drop(reply.send(self.roll_back(&model, &author, &reason)));
+                let here = self.here();
+                let done = here.and_then(|()| self.roll_back(&model, &author, &reason));
+                drop(reply.send(done));
             }
             Ask::Labels { labels, reply } => drop(reply.send(self.labels(labels))),
             Ask::Rollout { reply, .. } if reply.is_closed() => {}
             Ask::Rollout { model, wish, author, reply } => {
-                drop(reply.send(self.wish_rollout(&model, wish, &author)));
+                let here = self.here();
+                let done = here.and_then(|()| self.wish_rollout(&model, wish, &author));
+                drop(reply.send(done));
             }
-            Ask::Approve { id, author, reply } => drop(reply.send(self.approve(&id, author))),
+            Ask::Approve { id, author, reply } => {
+                drop(reply.send(self.here().and_then(|()| self.approve(&id, author))));
+            }
         }
     }
 
-    fn status(&self) -> Status {
+    fn status(&mut self) -> Status {
+        let crew = self.crew_status();
         let acknowledged = self.fleet.follows(&self.snapshots.borrow());
         let now = clock::unix_ms();
         let models = self.watched.iter().enumerate().map(|(at, watched)| {
@@ -88,7 +97,7 @@ impl Mind {
                     .collect(),
             }
         });
-        Status { models: models.collect() }
+        Status { models: models.collect(), crew }
     }
 
     /// Holds labels against the answers that are kept.
