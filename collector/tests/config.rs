@@ -197,6 +197,13 @@ fn a_mistake_says_where_it_stands_what_is_wrong_and_the_cure() {
     );
     check(
         "state: ./state ",
+        "state: rediss://redis ",
+        &[
+            "tidegate.yaml:2:8: state: `rediss://redis` is not a Redis such as redis://127.0.0.1:6379/0 or redis://:PASSWORD@redis:6379/0?prefix=tidegate&name=collector-1",
+        ],
+    );
+    check(
+        "state: ./state ",
         "state: ",
         &["tidegate.yaml:2:6: state: expected a folder such as ./state, found nothing"],
     );

@@ -37,6 +37,7 @@ impl Mind {
         }
         if leads && !self.led {
             self.led = true;
+            self.pushed.clear();
             if let Err(error) = self.resume() {
                 warn!(%error, "what is decided could not be taken up");
             }
@@ -116,6 +117,8 @@ impl Mind {
         }
         self.store.took(length);
         self.follow_log();
+        // Even who decides meets lines here whose answer was lost: they are taken up like any other's.
+        self.led = false;
     }
 
     /// Gives the Envoys what the log says now.

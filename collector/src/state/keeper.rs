@@ -35,6 +35,8 @@ pub(super) enum Request {
     Publish { model: String, hop: Duration, number: u64, pane: Box<Parcel> },
     /// The Envoys follow the log up to here; `None` where there are none.
     Follow(Option<u64>),
+    /// The collector goes: the lease is given back.
+    Leave { done: SyncSender<()> },
 }
 
 /// What the keeper knows.
@@ -121,10 +123,18 @@ impl Keeper {
                 Err(RecvTimeoutError::Disconnected) => break,
             };
             while let Some(wanted) = request {
+                if let Request::Leave { done } = wanted {
+                    self.leave();
+                    let _ = done.try_send(());
+                    return;
+                }
                 self.serve(wanted);
                 request = requests.try_recv().ok();
             }
         }
+    }
+
+    fn leave(&mut self) {
         if let Some(door) = &mut self.door
             && let Err(trouble) = door.release(&self.id, &self.lease)
         {
@@ -148,6 +158,7 @@ impl Keeper {
                     self.tends = Instant::now();
                 }
             }
+            Request::Leave { .. } => {}
         }
     }
 

@@ -178,6 +178,16 @@ fn waiting<T>(wait: impl FnOnce() -> T) -> T {
     }
 }
 
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let (done, left) = std_mpsc::sync_channel(1);
+        // Where Redis is away, the lease runs out by itself.
+        if self.requests.try_send(Request::Leave { done }).is_ok() {
+            let _ = waiting(|| left.recv_timeout(LINE));
+        }
+    }
+}
+
 impl Store for Shared {
     fn standing(&self) -> Standing {
         let view = self.view.borrow();
