@@ -10,7 +10,7 @@ use tidegate_contract::segment::Segment;
 use tidegate_detectors::finding::{Finding, Verdict};
 use tidegate_detectors::performance::Measured;
 
-use crate::api::answer::{ModelStatus, RolloutStatus, Status};
+use crate::api::answer::{CrewStatus, ModelStatus, RolloutStatus, Status};
 use crate::api::ask::RolloutWish;
 use crate::clock;
 use crate::decision::{Action, Decision, State, UnixMillis};
@@ -261,10 +261,22 @@ impl Client {
 #[must_use]
 pub fn status_text(status: &Status) -> String {
     let mut text = String::new();
+    if let Some(crew) = &status.crew {
+        crew_text(&mut text, crew);
+    }
     for model in &status.models {
         model_text(&mut text, model);
     }
     text
+}
+
+fn crew_text(text: &mut String, crew: &CrewStatus) {
+    let who = match (&crew.leader, &crew.trouble) {
+        (_, Some(why)) => format!("nothing is decided here: {why}"),
+        (Some(leader), None) => format!("{leader} decides"),
+        (None, None) => "this one decides".to_owned(),
+    };
+    line(text, &format!("collectors: {}; {who}", crew.members));
 }
 
 /// Decisions for people, the newest first.

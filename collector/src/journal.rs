@@ -211,8 +211,7 @@ impl Journal {
         let record = serde_json::to_vec(record).map_err(unkeepable)?;
         // NaN, for one, becomes null: better refused now than when the log is opened.
         serde_json::from_slice::<T>(&record).map_err(unkeepable)?;
-        let checksum = format!("{:08x}", crc32fast::hash(&record));
-        let line = [HEAD, checksum.as_bytes(), MIDDLE, &record, TAIL].concat();
+        let line = framed(&record);
         if line.len() > MAX_LINE_BYTES {
             return Err(JournalError::TooLong { path: self.path.clone(), bytes: line.len() });
         }
@@ -272,8 +271,14 @@ fn read<T: DeserializeOwned>(file: &File, path: &Path) -> Result<Contents<T>, Jo
     Ok(contents)
 }
 
+/// The line of a record, which other stores than the file keep in the same form.
+pub(crate) fn framed(record: &[u8]) -> Vec<u8> {
+    let checksum = format!("{:08x}", crc32fast::hash(record));
+    [HEAD, checksum.as_bytes(), MIDDLE, record, TAIL].concat()
+}
+
 /// The record of a line whose checksum holds.
-fn whole(line: &[u8]) -> Result<&[u8], Damage> {
+pub(crate) fn whole(line: &[u8]) -> Result<&[u8], Damage> {
     let rest = line.strip_prefix(HEAD).ok_or(Damage::Form)?;
     let (checksum, rest) = rest.split_at_checked(CHECKSUM_DIGITS).ok_or(Damage::Form)?;
     let record = rest.strip_prefix(MIDDLE).and_then(|rest| rest.strip_suffix(TAIL));

@@ -31,6 +31,7 @@ pub mod sensitive_key;
 pub mod serve;
 pub mod sides;
 pub mod simulate;
+pub mod state;
 pub mod store;
 pub mod table;
 pub mod telemetry;

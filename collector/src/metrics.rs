@@ -18,9 +18,13 @@ use tidegate_detectors::performance::Metric;
 use crate::decision::Decision;
 use crate::judgement::Judgement;
 use crate::labels::outcomes::LabelStatus;
+use crate::state::{Crew, Standing};
 
 /// Findings shown for each model, worst first: a profile may have thousands of features.
 const TOP_FINDINGS: usize = 200;
+
+/// Of the gauge that says who decides: this collector.
+const LEADS: i64 = 2;
 
 /// Why samples were lost after they had reached the collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -93,6 +97,8 @@ pub struct Metrics {
     refusals: Counter,
     journal_failures: Counter,
     envoys: Gauge,
+    standing: Gauge,
+    collectors: Gauge,
     labels: Family<OfOutcome, Counter>,
     kept: Family<OfModel, Gauge>,
     realised: Performances,
@@ -160,6 +166,21 @@ impl Default for Metrics {
         );
         let envoys = Gauge::default();
         registry.register("xds_envoys", "Envoys connected", envoys.clone());
+        let standing = Gauge::default();
+        // A state of its own leaves nobody else to decide.
+        standing.set(LEADS);
+        registry.register(
+            "state_standing",
+            "Who decides: 0 nobody that is known, 1 another collector, 2 this one",
+            standing.clone(),
+        );
+        let collectors = Gauge::default();
+        collectors.set(1);
+        registry.register(
+            "state_collectors",
+            "Collectors that share the state",
+            collectors.clone(),
+        );
         let labels = Family::default();
         registry.register(
             "labels",
@@ -195,6 +216,8 @@ impl Default for Metrics {
             refusals,
             journal_failures,
             envoys,
+            standing,
+            collectors,
             labels,
             kept,
             realised,
@@ -326,6 +349,16 @@ impl Metrics {
     /// So many Envoys are connected.
     pub fn envoys(&self, connected: usize) {
         self.envoys.set(i64::try_from(connected).unwrap_or(i64::MAX));
+    }
+
+    /// The collectors that share the state stand like this.
+    pub fn crew(&self, crew: &Crew) {
+        self.standing.set(match crew.standing {
+            Standing::Lost { .. } => 0,
+            Standing::Follows { .. } => 1,
+            Standing::Leads => LEADS,
+        });
+        self.collectors.set(i64::try_from(crew.members).unwrap_or(i64::MAX));
     }
 
     /// All of it, as Prometheus reads it.

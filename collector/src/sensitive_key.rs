@@ -69,7 +69,7 @@ pub fn of(state: &Path) -> Result<String, KeyError> {
 }
 
 /// 32 hexadecimal letters. Each [`RandomState`] is keyed by the system's own randomness.
-fn random() -> String {
+pub(crate) fn random() -> String {
     let half = || RandomState::new().hash_one(0_u8);
     format!("{:016x}{:016x}", half(), half())
 }

@@ -22,14 +22,13 @@ use crate::config::Config;
 use crate::config::model::Model;
 use crate::config::rule::Part;
 use crate::intake::{Door, Keeps, LostAtDoor, Pairing, Reads};
-use crate::journal::JournalError;
 use crate::labels::reading::Labelled;
 use crate::metrics::Metrics;
 use crate::mind::{Inbox, Mind, Subject};
 use crate::profile;
 use crate::profile::error::ProfileError;
-use crate::sensitive_key::{self, KeyError};
 use crate::sides::Sides;
+use crate::state::{self, StateError};
 use crate::store::shelf::{Shelf, ShelfError};
 use crate::store::{Keeper, Shape, layout};
 use crate::telemetry::{Telemetry, TelemetryError};
@@ -85,13 +84,10 @@ pub enum ServeError {
     },
     /// The decision log cannot be used.
     #[error(transparent)]
-    Journal(#[from] JournalError),
+    State(#[from] StateError),
     /// Samples cannot be kept where they should be.
     #[error(transparent)]
     Shelf(#[from] ShelfError),
-    /// The key of sensitive values cannot be used.
-    #[error(transparent)]
-    Key(#[from] KeyError),
     /// Telemetry cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -256,9 +252,10 @@ async fn collect(config: Config) -> Result<(), ServeError> {
     };
     let (keeper, store) = keeps.map_or((None, None), |(keeper, door)| (Some(keeper), Some(door)));
     let door = door.keeping(store);
-    let inbox = Inbox { batches, lost: Arc::clone(&lost), reports, asks };
-    let key = sensitive_key::of(&config.state)?;
-    let (mind, snapshots) = Mind::awake(config, subjects, lost, pairing, metrics.clone(), key)?;
+    let opened = state::open(&config)?;
+    let (mind, snapshots, news) =
+        Mind::awake(config, subjects, Arc::clone(&lost), pairing, metrics.clone(), opened)?;
+    let inbox = Inbox { batches, lost, reports, asks, news };
     let discovery = Discovery::new(snapshots, to_fleet);
 
     let (stop, stopping) = watch::channel(false);

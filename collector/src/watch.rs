@@ -1,6 +1,8 @@
 //! A watch: the windows of one model, filled by what was read from samples and judged when they
 //! close. Pure: it is told when; it does not know where samples come from.
 
+mod together;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ use crate::decision::UnixMillis;
 use crate::judgement::Judgement;
 use crate::profile::survey::code;
 use crate::sides::Sides;
+use together::Together;
 
 /// What false alarms are budgeted over: 30 days.
 pub const MONTH_MS: u64 = 30 * 86_400_000;
@@ -84,6 +87,8 @@ pub struct Watch {
     versions: Vec<String>,
     workers: HashMap<u64, Worker>,
     batches: u64,
+    /// What there is beside where others share the watch.
+    together: Option<Together>,
 }
 
 impl Watch {
@@ -132,11 +137,19 @@ impl Watch {
             versions: model.versions.iter().map(|version| version.name.clone()).collect(),
             workers: HashMap::new(),
             batches: 0,
+            together: None,
         }
     }
 
     /// Says that it is `now`; what is taken next is of now.
     pub fn at(&mut self, now: UnixMillis) {
+        // What others see too is of the time at which all closed it.
+        if self.together.is_none() {
+            self.tell(now);
+        }
+    }
+
+    fn tell(&mut self, now: UnixMillis) {
         self.vigil.at(i64::try_from(now).unwrap_or(i64::MAX));
     }
 
@@ -144,6 +157,14 @@ impl Watch {
     /// outputs says nothing of them.
     pub fn rows(&mut self, side: Side, columns: &Columns) {
         let Some(pane) = self.panes.back_mut() else { return };
+        let (vigil, together) = (&mut self.vigil, &mut self.together);
+        let mut see = |pane: &mut Pane, at, observation: Observation<'_>| {
+            pane.observe(at, observation);
+            match together {
+                Some(together) => together.rows.observe(at, observation),
+                None => vigil.observe(at, observation),
+            }
+        };
         let reference = self.sides.reference();
         let mut seen = vec![false; reference.features.len()];
         for column in &columns.columns {
@@ -151,8 +172,7 @@ impl Watch {
             seen[at] = true;
             for cell in &column.cells {
                 observed(&reference.features[at].values, cell, |observation| {
-                    pane.observe(at, observation);
-                    self.vigil.observe(at, observation);
+                    see(pane, at, observation);
                 });
             }
         }
@@ -161,8 +181,7 @@ impl Watch {
         }
         for at in self.sides.range(side).filter(|at| !seen[*at]) {
             for _ in 0..columns.rows {
-                pane.observe(at, Observation::Missing);
-                self.vigil.observe(at, Observation::Missing);
+                see(pane, at, Observation::Missing);
             }
         }
         if side == Side::Request {
@@ -209,7 +228,9 @@ impl Watch {
         if let Some(pane) = self.panes.back_mut() {
             pane.exchanges(new.exchanges, new.violating, new.dropped, 0);
         }
-        self.vigil.exchanges(new.exchanges, new.violating);
+        if self.together.is_none() {
+            self.vigil.exchanges(new.exchanges, new.violating);
+        }
     }
 
     /// When a change counts.
@@ -222,25 +243,29 @@ impl Watch {
     pub fn close(&mut self, now: UnixMillis) -> Judgement {
         let reference = self.sides.reference();
         let window = Window::of(reference, &self.panes);
-        let mut findings = judge(reference, &window, &self.rules);
-        self.vigil.close();
+        let judgement = self.judge(&window, now);
         if let Some(pane) = self.panes.back_mut() {
             pane.settle();
         }
+        self.panes.push_back(Pane::new(self.sides.reference()));
+        while self.panes.len() > self.panes_in_window {
+            self.panes.pop_front();
+        }
+        judgement
+    }
+
+    fn judge(&mut self, window: &Window, now: UnixMillis) -> Judgement {
+        let mut findings = judge(self.sides.reference(), window, &self.rules);
+        self.vigil.close();
         self.vigil.weigh(&mut findings, &self.rules);
-        self.sides.tell_apart(&mut findings, &window);
+        self.sides.tell_apart(&mut findings, window);
         // Of these only hashes arrive, which no request has.
         let hidden =
             |name: &Option<String>| name.as_ref().is_some_and(|name| self.sensitive.contains(name));
         for finding in findings.iter_mut().filter(|finding| hidden(&finding.feature)) {
             finding.excess = None;
         }
-        let judgement = Judgement::of(&self.model, now, window.rows, window.exchanges, findings);
-        self.panes.push_back(Pane::new(reference));
-        while self.panes.len() > self.panes_in_window {
-            self.panes.pop_front();
-        }
-        judgement
+        Judgement::of(&self.model, now, window.rows, window.exchanges, findings)
     }
 }
 

@@ -13,6 +13,7 @@ use tidegate_collector::config::model::{Detectors, Labels, Model, Role, Task, Ve
 use tidegate_collector::config::rollout::{Plan, Promote};
 use tidegate_collector::config::rule::{Action, Approval, Kind, Least, Part, Rule, Severity};
 use tidegate_collector::config::samples::{Samples, Shelf};
+use tidegate_collector::config::state::State;
 use tidegate_collector::config::{Config, Envoy, Listen, MAX_FILE_BYTES, Telemetry};
 use tidegate_contract::contract::Mode;
 use tidegate_contract::plugin::{Keep, LowConfidence, Route, Sticky};
@@ -58,7 +59,7 @@ fn the_whole_file_means_what_it_says() {
             grpc: "127.0.0.1:7070".parse().unwrap(),
             http: "127.0.0.1:7071".parse().unwrap(),
         },
-        state: folder.join("state"),
+        state: State::Folder(folder.join("state")),
         envoy: Envoy {
             filter: "/etc/tidegate/tidegate_filter.wasm".into(),
             collector_cluster: "tidegate_collector".to_owned(),
@@ -161,7 +162,7 @@ fn what_is_left_out_is_on_loopback_and_harmless() {
 #[test]
 fn paths_do_not_depend_on_where_the_collector_was_started() {
     let config = parse(&fs::read(fixture("full.yaml")).unwrap()).unwrap();
-    assert_eq!(config.state.to_str(), Some("/etc/tidegate/state"));
+    assert_eq!(config.state, State::Folder("/etc/tidegate/state".into()));
     assert_eq!(config.models[0].profile.to_str(), Some("/etc/tidegate/profile"));
 }
 
@@ -200,6 +201,13 @@ fn a_mistake_says_where_it_stands_what_is_wrong_and_the_cure() {
         "path_prefix: v2/models/census",
         &[
             "tidegate.yaml:9:26: models[0].route.path_prefix: `v2/models/census` is not the start of a path such as /v2/models/census, without a query",
+        ],
+    );
+    check(
+        "state: ./state ",
+        "state: rediss://redis ",
+        &[
+            "tidegate.yaml:2:8: state: `rediss://redis` is not a Redis such as redis://127.0.0.1:6379/0 or redis://:PASSWORD@redis:6379/0?prefix=tidegate&name=collector-1",
         ],
     );
     check(

@@ -34,6 +34,7 @@ pub mod moments;
 pub mod outlier;
 mod packing;
 pub mod paired;
+pub mod parcel;
 pub mod performance;
 pub mod proportion;
 pub mod quantile;

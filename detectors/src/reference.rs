@@ -131,6 +131,13 @@ impl Feature {
             )
     }
 
+    /// Makes a column of numbers fit into so many bytes when stored.
+    pub fn condense(&mut self, bytes: usize) {
+        if let Values::Number(numbers) = &mut self.values {
+            numbers.condense(bytes);
+        }
+    }
+
     /// Folds buffered values in, so that many reads that follow are cheap.
     pub fn settle(&mut self) {
         if let Values::Number(numbers) = &mut self.values {

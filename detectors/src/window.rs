@@ -4,6 +4,7 @@
 
 use crate::autocorrelation;
 use crate::reference::{Feature, Observation, Reference};
+use serde::{Deserialize, Serialize};
 
 /// Levels beyond the reference's that a pane names before it counts them together.
 const UNKNOWN_LEVELS: usize = 100;
@@ -14,7 +15,7 @@ const SERIES: usize = 512;
 const LEAST_SERIES: usize = 64;
 
 /// What the filter counted while a pane was open.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exchanges {
     /// Exchanges that passed the filter.
     pub seen: u64,
@@ -43,7 +44,7 @@ impl Exchanges {
 }
 
 /// Rows of one stretch of time, in bounded memory.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pane {
     rows: u64,
     features: Vec<Feature>,
@@ -53,19 +54,21 @@ pub struct Pane {
 
 /// The first values of one feature in their order, until it is known how much they depend on each
 /// other.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 struct Series {
     values: Vec<f64>,
-    /// Their integrated autocorrelation time.
-    time: Option<f64>,
+    /// Their integrated autocorrelation time, once for each pane that was added up here.
+    times: Vec<f64>,
 }
 
 impl Series {
     fn take(&mut self, observation: Observation<'_>) {
-        if self.values.len() >= SERIES || self.time.is_some() {
+        if self.values.len() >= SERIES || !self.times.is_empty() {
             return;
         }
         match observation {
+            // What is not finite is no part of a series.
+            Observation::Number(value) if !value.is_finite() => {}
             Observation::Number(value) => self.values.push(value),
             // Levels that come in runs depend on each other, whatever numbers stand for them.
             Observation::Category(level) => self.values.push(stand_in(level)),
@@ -75,7 +78,7 @@ impl Series {
 
     fn settle(&mut self) {
         if self.values.len() >= LEAST_SERIES {
-            self.time = Some(autocorrelation::time(&self.values));
+            self.times.push(autocorrelation::time(&self.values));
             self.values = Vec::new();
         }
     }
@@ -124,6 +127,36 @@ impl Pane {
         self.series.iter_mut().for_each(Series::settle);
     }
 
+    /// Makes each sketch fit into so many bytes when stored.
+    pub fn condense(&mut self, bytes: usize) {
+        self.features.iter_mut().for_each(|feature| feature.condense(bytes));
+    }
+
+    /// Adds a pane that another watcher closed; `false`, and nothing changes, where it was made for
+    /// other features.
+    pub fn merge(&mut self, other: &Pane) -> bool {
+        if !fit(&self.features, other) {
+            return false;
+        }
+        self.rows = self.rows.saturating_add(other.rows);
+        self.exchanges.add(other.exchanges);
+        for (here, there) in self.features.iter_mut().zip(&other.features) {
+            here.merge(there);
+        }
+        for (here, there) in self.series.iter_mut().zip(&other.series) {
+            here.times.extend(&there.times);
+            here.values.extend(&there.values);
+            here.settle();
+        }
+        true
+    }
+
+    /// What the filter counted so far.
+    #[must_use]
+    pub fn counted(&self) -> Exchanges {
+        self.exchanges
+    }
+
     /// Adds counts that a filter reported: exchanges seen, of them violating the contract,
     /// samples dropped on the way, samples received.
     pub fn exchanges(&mut self, seen: u64, violating: u64, dropped: u64, sampled: u64) {
@@ -158,9 +191,7 @@ impl Window {
         let Pane { mut rows, mut features, mut exchanges, .. } = Pane::new(reference);
         let mut series = vec![(Vec::new(), Vec::new()); features.len()];
         for pane in panes {
-            let fits = pane.features.len() == features.len()
-                && features.iter().zip(&pane.features).all(|(here, there)| here.fits(there));
-            if !fits {
+            if !fit(&features, pane) {
                 continue;
             }
             rows += pane.rows;
@@ -169,7 +200,7 @@ impl Window {
                 here.merge(there);
             }
             for ((times, values), there) in series.iter_mut().zip(&pane.series) {
-                times.extend(there.time);
+                times.extend(&there.times);
                 values.extend_from_slice(&there.values);
             }
         }
@@ -177,6 +208,13 @@ impl Window {
         let times = series.into_iter().map(|(times, values)| time(times, &values)).collect();
         Window { rows, features, times, exchanges }
     }
+}
+
+/// Whether a pane was made for these features.
+fn fit(features: &[Feature], pane: &Pane) -> bool {
+    pane.features.len() == features.len()
+        && pane.series.len() == features.len()
+        && features.iter().zip(&pane.features).all(|(here, there)| here.fits(there))
 }
 
 /// The median of what panes say, the values of those that were too small to tell as one more.

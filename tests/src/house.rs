@@ -147,6 +147,8 @@ pub struct Plan {
     answers: bool,
     /// Where the collector listens, and where Envoy looks for it.
     tap: Option<(u16, u16)>,
+    /// What `state:` says.
+    state: String,
 }
 
 /// A house that stands.
@@ -181,6 +183,7 @@ impl Plan {
             contract: None,
             answers: false,
             tap: None,
+            state: "./state".to_owned(),
         }
     }
 
@@ -235,6 +238,13 @@ impl Plan {
     #[must_use]
     pub fn tapped(mut self, collector: u16, tap: u16) -> Self {
         self.tap = Some((collector, tap));
+        self
+    }
+
+    /// With the collector's state there, instead of in a folder of its own.
+    #[must_use]
+    pub fn state(mut self, state: &str) -> Self {
+        state.clone_into(&mut self.state);
         self
     }
 
@@ -293,8 +303,9 @@ impl Plan {
     /// The text of `tidegate.yaml`.
     fn yaml(&self, grpc: u16, http: u16) -> String {
         let mut yaml = format!(
-            "listen: {{grpc: 127.0.0.1:{grpc}, http: 127.0.0.1:{http}}}\nstate: ./state\n\
+            "listen: {{grpc: 127.0.0.1:{grpc}, http: 127.0.0.1:{http}}}\nstate: {}\n\
              envoy: {{filter: {}, collector_cluster: tidegate_collector}}\n",
+            self.state,
             tools::filter().display()
         );
         if let Some(port) = self.otlp {

@@ -11,6 +11,12 @@ pub fn envoy() -> PathBuf {
     named("TIDEGATE_ENVOY")
 }
 
+/// A Redis server's binary.
+#[must_use]
+pub fn redis() -> PathBuf {
+    named("TIDEGATE_REDIS")
+}
+
 /// The filter, as WebAssembly.
 #[must_use]
 pub fn filter() -> PathBuf {

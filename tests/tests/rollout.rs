@@ -257,7 +257,7 @@ fn a_client_that_is_known_gets_the_same_version_each_time() {
     let mut version = |user: usize, forged: &str| {
         let people = tidegate_tests::people::people(7, 1, Era::Training);
         let request = Request::post(INFER, oip(&people).to_string())
-            .header("x-user", &format!("user-{user}"))
+            .header("x-user", format!("user-{user}"))
             .header("x-tidegate-bucket", forged);
         client.ask(&request).json()["model_version"].as_str().unwrap_or_default().to_owned()
     };

@@ -32,6 +32,7 @@ pub fn test(terminal: Terminal, arguments: &[String]) -> Result<u8, Error> {
     let tools = Tools::find(terminal)?;
     let mut given = vec![
         ("TIDEGATE_ENVOY", tools.envoy()?),
+        ("TIDEGATE_REDIS", tools.redis()?),
         ("TIDEGATE_MLSERVER", tools.mlserver()?),
         ("TIDEGATE_CENSUS", tools.census()?),
         ("TIDEGATE_FILTER", tools.filter()?),

@@ -17,6 +17,22 @@ use crate::rollout::pairs::Comparison;
 pub struct Status {
     /// In the order of the configuration.
     pub models: Vec<ModelStatus>,
+    /// How the collectors that share their state stand; `None` where it is this one's own.
+    #[serde(default)]
+    pub crew: Option<CrewStatus>,
+}
+
+/// How the collectors that share their state stand, as one of them sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrewStatus {
+    /// This one's part: `leader` decides, `follower` follows the log, `lost` cannot reach it.
+    pub role: String,
+    /// The name of the one that decides, where it is another one.
+    pub leader: Option<String>,
+    /// Collectors that were heard lately, this one among them.
+    pub members: usize,
+    /// What keeps this one from following.
+    pub trouble: Option<String>,
 }
 
 /// How one model stands.

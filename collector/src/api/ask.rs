@@ -11,11 +11,11 @@ use super::answer::{RolloutStatus, Status};
 use crate::config::duration;
 use crate::config::rollout::Promote;
 use crate::decision::{Decision, State};
-use crate::journal::JournalError;
 use crate::judgement::Judgement;
 use crate::labels::label::Label;
 use crate::labels::outcomes::Taken;
 use crate::manual::wish::Order;
+use crate::state::StateError;
 use crate::why::Why;
 
 /// A question or a wish, with the way back for its answer.
@@ -260,8 +260,22 @@ pub enum Refusal {
         why: String,
     },
     /// Nothing is done that cannot be written down.
-    #[error("not done, because the journal could not be written: {0}")]
-    Journal(JournalError),
+    #[error("not done, because the decision log could not be written: {0}")]
+    Journal(StateError),
+    /// Another collector decides.
+    #[error(
+        "{leader} decides now, for all collectors; ask that one (--api or TIDEGATE_API names it)"
+    )]
+    Elsewhere {
+        /// Its name.
+        leader: String,
+    },
+    /// Nobody is known to decide.
+    #[error("not done: nothing is decided here, because {why}")]
+    Undecided {
+        /// What is wrong.
+        why: String,
+    },
 }
 
 fn none_or(names: &[String]) -> String {

@@ -285,6 +285,8 @@ impl From<Refusal> for Problem {
             }
             Refusal::Misfit { .. } | Refusal::NoFallback { .. } => StatusCode::BAD_REQUEST,
             Refusal::Journal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Refusal::Elsewhere { .. } => StatusCode::MISDIRECTED_REQUEST,
+            Refusal::Undecided { .. } => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, refusal.to_string())
     }

@@ -11,6 +11,7 @@ mod resolve;
 pub mod rollout;
 pub mod rule;
 pub mod samples;
+pub mod state;
 mod yaml;
 
 use std::fs::File;
@@ -22,6 +23,7 @@ use std::rc::Rc;
 use mistake::{ConfigError, Mistakes};
 use model::Model;
 use samples::Samples;
+use state::State;
 
 /// The text of a scalar in a YAML file, by the keys that lead to it; `None` where there is none.
 ///
@@ -56,8 +58,8 @@ pub const MAX_FILE_BYTES: u64 = 1 << 20;
 pub struct Config {
     /// Where the collector listens.
     pub listen: Listen,
-    /// The folder of the decision log; absolute.
-    pub state: PathBuf,
+    /// Where decisions are kept.
+    pub state: State,
     /// What Envoy must know of us.
     pub envoy: Envoy,
     /// Where the collector's own traces go.

@@ -22,7 +22,9 @@ impl Mind {
     pub(super) fn answer(&mut self, ask: Ask) {
         // Whoever asked may have gone; that is no concern of ours.
         match ask {
-            Ask::Ready { reply } => drop(reply.send(self.journal_trouble.clone())),
+            Ask::Ready { reply } => {
+                drop(reply.send(self.journal_trouble.clone().or_else(|| self.lost())));
+            }
             Ask::Status { reply } => drop(reply.send(self.status())),
             Ask::Why { model, reply } => drop(reply.send(self.why(&model))),
             Ask::Judgements { model, reply } => drop(reply.send(self.judgements(model.as_deref()))),
@@ -37,18 +39,25 @@ impl Mind {
                 drop(reply.send(self.intervene(&model, order)));
             }
             Ask::Rollback { model, author, reason, reply } => {
-                drop(reply.send(self.roll_back(&model, &author, &reason)));
+                let here = self.here();
+                let done = here.and_then(|()| self.roll_back(&model, &author, &reason));
+                drop(reply.send(done));
             }
             Ask::Labels { labels, reply } => drop(reply.send(self.labels(labels))),
             Ask::Rollout { reply, .. } if reply.is_closed() => {}
             Ask::Rollout { model, wish, author, reply } => {
-                drop(reply.send(self.wish_rollout(&model, wish, &author)));
+                let here = self.here();
+                let done = here.and_then(|()| self.wish_rollout(&model, wish, &author));
+                drop(reply.send(done));
             }
-            Ask::Approve { id, author, reply } => drop(reply.send(self.approve(&id, author))),
+            Ask::Approve { id, author, reply } => {
+                drop(reply.send(self.here().and_then(|()| self.approve(&id, author))));
+            }
         }
     }
 
-    fn status(&self) -> Status {
+    fn status(&mut self) -> Status {
+        let crew = self.crew_status();
         let acknowledged = self.fleet.follows(&self.snapshots.borrow());
         let now = clock::unix_ms();
         let models = self.watched.iter().enumerate().map(|(at, watched)| {
@@ -96,14 +105,14 @@ impl Mind {
                     .collect(),
             }
         });
-        Status { models: models.collect() }
+        Status { models: models.collect(), crew }
     }
 
     /// What led to where a model stands.
-    fn why(&self, model: &str) -> Result<Why, Refusal> {
+    fn why(&mut self, model: &str) -> Result<Why, Refusal> {
         let at = self.place(model)?;
-        let watched = &self.watched[at];
         let status = self.status().models.swap_remove(at);
+        let watched = &self.watched[at];
         let latest = watched.judgements.len().saturating_sub(why::WINDOWS);
         let windows = watched.judgements.iter().skip(latest).map(|judgement| {
             let worst = judgement.findings.first();

@@ -11,10 +11,10 @@ use crate::api::ask::Refusal;
 use crate::clock;
 use crate::config::model::Model;
 use crate::decision::{Decision, State, UnixMillis};
-use crate::journal::JournalError;
 use crate::ledger::{Ends, Event};
 use crate::policy;
 use crate::routing::Routing;
+use crate::state::StateError;
 use crate::xds::fleet::Report;
 use crate::xds::session::Heard;
 use crate::xds::snapshot::Resource;
@@ -33,7 +33,7 @@ impl Mind {
         decision: Decision,
         ends: Option<Ends>,
         since: Instant,
-    ) -> Result<(), JournalError> {
+    ) -> Result<(), StateError> {
         self.record(&Event::Decided { decision: Box::new(decision.clone()), ends })?;
         info!(
             model = %decision.model,
@@ -54,17 +54,20 @@ impl Mind {
     /// Pushes what is now decided and waits for the Envoys to acknowledge it.
     fn follow(&mut self, id: String, since: Instant) {
         let span = info_span!("tidegate.decision.push", decision = %id);
-        self.pushed.push(Pushed { id, since, span });
+        let length = self.store.length();
+        self.pushed.push(Pushed { id, since, span, length });
         self.push();
         self.settle();
     }
 
     /// Writes an event down; only then is it true.
-    pub(super) fn record(&mut self, event: &Event) -> Result<(), JournalError> {
-        if let Err(error) = self.journal.append(event) {
+    pub(super) fn record(&mut self, event: &Event) -> Result<(), StateError> {
+        if let Err(error) = self.store.append(event) {
             warn!(%error, "the decision log cannot be written");
             self.metrics.journal_failed();
-            self.journal_trouble = Some(error.to_string());
+            if matches!(error, StateError::Journal(_)) {
+                self.journal_trouble = Some(error.to_string());
+            }
             return Err(error);
         }
         self.journal_trouble = None;
@@ -95,7 +98,7 @@ impl Mind {
 
     /// After a restart: what ran out meanwhile ends, and so does what the configuration can no
     /// longer carry out; the rest is in force again, and followed where nobody had acknowledged it.
-    pub(super) fn resume(&mut self) -> Result<(), JournalError> {
+    pub(super) fn resume(&mut self) -> Result<(), StateError> {
         let now = clock::unix_ms();
         self.expire(now)?;
         let active: Vec<Decision> = self
@@ -138,7 +141,10 @@ impl Mind {
     }
 
     /// Ends what has run out; the primary serves again.
-    pub(super) fn expire(&mut self, now: UnixMillis) -> Result<(), JournalError> {
+    pub(super) fn expire(&mut self, now: UnixMillis) -> Result<(), StateError> {
+        if !self.leads() {
+            return Ok(());
+        }
         let due: Vec<Decision> = self.ledger.due(now).cloned().collect();
         for expired in due {
             if expired.state == State::Proposed {
@@ -152,7 +158,7 @@ impl Mind {
         Ok(())
     }
 
-    fn withdraw(&mut self, id: String, author: &str, now: UnixMillis) -> Result<(), JournalError> {
+    fn withdraw(&mut self, id: String, author: &str, now: UnixMillis) -> Result<(), StateError> {
         info!(decision = %id, %author, "withdrawn");
         self.record(&Event::Withdrawn { id, author: author.to_owned(), at_unix_ms: now })
     }
@@ -178,6 +184,9 @@ impl Mind {
 
     /// Notes Envoy's words at the decisions on their way; once, however often it repeats them.
     fn write_refusal(&mut self, why: &str) {
+        if !self.leads() {
+            return;
+        }
         let new = |pushed: &&Pushed| {
             let decision = self.ledger.find(&pushed.id);
             decision.is_some_and(|decision| decision.refused.as_deref() != Some(why))
@@ -191,20 +200,23 @@ impl Mind {
     }
 
     /// Writes down what every Envoy now follows. What ended on its way is not waited for.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
+        self.tell_followed();
         let ledger = &self.ledger;
         self.pushed.retain(|pushed| {
             ledger.find(&pushed.id).is_some_and(|decision| decision.state == State::Active)
         });
-        if self.pushed.is_empty() || !self.fleet.follows(&self.snapshots.borrow()) {
+        if self.pushed.is_empty() || !self.leads() {
             return;
         }
-        for Pushed { id, since, span } in std::mem::take(&mut self.pushed) {
+        for Pushed { id, since, span, length } in std::mem::take(&mut self.pushed) {
             // What the filter does is done by nobody where no filter asks for its table.
             let filters =
                 self.ledger.find(&id).is_some_and(|decision| decision.action.is_the_filters());
-            if filters && !self.fleet.asks_for(Resource::Extension) {
-                self.pushed.push(Pushed { id, since, span });
+            let unasked =
+                filters && !self.fleet.is_empty() && !self.fleet.asks_for(Resource::Extension);
+            if unasked || !self.all_follow(length) {
+                self.pushed.push(Pushed { id, since, span, length });
                 continue;
             }
             let _inside = span.enter();

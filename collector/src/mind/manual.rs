@@ -16,6 +16,7 @@ impl Mind {
     /// decision shapes a model's traffic. Where a rule's decision keeps more from the primary, the person
     /// must end it by name: nobody exposes a model in passing.
     pub(super) fn intervene(&mut self, model: &str, order: Order) -> Result<Decision, Refusal> {
+        self.here()?;
         let watched = self.watched.iter().find(|watched| watched.model.name == model);
         let watched = watched.ok_or_else(|| Refusal::UnknownModel {
             model: model.to_owned(),

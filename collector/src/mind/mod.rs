@@ -9,6 +9,7 @@ mod deciding;
 mod manual;
 mod orders;
 mod rolling;
+mod sharing;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -31,7 +32,6 @@ use crate::config::model::Model;
 use crate::decision::UnixMillis;
 use crate::examples::Examples;
 use crate::intake::{Batch, LostAtDoor, Pairing};
-use crate::journal::{Journal, JournalError};
 use crate::judgement::Judgement;
 use crate::labels::outcomes::Outcomes;
 use crate::ledger::{Event, Ledger};
@@ -41,6 +41,7 @@ use crate::rollout::compare::Outputs;
 use crate::rollout::segments::Segments;
 use crate::routing::Routing;
 use crate::sides::Sides;
+use crate::state::{News, Opened, StateError, Store};
 use crate::watch::{Watch, bets};
 use crate::xds::fleet::{Fleet, Report};
 use crate::xds::snapshot::Snapshot;
@@ -74,6 +75,8 @@ pub struct Inbox {
     pub reports: mpsc::Receiver<Report>,
     /// What people ask.
     pub asks: mpsc::Receiver<Ask>,
+    /// What the collectors that share our state did.
+    pub news: mpsc::Receiver<News>,
 }
 
 /// A decision on its way to the Envoys.
@@ -83,6 +86,8 @@ struct Pushed {
     since: Instant,
     /// Began with the push.
     span: Span,
+    /// How long the decision log was with it.
+    length: u64,
 }
 
 /// One model under watch.
@@ -123,7 +128,9 @@ pub struct Mind {
     config: Config,
     watched: Vec<Watched>,
     ledger: Ledger,
-    journal: Journal,
+    store: Box<dyn Store>,
+    /// Whether this collector decided when we last looked.
+    led: bool,
     fleet: Fleet,
     routings: BTreeMap<String, Routing>,
     snapshots: watch::Sender<Arc<Snapshot>>,
@@ -140,26 +147,20 @@ pub struct Mind {
 }
 
 impl Mind {
-    /// A mind over these subjects, with the decisions that the journal remembers in force again.
-    /// Gives the snapshots for the discovery service, too.
+    /// A mind over these subjects, with the decisions that the log remembers in force again.
+    /// Gives the snapshots for the discovery service, too, and what others tell.
     ///
     /// # Errors
-    /// When the journal cannot be opened or written.
+    /// When the log cannot be written.
     pub fn awake(
         config: Config,
         subjects: Vec<Subject>,
         lost: Arc<LostAtDoor>,
         pairing: Arc<Pairing>,
         metrics: Metrics,
-        sensitive_key: String,
-    ) -> Result<(Self, watch::Receiver<Arc<Snapshot>>), JournalError> {
-        let (journal, events) = Journal::open::<Event>(&config.state)?;
-        if let Some(torn) = journal.torn() {
-            warn!(
-                ?torn,
-                "the decision log ended in the middle of a line, as a crash leaves it; the line was cut off"
-            );
-        }
+        opened: Opened,
+    ) -> Result<(Self, watch::Receiver<Arc<Snapshot>>, mpsc::Receiver<News>), StateError> {
+        let Opened { store, events, news, sensitive_key } = opened;
         let ledger = Ledger::replay(&events);
         let now = Instant::now();
         let watched: Vec<Watched> = subjects
@@ -198,7 +199,8 @@ impl Mind {
             config,
             watched,
             ledger,
-            journal,
+            store,
+            led: false,
             fleet: Fleet::default(),
             routings,
             snapshots,
@@ -209,9 +211,19 @@ impl Mind {
             metrics,
             sensitive_key,
         };
-        mind.resume()?;
+        if mind.shares() {
+            let wall = clock::unix_ms();
+            for at in 0..mind.watched.len() {
+                let hop = mind.watched[at].model.window.hop;
+                mind.watched[at].closes = mind.next_close(hop, now, wall);
+                mind.watched[at].watch.share();
+            }
+        } else {
+            mind.led = true;
+            mind.resume()?;
+        }
         (0..mind.watched.len()).for_each(|at| mind.follow_rollout(at));
-        Ok((mind, receiver))
+        Ok((mind, receiver, news))
     }
 
     /// Until it is told to stop.
@@ -224,6 +236,7 @@ impl Mind {
                 _ = stopping.wait_for(|stop| *stop) => break,
                 Some(ask) = inbox.asks.recv() => self.answer(ask),
                 Some(report) = inbox.reports.recv() => self.hear(&report),
+                Some(news) = inbox.news.recv() => self.learn(news),
                 () = sleep_until(wakes) => self.close_windows(Instant::now(), clock::unix_ms()),
                 Some(batch) = inbox.batches.recv() => self.take(batch, clock::unix_ms()),
             }
@@ -233,7 +246,7 @@ impl Mind {
     /// When a window closes or a decision ends, whichever is first.
     fn wakes(&self, instant: Instant, now: UnixMillis) -> Instant {
         let closes = self.watched.iter().map(|watched| watched.closes);
-        let ends = self.ledger.next_end().map(|end| {
+        let ends = self.ledger.next_end().filter(|_| self.leads()).map(|end| {
             // Looked at again within the hour at the latest: the wall clock may be set meanwhile.
             instant + Duration::from_millis(end.saturating_sub(now).min(3_600_000))
         });
@@ -280,18 +293,26 @@ impl Mind {
         for at in 0..self.watched.len() {
             if self.watched[at].closes <= instant {
                 let hop = self.watched[at].model.window.hop;
+                if self.shares() {
+                    self.watched[at].closes = self.next_close(hop, instant, now);
+                    self.send(at, now);
+                    continue;
+                }
                 let next = self.watched[at].closes + hop;
                 // After a stall the same rows must not be judged twice at once.
                 self.watched[at].closes = if next > instant { next } else { instant + hop };
-                self.judge(at, instant, now);
+                let judgement = self.watched[at].watch.close(now);
+                self.judge(at, judgement, instant, now);
                 self.roll(at, now);
             }
         }
+        self.stand();
         // What the journal refuses now is tried again at the next window.
         let _ = self.expire(now);
     }
 
-    fn judge(&mut self, at: usize, closed: Instant, now: UnixMillis) {
+    fn judge(&mut self, at: usize, mut judgement: Judgement, closed: Instant, now: UnixMillis) {
+        let leads = self.leads();
         let watched = &mut self.watched[at];
         let span = info_span!(
             "tidegate.window.judge",
@@ -303,7 +324,6 @@ impl Mind {
             span.add_link(link);
         }
         let _inside = span.enter();
-        let mut judgement = watched.watch.close(now);
         if let Some(outcomes) = &mut watched.outcomes {
             judgement = judgement.with(outcomes.close(watched.watch.rules(), now));
             self.metrics.labelled(&watched.model.name, &outcomes.status());
@@ -331,7 +351,8 @@ impl Mind {
         });
         watched.remember(judgement);
         watched.examples.close();
-        let done = match moved {
+        // Those who follow think along, so that any of them can take over.
+        let done = match moved.filter(|_| leads) {
             None => Ok(()),
             Some(Move::Decide(mut decision)) => {
                 decision.exchanges = self.watched[at].examples.weighed(&decision.evidence);

@@ -12,10 +12,10 @@ use crate::clock;
 use crate::config::model::{Model, Role};
 use crate::config::rollout::Plan;
 use crate::decision::{Action, Decision, State, UnixMillis};
-use crate::journal::JournalError;
 use crate::ledger::{Ends, Event};
 use crate::rollout::pairs::Pairs;
 use crate::rollout::{Phase, Rollout, Turn};
+use crate::state::StateError;
 
 /// The author of what a rollout does by itself.
 const AUTHOR: &str = "rollout";
@@ -58,6 +58,9 @@ impl Mind {
         let Some(rollout) = self.ledger.rollout(&name).filter(|rollout| rollout.is_open()) else {
             return;
         };
+        if !self.leads() {
+            return;
+        }
         let rollout = rollout.clone();
         let active = self.ledger.active(&name);
         let done = if active.map(|active| &active.id) == rollout.decision.as_ref() {
@@ -220,7 +223,7 @@ impl Mind {
         mut rollout: Rollout,
         author: &str,
         now: UnixMillis,
-    ) -> Result<(), JournalError> {
+    ) -> Result<(), StateError> {
         let reason = self.weighed(at, &rollout);
         let id = self.ledger.next_id();
         let mut decision = Decision::serve(id.clone(), &rollout.model, author, reason, 0, now);
@@ -258,7 +261,7 @@ impl Mind {
         author: &str,
         why: &str,
         now: UnixMillis,
-    ) -> Result<(), JournalError> {
+    ) -> Result<(), StateError> {
         let own = self.ledger.active(&rollout.model).filter(|active| active.changes_routes());
         if let Some(own) = own.filter(|own| Some(&own.id) == rollout.decision.as_ref()) {
             let ends = Ends { id: own.id.clone(), state: State::RolledBack };
@@ -270,7 +273,7 @@ impl Mind {
         self.note(at, over(rollout.clone(), why, now))
     }
 
-    fn note(&mut self, at: usize, rollout: Rollout) -> Result<(), JournalError> {
+    fn note(&mut self, at: usize, rollout: Rollout) -> Result<(), StateError> {
         self.record(&Event::Rollout { rollout: Box::new(rollout) })?;
         self.follow_rollout(at);
         Ok(())

@@ -8,6 +8,7 @@ pub mod model_server;
 pub mod port;
 pub mod process;
 pub mod ready;
+pub mod redis;
 pub mod servers;
 
 use std::path::{Path, PathBuf};

@@ -6,9 +6,11 @@ pub mod crates;
 pub mod envoy;
 pub mod mlserver;
 pub mod python;
+pub mod redis;
 pub mod samples;
 pub mod servers;
 pub mod shelf;
+mod wheel;
 pub mod work;
 
 use std::path::{Path, PathBuf};

@@ -17,6 +17,7 @@ use super::mistake::{Mistakes, Problem};
 use super::raw;
 use super::reader::{Field, Written};
 use super::rollout::Plan;
+use super::state::{self, Redis, State};
 use super::{Config, Envoy, Listen, Telemetry};
 
 const GRPC: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
@@ -32,7 +33,8 @@ pub(super) fn config(raw: raw::Config, folder: &Path, mistakes: &mut Mistakes) -
         Field::Mistaken => None,
         Field::Given(written) => listen(&written.value, mistakes),
     };
-    let state = raw.state.map(|state| absolute(&state, folder)).or(absolute(STATE, folder));
+    let state = raw.state.check(|written| place(written, mistakes));
+    let state = state.map(|state| kept(&state, folder)).or(kept(STATE, folder));
     let envoy = match raw.envoy {
         Field::Absent => {
             let (filter, collector_cluster) = (FILTER.into(), COLLECTOR_CLUSTER.to_owned());
@@ -120,6 +122,16 @@ fn telemetry(raw: raw::Telemetry, mistakes: &mut Mistakes) -> Option<Telemetry> 
         good.then_some(()).or_else(|| unreadable(written, expected, mistakes))
     });
     Some(Telemetry { otlp_endpoint: endpoint.map(Some).or(None)? })
+}
+
+/// Where state is kept: what looks like a URL must be one of a Redis.
+fn place(written: &Written<String>, mistakes: &mut Mistakes) -> Option<()> {
+    let fine = !written.value.contains("://") || Redis::parse(&written.value).is_some();
+    fine.then_some(()).or_else(|| unreadable(written, state::EXPECTED, mistakes))
+}
+
+fn kept(state: &str, folder: &Path) -> State {
+    Redis::parse(state).map_or_else(|| State::Folder(absolute(state, folder)), State::Redis)
 }
 
 /// A path of the file, made absolute.
