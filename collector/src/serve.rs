@@ -194,8 +194,8 @@ async fn collect(config: Config) -> Result<(), ServeError> {
         Arc::clone(&pairing),
         metrics.clone(),
     );
-    let opened = state::open(&config)?;
-    let (mind, snapshots, news) =
+    let (opened, news) = state::open(&config)?;
+    let (mind, snapshots) =
         Mind::awake(config, subjects, Arc::clone(&lost), pairing, metrics.clone(), opened)?;
     let inbox = Inbox { batches, lost, reports, asks, news };
     let discovery = Discovery::new(snapshots, to_fleet);
