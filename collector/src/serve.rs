@@ -252,8 +252,8 @@ async fn collect(config: Config) -> Result<(), ServeError> {
     };
     let (keeper, store) = keeps.map_or((None, None), |(keeper, door)| (Some(keeper), Some(door)));
     let door = door.keeping(store);
-    let opened = state::open(&config)?;
-    let (mind, snapshots, news) =
+    let (opened, news) = state::open(&config)?;
+    let (mind, snapshots) =
         Mind::awake(config, subjects, Arc::clone(&lost), pairing, metrics.clone(), opened)?;
     let inbox = Inbox { batches, lost, reports, asks, news };
     let discovery = Discovery::new(snapshots, to_fleet);

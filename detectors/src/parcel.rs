@@ -119,7 +119,7 @@ mod tests {
     fn row(number: u32, shift: f64) -> [Observation<'static>; 2] {
         // Mixed, so that what lands in a shard is no pattern of its own.
         let mixed = number.wrapping_mul(2_654_435_761) >> 8;
-        let age = if mixed % 50 == 0 {
+        let age = if mixed.is_multiple_of(50) {
             Observation::Missing
         } else {
             Observation::Number(f64::from(mixed % 997) / 7.0 + shift)

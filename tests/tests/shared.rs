@@ -13,6 +13,7 @@ use tidegate_tests::patience::{eventually, throughout};
 use tidegate_tests::people::{Dice, Era, oip, person};
 use tidegate_tests::tools;
 use xtask::stage::Stage;
+use xtask::stage::collector::Collector;
 use xtask::stage::http;
 use xtask::stage::redis::Redis;
 
@@ -31,14 +32,13 @@ struct Harbour {
 
 impl Harbour {
     fn of(play: &str, houses: usize, window: &str) -> Self {
+        Self::with(play, houses, |plan| plan.model(Model::census().window(window).rule(RULE)))
+    }
+
+    fn with(play: &str, houses: usize, plan: impl Fn(Plan) -> Plan) -> Self {
         let stage = Stage::open(&tools::stages(), &format!("{play}-redis")).expect("a folder");
         let redis = Redis::start(&stage, &tools::redis()).expect("Redis starts");
-        let house = |at: usize| {
-            Plan::of(&format!("{play}-{at}"))
-                .state(&redis.url())
-                .model(Model::census().window(window).rule(RULE))
-                .raise()
-        };
+        let house = |at| plan(Plan::of(&format!("{play}-{at}")).state(&redis.url())).raise();
         let houses = (0..houses).map(house).collect();
         Self { houses, redis, _stage: stage }
     }
@@ -148,7 +148,7 @@ fn await_told(harbour: &Harbour, wanted: &[&str]) {
 
 /// Whether a collector says that it is ready.
 fn ready(house: &House) -> bool {
-    let url = house.collector.as_ref().map(|collector| collector.url()).unwrap_or_default();
+    let url = house.collector.as_ref().map(Collector::url).unwrap_or_default();
     http::answers_ok(&format!("{url}/readyz"))
 }
 
@@ -325,4 +325,58 @@ fn a_leader_that_stood_still_past_its_lease_changes_nothing_when_it_goes_on() {
     }
     assert_eq!(harbour.leader(), new);
     drop(streams);
+}
+
+#[test]
+fn killed_at_random_moments_all_know_the_same_log_and_no_route_changed_twice() {
+    // Drift diverts, the decision runs out, drift diverts again: something is always on its way.
+    let rule = "{on: data_drift, verdict: alarm, windows: 1, then: divert, to: v2, expires: 2s, cooldown: 1s}";
+    let rules = "guard: {changes_per_hour: 1000}";
+    let mut harbour = Harbour::with("shared-random", 3, |plan| {
+        let window = "{length: 2s, hop: 500ms, min_rows: 100}";
+        plan.model(Model::census().window(window).rule(rule).line(rules))
+    });
+    let streams = harbour.streams(Era::Later, 5);
+    let mut dice = Dice::of(1912);
+    for _ in 0..12 {
+        thread::sleep(Duration::from_millis(300 + dice.below(2_500)));
+        match dice.below(4) {
+            3 => {
+                harbour.redis.process.kill();
+                thread::sleep(Duration::from_millis(dice.below(1_500)));
+                harbour.redis.restart().expect("Redis starts again");
+            }
+            at => {
+                let house = &mut harbour.houses[at as usize];
+                house.collector().process.kill();
+                thread::sleep(Duration::from_millis(dice.below(4_000)));
+                house.start_collector();
+            }
+        }
+    }
+    // Without traffic nothing new is decided; what is in force runs out.
+    drop(streams);
+    await_versions(&harbour, "v1");
+    harbour.leader();
+    let logs = eventually("all know the same log, and the primary serves", SOON, || {
+        let logs: Vec<Vec<Value>> = harbour.houses.iter().map(House::decisions).collect();
+        let over = logs[0].last().is_some_and(|last| last["action"] == "serve");
+        // When each was acknowledged is part of it.
+        (over && logs.iter().all(|log| *log == logs[0])).then_some(logs)
+    });
+    let log = &logs[0];
+    assert!(log.len() >= 6, "too little happened: {log:#?}");
+    for (at, decision) in log.iter().enumerate() {
+        assert_eq!(decision["id"], format!("d-{:06}", at + 1), "{log:#?}");
+        let wanted = if at % 2 == 0 { "divert" } else { "serve" };
+        assert_eq!(decision["action"], wanted, "a route changed twice: {log:#?}");
+        let state = if at + 1 == log.len() {
+            "active"
+        } else if at % 2 == 0 {
+            "expired"
+        } else {
+            "superseded"
+        };
+        assert_eq!(decision["state"], state, "{log:#?}");
+    }
 }

@@ -148,7 +148,7 @@ pub struct Mind {
 
 impl Mind {
     /// A mind over these subjects, with the decisions that the log remembers in force again.
-    /// Gives the snapshots for the discovery service, too, and what others tell.
+    /// Gives the snapshots for the discovery service, too.
     ///
     /// # Errors
     /// When the log cannot be written.
@@ -159,8 +159,8 @@ impl Mind {
         pairing: Arc<Pairing>,
         metrics: Metrics,
         opened: Opened,
-    ) -> Result<(Self, watch::Receiver<Arc<Snapshot>>, mpsc::Receiver<News>), StateError> {
-        let Opened { store, events, news, sensitive_key } = opened;
+    ) -> Result<(Self, watch::Receiver<Arc<Snapshot>>), StateError> {
+        let Opened { store, events, sensitive_key } = opened;
         let ledger = Ledger::replay(&events);
         let now = Instant::now();
         let watched: Vec<Watched> = subjects
@@ -223,7 +223,7 @@ impl Mind {
             mind.resume()?;
         }
         (0..mind.watched.len()).for_each(|at| mind.follow_rollout(at));
-        Ok((mind, receiver, news))
+        Ok((mind, receiver))
     }
 
     /// Until it is told to stop.

@@ -59,22 +59,34 @@ struct WaitedFor {
     until: Instant,
 }
 
-/// The keeper of one collector.
-pub(super) struct Keeper {
+/// The collector that a keeper is of.
+pub(super) struct Of {
+    /// Where the state is.
     pub(super) redis: Redis,
+    /// Unique among all that ever were.
     pub(super) id: String,
+    /// For people.
     pub(super) name: String,
     pub(super) pace: Pace,
-    pub(super) door: Option<Door>,
-    pub(super) news: mpsc::Sender<News>,
-    pub(super) view: watch::Sender<View>,
+}
+
+/// The keeper of one collector.
+pub(super) struct Keeper {
+    of: Of,
+    /// `None` while Redis is away.
+    door: Option<Door>,
+    news: mpsc::Sender<News>,
+    view: watch::Sender<View>,
     /// Lines that were read.
-    pub(super) length: u64,
+    length: u64,
     /// The last of them.
-    pub(super) recent: VecDeque<Vec<u8>>,
+    recent: VecDeque<Vec<u8>>,
+    /// The lease that this collector holds; empty where it holds none.
     lease: String,
     followed: Option<u64>,
+    /// When the lease is looked at next.
     tends: Instant,
+    /// When a connection is tried again.
     retries: Instant,
     waited_for: Vec<WaitedFor>,
 }
@@ -82,10 +94,7 @@ pub(super) struct Keeper {
 impl Keeper {
     /// A keeper that has read these lines.
     pub(super) fn new(
-        redis: Redis,
-        id: String,
-        name: String,
-        pace: Pace,
+        of: Of,
         door: Door,
         lines: Vec<Vec<u8>>,
         news: mpsc::Sender<News>,
@@ -96,10 +105,7 @@ impl Keeper {
         let mut recent = VecDeque::from(lines);
         recent.drain(..recent.len().saturating_sub(REMEMBERED));
         Self {
-            redis,
-            id,
-            name,
-            pace,
+            of,
             door: Some(door),
             news,
             view,
@@ -117,7 +123,7 @@ impl Keeper {
     pub(super) fn run(mut self, requests: &Receiver<Request>) {
         loop {
             self.look();
-            let mut request = match requests.recv_timeout(self.pace.look) {
+            let mut request = match requests.recv_timeout(self.of.pace.look) {
                 Ok(request) => Some(request),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -136,7 +142,7 @@ impl Keeper {
 
     fn leave(&mut self) {
         if let Some(door) = &mut self.door
-            && let Err(trouble) = door.release(&self.id, &self.lease)
+            && let Err(trouble) = door.release(&self.of.id, &self.lease)
         {
             warn!(%trouble, "the lease was not given back; it runs out by itself");
         }
@@ -163,7 +169,7 @@ impl Keeper {
     }
 
     fn append(&mut self, length: u64, line: &[u8]) -> Result<(), StateError> {
-        let at = self.redis.told();
+        let at = self.of.redis.told();
         let Some(door) = &mut self.door else {
             return Err(StateError::Away { at, why: self.trouble() });
         };
@@ -194,9 +200,9 @@ impl Keeper {
             warn!(%model, "a pane is too large to be shared; it is left out");
             return;
         };
-        match door.publish(&key, &self.id, &bytes, hop * HOPS_KEPT) {
+        match door.publish(&key, &self.of.id, &bytes, hop * HOPS_KEPT) {
             Ok(()) if self.waited_for.len() < MAX_WAITED_FOR => {
-                let until = Instant::now() + self.pace.wait(hop);
+                let until = Instant::now() + self.of.pace.wait(hop);
                 self.waited_for.push(WaitedFor { key, model, number, until });
             }
             Ok(()) => warn!(%model, "too many panes are waited for; one is left out"),
@@ -210,7 +216,7 @@ impl Keeper {
             if Instant::now() < self.retries {
                 return;
             }
-            match Door::open(&self.redis) {
+            match Door::open(&self.of.redis) {
                 Ok(door) => {
                     self.door = Some(door);
                     self.tends = Instant::now();
@@ -236,11 +242,11 @@ impl Keeper {
     fn tend(&mut self, now: Instant) -> Result<(), Trouble> {
         let Some(door) = &mut self.door else { return Ok(()) };
         let tended =
-            door.tend(&self.id, &self.name, &self.lease, self.pace.lease, self.followed)?;
-        self.tends = now + self.pace.tend;
+            door.tend(&self.of.id, &self.of.name, &self.lease, self.of.pace.lease, self.followed)?;
+        self.tends = now + self.of.pace.tend;
         let mut words = tended.lease.splitn(3, ' ').skip(1);
         let (id, name) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        let leads = id == self.id;
+        let leads = id == self.of.id;
         let name = name.to_owned();
         // What was written before the lease was ours must be known before anything is decided.
         if leads && self.lease != tended.lease {
@@ -252,7 +258,7 @@ impl Keeper {
             warn!(leader = %name, "another collector decides from now on");
             self.lease.clear();
         }
-        let others = tended.followed.iter().filter(|(id, _)| *id != self.id);
+        let others = tended.followed.iter().filter(|(id, _)| *id != self.of.id);
         let standing = if self.length < tended.length {
             Standing::Lost { why: "the decision log is still being read".to_owned() }
         } else if leads {
@@ -260,9 +266,9 @@ impl Keeper {
         } else {
             Standing::Follows { leader: name }
         };
-        self.tell(View {
+        self.tell(&View {
             crew: Crew { standing, members: tended.followed.len() },
-            until: now + self.pace.lease,
+            until: now + self.of.pace.lease,
             length: self.length,
             others_follow: others.filter_map(|(_, length)| *length).min(),
         });
@@ -310,7 +316,7 @@ impl Keeper {
 
     /// What lines say; `None`, and said as our trouble, where one cannot be read.
     fn events(&mut self, lines: &[Vec<u8>]) -> Option<Vec<Event>> {
-        let at = self.redis.told();
+        let at = self.of.redis.told();
         let read = (self.length + 1..).zip(lines).map(|(number, line)| event(&at, number, line));
         match read.collect() {
             Ok(events) => Some(events),
@@ -416,13 +422,13 @@ impl Keeper {
         self.retries = Instant::now() + AGAIN;
         let mut view = self.view.borrow().clone();
         if !matches!(view.crew.standing, Standing::Lost { .. }) {
-            warn!(at = %self.redis.told(), %why, "the shared state is away; nothing is decided until it is back");
+            warn!(at = %self.of.redis.told(), %why, "the shared state is away; nothing is decided until it is back");
         }
         view.crew.standing = Standing::Lost { why };
-        self.tell(view);
+        self.tell(&view);
     }
 
-    fn tell(&mut self, view: View) {
+    fn tell(&self, view: &View) {
         let before = self.view.send_replace(view.clone());
         if before.crew != view.crew || before.others_follow != view.others_follow {
             // Only wakes the mind, which looks anyway when a window closes.

@@ -184,31 +184,29 @@ pub struct Opened {
     pub store: Box<dyn Store>,
     /// The log, oldest first.
     pub events: Vec<Event>,
-    /// What others do.
-    pub news: mpsc::Receiver<News>,
     /// The key that the filters hash sensitive values by.
     pub sensitive_key: String,
 }
 
-/// Opens what the configuration names.
+/// Opens what the configuration names. Gives what others do, too.
 ///
 /// # Errors
 /// When it cannot be used.
-pub fn open(config: &Config) -> Result<Opened, StateError> {
+pub fn open(config: &Config) -> Result<(Opened, mpsc::Receiver<News>), StateError> {
     match &config.state {
         State::Folder(folder) => {
             let sensitive_key = sensitive_key::of(folder)?;
             let (store, events) = embedded::Embedded::open(folder)?;
             // Nobody else is there to tell anything.
             let (_, news) = mpsc::channel(1);
-            Ok(Opened { store: Box::new(store), events, news, sensitive_key })
+            Ok((Opened { store: Box::new(store), events, sensitive_key }, news))
         }
         State::Redis(redis) => {
             let name = redis.name.clone().unwrap_or_else(|| config.listen.http.to_string());
             let (told, news) = mpsc::channel(NEWS_WAITING);
             let opened = shared::Shared::open(redis, &name, shared::Pace::default(), told)?;
             let shared::Begun { store, events, sensitive_key } = opened;
-            Ok(Opened { store: Box::new(store), events, news, sensitive_key })
+            Ok((Opened { store: Box::new(store), events, sensitive_key }, news))
         }
     }
 }

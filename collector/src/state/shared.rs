@@ -15,7 +15,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{mpsc, watch};
 
 use super::door::{Door, LINES_AT_ONCE, Trouble};
-use super::keeper::{Keeper, Request, View};
+use super::keeper::{Keeper, Of, Request, View};
 use super::{Crew, News, Sharing, Standing, StateError, Store};
 use crate::config::state::Redis;
 use crate::journal::{MAX_LINE_BYTES, framed, whole};
@@ -122,7 +122,8 @@ impl Shared {
         let (requests, wanted) = std_mpsc::sync_channel(REQUESTS_WAITING);
         let id = sensitive_key::random();
         let name = name.to_owned();
-        let keeper = Keeper::new(redis.clone(), id, name, pace, door, lines, news, view);
+        let of = Of { redis: redis.clone(), id, name, pace };
+        let keeper = Keeper::new(of, door, lines, news, view);
         thread::Builder::new()
             .name("redis".to_owned())
             .spawn(move || keeper.run(&wanted))
