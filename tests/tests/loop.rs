@@ -324,3 +324,31 @@ fn answers_that_drift_while_requests_do_not_lead_to_a_decision() {
     await_version(&house, "v2");
     drop(stable);
 }
+
+#[test]
+fn an_envoy_that_speaks_the_incremental_variant_is_moved_as_well() {
+    let mut house = Plan::of("loop-delta")
+        .replace("api_type: GRPC", "api_type: DELTA_GRPC")
+        .model(Model::census().mode("enforce").rule(&on_drift("divert, to: v2", "1h", "1h")))
+        .raise();
+    // The contract came: what breaks it is refused.
+    let mut broken = oip(&tidegate_tests::people::people(7, 1, Era::Training));
+    broken["inputs"][0]["data"] = json!([500]);
+    assert_eq!(house.ask(&Request::post(INFER, broken.to_string())).status, 400);
+    let divert = ["divert", "census", "--to", "v2", "--for", "1h", "--reason", "a play"];
+    assert!(house.tidegate(&divert).status.success());
+    await_version(&house, "v2");
+    // The collector dies and comes back: what Envoy has it keeps, and nothing is sent twice.
+    house.collector().process.kill();
+    assert_eq!(version(&house), "v2");
+    house.start_collector();
+    house.await_acknowledged();
+    assert_eq!(version(&house), "v2");
+    // Envoy dies and comes back: it is told everything again.
+    house.restart_envoy();
+    house.await_acknowledged();
+    await_version(&house, "v2");
+    assert!(house.tidegate(&["rollback", "census"]).status.success());
+    await_version(&house, "v1");
+    assert_eq!(house.ask(&Request::post(INFER, broken.to_string())).status, 400);
+}

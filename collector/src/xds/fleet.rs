@@ -55,6 +55,9 @@ impl Fleet {
                 member.has.insert(*resource, Some(version.clone()));
                 member.refused = None;
             }
+            Heard::Unsubscribed { resource } => {
+                member.has.remove(resource);
+            }
             Heard::Refused { why, .. } => member.refused = Some(why.clone()),
             Heard::Nothing => {}
         }

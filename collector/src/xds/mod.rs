@@ -1,5 +1,6 @@
 //! xDS: how routings and contracts reach Envoy, and how its acknowledgements come back.
 
+pub mod delta;
 pub mod fleet;
 pub mod server;
 pub mod session;

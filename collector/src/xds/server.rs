@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use envoy_types::pb::envoy::config::core::v3::Node;
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryService;
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
@@ -14,6 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::delta::DeltaSession;
 use super::fleet::Report;
 use super::session::{Heard, Session, Turn};
 use super::snapshot::Snapshot;
@@ -51,6 +53,24 @@ impl AggregatedDiscoveryService for Discovery {
         &self,
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
+        self.open(Session::default(), request.into_inner())
+    }
+
+    async fn delta_aggregated_resources(
+        &self,
+        request: Request<Streaming<DeltaDiscoveryRequest>>,
+    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
+        self.open(DeltaSession::default(), request.into_inner())
+    }
+}
+
+impl Discovery {
+    /// Begins a stream, in the words of one of the two variants.
+    fn open<S: Speaks>(
+        &self,
+        session: S,
+        requests: Streaming<S::Request>,
+    ) -> Result<Response<Answers<S::Answer>>, Status> {
         let open = Arc::clone(&self.open);
         if open.fetch_add(1, Ordering::Relaxed) >= MAX_STREAMS {
             open.fetch_sub(1, Ordering::Relaxed);
@@ -60,42 +80,91 @@ impl AggregatedDiscoveryService for Discovery {
         let carrier = Carrier {
             stream: self.named.fetch_add(1, Ordering::Relaxed),
             node: String::new(),
-            session: Session::default(),
+            session,
             snapshots: self.snapshots.clone(),
             reports: self.reports.clone(),
             answers,
         };
-        let requests = request.into_inner();
         tokio::spawn(async move {
             carrier.run(requests).await;
             open.fetch_sub(1, Ordering::Relaxed);
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
     }
+}
 
-    async fn delta_aggregated_resources(
-        &self,
-        _request: Request<Streaming<DeltaDiscoveryRequest>>,
-    ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
-        Err(Status::unimplemented(
-            "this collector serves the state of the world: set `api_type: GRPC` in ads_config",
-        ))
+/// One variant of the protocol: what its sessions hear and say.
+trait Speaks: Send + Sync + 'static {
+    type Request: Send + Sync + 'static;
+    type Answer: Send + Sync + 'static;
+
+    /// Who asks; told with the first request only.
+    fn node(request: &Self::Request) -> Option<&Node>;
+    fn hear(
+        &mut self,
+        request: &Self::Request,
+        snapshot: &Snapshot,
+    ) -> (Vec<Heard>, Vec<Self::Answer>);
+    fn turn(&mut self, snapshot: &Snapshot) -> (Vec<Self::Answer>, Vec<Heard>);
+}
+
+impl Speaks for Session {
+    type Request = DiscoveryRequest;
+    type Answer = DiscoveryResponse;
+
+    fn node(request: &DiscoveryRequest) -> Option<&Node> {
+        request.node.as_ref()
+    }
+
+    fn hear(
+        &mut self,
+        request: &DiscoveryRequest,
+        snapshot: &Snapshot,
+    ) -> (Vec<Heard>, Vec<DiscoveryResponse>) {
+        let (heard, answer) = Session::hear(self, request, snapshot);
+        (vec![heard], answer.into_iter().collect())
+    }
+
+    fn turn(&mut self, snapshot: &Snapshot) -> (Vec<DiscoveryResponse>, Vec<Heard>) {
+        let Turn { pushes, has } = Session::turn(self, snapshot);
+        (pushes, has)
+    }
+}
+
+impl Speaks for DeltaSession {
+    type Request = DeltaDiscoveryRequest;
+    type Answer = DeltaDiscoveryResponse;
+
+    fn node(request: &DeltaDiscoveryRequest) -> Option<&Node> {
+        request.node.as_ref()
+    }
+
+    fn hear(
+        &mut self,
+        request: &DeltaDiscoveryRequest,
+        snapshot: &Snapshot,
+    ) -> (Vec<Heard>, Vec<DeltaDiscoveryResponse>) {
+        DeltaSession::hear(self, request, snapshot)
+    }
+
+    fn turn(&mut self, snapshot: &Snapshot) -> (Vec<DeltaDiscoveryResponse>, Vec<Heard>) {
+        DeltaSession::turn(self, snapshot)
     }
 }
 
 /// One stream and all that its task needs.
-struct Carrier {
+struct Carrier<S: Speaks> {
     stream: u64,
     node: String,
-    session: Session,
+    session: S,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     reports: mpsc::Sender<Report>,
-    answers: mpsc::Sender<Result<DiscoveryResponse, Status>>,
+    answers: mpsc::Sender<Result<S::Answer, Status>>,
 }
 
-impl Carrier {
+impl<S: Speaks> Carrier<S> {
     /// Until Envoy hangs up or the mind is gone.
-    async fn run(mut self, mut requests: Streaming<DiscoveryRequest>) {
+    async fn run(mut self, mut requests: Streaming<S::Request>) {
         loop {
             let going_on = tokio::select! {
                 request = requests.next() => match request {
@@ -112,30 +181,33 @@ impl Carrier {
         self.report(None).await;
     }
 
-    async fn answer(&mut self, request: &DiscoveryRequest) -> bool {
-        if let Some(node) = &request.node {
+    async fn answer(&mut self, request: &S::Request) -> bool {
+        if let Some(node) = S::node(request) {
             self.node = node.id.chars().take(256).collect();
         }
         let snapshot = Arc::clone(&self.snapshots.borrow());
-        let (heard, answer) = self.session.hear(request, &snapshot);
-        if !self.report(Some(heard)).await {
-            return false;
-        }
-        match answer {
-            Some(answer) => self.answers.send(Ok(answer)).await.is_ok(),
-            None => true,
-        }
+        let (heard, answers) = self.session.hear(request, &snapshot);
+        // What was heard is told first: an answer to what is sent now must not overtake it.
+        self.tell(heard).await && self.send(answers).await
     }
 
     async fn turn(&mut self) -> bool {
         let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
-        let Turn { pushes, has } = self.session.turn(&snapshot);
-        for push in pushes {
-            if self.answers.send(Ok(push)).await.is_err() {
+        let (pushes, has) = self.session.turn(&snapshot);
+        self.send(pushes).await && self.tell(has).await
+    }
+
+    async fn send(&self, answers: Vec<S::Answer>) -> bool {
+        for answer in answers {
+            if self.answers.send(Ok(answer)).await.is_err() {
                 return false;
             }
         }
-        for heard in has {
+        true
+    }
+
+    async fn tell(&self, heard: Vec<Heard>) -> bool {
+        for heard in heard {
             if !self.report(Some(heard)).await {
                 return false;
             }

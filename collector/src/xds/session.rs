@@ -19,6 +19,11 @@ pub enum Heard {
         /// What it has.
         version: String,
     },
+    /// It does not want the resource any more.
+    Unsubscribed {
+        /// What it wanted.
+        resource: Resource,
+    },
     /// It put the version into effect.
     Acknowledged {
         /// What was sent.
@@ -107,6 +112,16 @@ impl Session {
             }
         };
         (heard, None)
+    }
+
+    /// Whether something of a resource was sent, or is there from before.
+    pub(super) fn has_sent(&self, resource: Resource) -> bool {
+        self.sent.contains_key(&resource)
+    }
+
+    /// Forgets that the Envoy ever asked for a resource.
+    pub(super) fn forget(&mut self, resource: Resource) {
+        self.sent.remove(&resource);
     }
 
     /// What a new snapshot means on this stream.
