@@ -253,10 +253,10 @@ async fn collect(config: Config) -> Result<(), ServeError> {
     let (keeper, store) = keeps.map_or((None, None), |(keeper, door)| (Some(keeper), Some(door)));
     let door = door.keeping(store);
     let (opened, news) = state::open(&config)?;
-    let (mind, snapshots) =
+    let (mind, worlds) =
         Mind::awake(config, subjects, Arc::clone(&lost), pairing, metrics.clone(), opened)?;
     let inbox = Inbox { batches, lost, reports, asks, news };
-    let discovery = Discovery::new(snapshots, to_fleet);
+    let discovery = Discovery::new(worlds, to_fleet);
 
     let (stop, stopping) = watch::channel(false);
     let mut mind = tokio::spawn(mind.run(inbox, stopping.clone()));

@@ -9,7 +9,9 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use tidegate_collector::config::guard::{Guard, Maintenance};
 use tidegate_collector::config::mistake::ConfigError;
-use tidegate_collector::config::model::{Detectors, Labels, Model, Role, Task, Version, Window};
+use tidegate_collector::config::model::{
+    Detectors, Envoys, Labels, Model, Role, Task, Version, Window,
+};
 use tidegate_collector::config::rollout::{Plan, Promote};
 use tidegate_collector::config::rule::{Action, Approval, Kind, Least, Part, Rule, Severity};
 use tidegate_collector::config::samples::{Samples, Shelf};
@@ -76,6 +78,11 @@ fn the_whole_file_means_what_it_says() {
             protocol: Protocol::Oip,
             mode: Mode::Enforce,
             route: Route { name: None, path_prefix: Some("/v2/models/census".to_owned()) },
+            envoys: Envoys {
+                id: Some("edge-*".to_owned()),
+                cluster: None,
+                metadata: [("zone".to_owned(), "eu".to_owned())].into(),
+            },
             sticky: Some(Sticky::Header("x-user".to_owned())),
             sample_rate: 1.0,
             max_capture_bytes: 65536,

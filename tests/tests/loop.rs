@@ -352,3 +352,25 @@ fn an_envoy_that_speaks_the_incremental_variant_is_moved_as_well() {
     await_version(&house, "v1");
     assert_eq!(house.ask(&Request::post(INFER, broken.to_string())).status, 400);
 }
+
+#[test]
+fn an_envoy_gets_the_models_that_are_its_own_and_no_others() {
+    let rule = on_drift("divert, to: v2", "1h", "1h");
+    let of = |envoys: &str| {
+        let model = Model::census().mode("enforce").rule(&rule).line(envoys);
+        Plan::of("loop-envoys").model(model).raise()
+    };
+    let mut broken = oip(&tidegate_tests::people::people(7, 1, Era::Training));
+    broken["inputs"][0]["data"] = json!([500]);
+    let status = |house: &House| house.ask(&Request::post(INFER, broken.to_string())).status;
+    // The bootstrap's node is `tidegate-envoy`.
+    let own = of("envoys: {id: \"tidegate-*\", cluster: tidegate}");
+    assert_eq!((status(&own), &own.status()["envoys"]), (400, &json!(1)));
+    drop(own);
+    let other = of("envoys: {metadata: [zone=eu]}");
+    assert_eq!(
+        (status(&other), &other.status()["envoys"]),
+        (200, &json!(0)),
+        "it passes untouched"
+    );
+}

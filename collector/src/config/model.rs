@@ -1,6 +1,7 @@
 //! A model as the configuration resolves it: its route, versions, windows and thresholds.
 //! It does not know how any of this was written down.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub struct Model {
     pub route: Route,
     /// By what a client gets the same version each time while several answer.
     pub sticky: Option<Sticky>,
+    /// Which Envoys serve it.
+    pub envoys: Envoys,
     /// The share of exchanges that are kept, from 0 to 1; above 0 where there are rules.
     pub sample_rate: f64,
     /// Bytes kept of each body.
@@ -69,6 +72,17 @@ impl Model {
     pub fn version(&self, name: &str) -> Option<&Version> {
         self.versions.iter().find(|version| version.name == name)
     }
+}
+
+/// Some Envoys, by what they say of themselves; all of them where nothing is given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Envoys {
+    /// Their node ids, with `*` for any characters.
+    pub id: Option<String>,
+    /// Their clusters, with `*` for any characters.
+    pub cluster: Option<String>,
+    /// Texts of their metadata, by key; all must be so.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// One version of a model: one cluster of Envoy.

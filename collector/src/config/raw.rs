@@ -24,6 +24,9 @@ const MAX_VERSIONS: usize = 32;
 /// The most rules of a model.
 const MAX_RULES: usize = 64;
 
+/// The most entries of an Envoy's metadata that a model asks for.
+const MAX_METADATA: usize = 16;
+
 /// The most times of maintenance in a week.
 const MAX_MAINTENANCE: usize = 64;
 
@@ -51,6 +54,12 @@ pub(super) struct Defaults {
     pub(super) policy: Field<Vec<Rule>>,
     pub(super) guard: Field<Guard>,
     pub(super) rollout: Field<Rollout>,
+}
+
+pub(super) struct Envoys {
+    pub(super) id: Field<String>,
+    pub(super) cluster: Field<String>,
+    pub(super) metadata: Field<Vec<Written<String>>>,
 }
 
 pub(super) struct Guard {
@@ -103,6 +112,7 @@ pub(super) struct Model {
     pub(super) protocol: Field<Protocol>,
     pub(super) mode: Field<Mode>,
     pub(super) route: Field<Route>,
+    pub(super) envoys: Field<Envoys>,
     pub(super) sticky: Field<String>,
     pub(super) sample_rate: Field<f64>,
     pub(super) max_capture_bytes: Field<u32>,
@@ -328,6 +338,7 @@ impl Model {
             "protocol",
             "mode",
             "route",
+            "envoys",
             "sticky",
             "sample_rate",
             "max_capture_bytes",
@@ -349,6 +360,7 @@ impl Model {
             protocol: map.field("protocol", mistakes, |at, m| at.word(&Protocol::NAMES, m)),
             mode: map.field("mode", mistakes, |at, m| at.word(&MODES, m)),
             route: map.field("route", mistakes, |at, m| whole(&at, Route::read(&at, m))),
+            envoys: map.field("envoys", mistakes, |at, m| whole(&at, Envoys::read(&at, m))),
             sticky: map.field("sticky", mistakes, |at, m| at.text("header:NAME, or client", m)),
             sample_rate: map
                 .field("sample_rate", mistakes, |at, m| at.number("a number such as 0.1", m)),
@@ -514,6 +526,20 @@ impl LowConfidence {
             output: map.field("output", mistakes, |at, m| at.text("the name of an output", m)),
             below: map.field("below", mistakes, |at, m| at.number("a number such as 0.6", m)),
             place: map.place,
+        })
+    }
+}
+
+impl Envoys {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let map = at.mapping(&["id", "cluster", "metadata"], mistakes)?;
+        let (pattern, pair) = ("a text such as edge-*", "a text such as zone=eu");
+        Some(Self {
+            id: map.field("id", mistakes, |at, m| at.text(pattern, m)),
+            cluster: map.field("cluster", mistakes, |at, m| at.text(pattern, m)),
+            metadata: map.field("metadata", mistakes, |at, m| {
+                at.list(1..=MAX_METADATA, m, |at, m| at.text(pair, m))
+            }),
         })
     }
 }

@@ -58,12 +58,13 @@ impl Mind {
 
     fn status(&mut self) -> Status {
         let crew = self.crew_status();
-        let acknowledged = self.fleet.follows(&self.snapshots.borrow());
+        let acknowledged = self.fleet.follows(&self.worlds.borrow());
         let now = clock::unix_ms();
+        let world = Arc::clone(&self.worlds.borrow());
         let models = self.watched.iter().enumerate().map(|(at, watched)| {
             let name = &watched.model.name;
             let last = watched.judgements.back();
-            let routing = self.routings.get(name);
+            let routing = world.routings().get(name);
             ModelStatus {
                 model: name.clone(),
                 mode: watched.model.mode,
@@ -96,7 +97,7 @@ impl Mind {
                     .map_or(&watched.model.primary().name[..], |(version, _)| version)
                     .to_owned(),
                 rollout: self.rollout_status(at, now),
-                envoys: self.fleet.len(),
+                envoys: self.fleet.serving(&watched.model.envoys),
                 acknowledged,
                 refusals: self
                     .fleet

@@ -81,16 +81,17 @@ impl Mind {
 
     /// Gives the Envoys what is decided now.
     pub(super) fn push(&mut self) {
-        let (routings, snapshot) =
-            orders::give(&self.config, &self.watched, &self.ledger, &self.sensitive_key);
-        self.routings = routings;
+        let world = orders::give(&self.config, &self.watched, &self.ledger, &self.sensitive_key);
         let fleet = &mut self.fleet;
-        self.snapshots.send_if_modified(|current| {
-            let differs = |resource: &Resource| current.get(*resource) != snapshot.get(*resource);
+        self.worlds.send_if_modified(|current| {
+            // The order of runtime keys on the wire is any; their version follows from what they say.
+            let differs = |resource: &Resource| {
+                current.whole(*resource).version != world.whole(*resource).version
+            };
             let changed: Vec<Resource> = Resource::ALL.into_iter().filter(differs).collect();
             changed.iter().for_each(|resource| fleet.expect(*resource));
             if !changed.is_empty() {
-                *current = Arc::new(snapshot);
+                *current = Arc::new(world);
             }
             !changed.is_empty()
         });
@@ -173,9 +174,9 @@ impl Mind {
         self.metrics.envoys(self.fleet.len());
         if let Some(Heard::Refused { resource, version, why }) = &report.heard {
             self.metrics.refused();
-            warn!(node = %report.node, ?resource, %version, %why, "an Envoy refused its configuration");
+            warn!(node = %report.asker.id, ?resource, %version, %why, "an Envoy refused its configuration");
             // A refusal of what is no longer wanted says nothing of what is.
-            if *version == self.snapshots.borrow().get(*resource).version {
+            if *version == self.worlds.borrow().snapshot(&report.asker).get(*resource).version {
                 self.write_refusal(why);
             }
         }

@@ -11,7 +11,7 @@ mod orders;
 mod rolling;
 mod sharing;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,12 +39,11 @@ use crate::metrics::Metrics;
 use crate::policy::{self, Move, Standing, Streaks};
 use crate::rollout::compare::Outputs;
 use crate::rollout::segments::Segments;
-use crate::routing::Routing;
 use crate::sides::Sides;
 use crate::state::{News, Opened, StateError, Store};
 use crate::watch::{Watch, bets};
 use crate::xds::fleet::{Fleet, Report};
-use crate::xds::snapshot::Snapshot;
+use crate::xds::world::World;
 
 /// Judgements kept for each model.
 const JUDGEMENTS_KEPT: usize = 128;
@@ -132,8 +131,7 @@ pub struct Mind {
     /// Whether this collector decided when we last looked.
     led: bool,
     fleet: Fleet,
-    routings: BTreeMap<String, Routing>,
-    snapshots: watch::Sender<Arc<Snapshot>>,
+    worlds: watch::Sender<Arc<World>>,
     /// Decisions in force that not every Envoy has acknowledged yet.
     pushed: Vec<Pushed>,
     /// What the journal said when it last failed; `None` once it has taken a line again.
@@ -148,7 +146,7 @@ pub struct Mind {
 
 impl Mind {
     /// A mind over these subjects, with the decisions that the log remembers in force again.
-    /// Gives the snapshots for the discovery service, too.
+    /// Gives the worlds for the discovery service, too.
     ///
     /// # Errors
     /// When the log cannot be written.
@@ -159,7 +157,7 @@ impl Mind {
         pairing: Arc<Pairing>,
         metrics: Metrics,
         opened: Opened,
-    ) -> Result<(Self, watch::Receiver<Arc<Snapshot>>), StateError> {
+    ) -> Result<(Self, watch::Receiver<Arc<World>>), StateError> {
         let Opened { store, events, sensitive_key } = opened;
         let ledger = Ledger::replay(&events);
         let now = Instant::now();
@@ -193,8 +191,8 @@ impl Mind {
                 links: Vec::new(),
             })
             .collect();
-        let (routings, snapshot) = orders::give(&config, &watched, &ledger, &sensitive_key);
-        let (snapshots, receiver) = watch::channel(Arc::new(snapshot));
+        let world = orders::give(&config, &watched, &ledger, &sensitive_key);
+        let (worlds, receiver) = watch::channel(Arc::new(world));
         let mut mind = Self {
             config,
             watched,
@@ -202,8 +200,7 @@ impl Mind {
             store,
             led: false,
             fleet: Fleet::default(),
-            routings,
-            snapshots,
+            worlds,
             pushed: Vec::new(),
             journal_trouble: None,
             lost,

@@ -9,15 +9,15 @@ use super::Watched;
 use crate::config::Config;
 use crate::ledger::Ledger;
 use crate::routing::Routing;
-use crate::xds::snapshot::Snapshot;
+use crate::xds::world::World;
 
-/// The routing of each model, and the snapshot that carries all of them.
+/// The world of all models, each under what is decided about it.
 pub(super) fn give(
     config: &Config,
     watched: &[Watched],
     ledger: &Ledger,
     sensitive_key: &str,
-) -> (BTreeMap<String, Routing>, Snapshot) {
+) -> World {
     let mut routings = BTreeMap::new();
     let mut models = Vec::new();
     for Watched { model, contract, .. } in watched {
@@ -62,8 +62,8 @@ pub(super) fn give(
         models,
         ..plugin::Plugin::default()
     };
-    let snapshot = Snapshot::of(&routings, &table, &config.envoy);
-    (routings, snapshot)
+    let envoys = watched.iter().map(|watched| watched.model.envoys.clone()).collect();
+    World::of(routings, table, envoys, &config.envoy)
 }
 
 fn has_sensitive(contract: &Contract) -> bool {

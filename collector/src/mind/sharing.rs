@@ -179,7 +179,7 @@ impl Mind {
 
     /// Whether the Envoys of all collectors follow the log up to this length, and there are any.
     pub(super) fn all_follow(&mut self, length: u64) -> bool {
-        let own = self.fleet.follows(&self.snapshots.borrow());
+        let own = self.fleet.follows(&self.worlds.borrow());
         let none = self.fleet.is_empty();
         match self.store.sharing() {
             None => own,
@@ -194,7 +194,7 @@ impl Mind {
 
     /// Tells the others how far this collector's Envoys are.
     pub(super) fn tell_followed(&mut self) {
-        let follows = self.fleet.follows(&self.snapshots.borrow());
+        let follows = self.fleet.follows(&self.worlds.borrow());
         let (length, none) = (self.store.length(), self.fleet.is_empty());
         if let Some(sharing) = self.store.sharing() {
             if none {

@@ -121,6 +121,7 @@ mod tests {
     use crate::decision::Action;
     use crate::fixture::{DIVERT, config, decision};
     use crate::routing::Routing;
+    use crate::xds::snapshot::Generation;
 
     fn snapshot(to: Option<&str>) -> Snapshot {
         let config = config(DIVERT);
@@ -128,7 +129,7 @@ mod tests {
         let decision = to.map(|action| decision("d-000001", action));
         let routing = Routing::of(&config.models[0], decision.as_ref(), None);
         let routings = BTreeMap::from([("census".to_owned(), routing)]);
-        Snapshot::of(&routings, &Plugin::default(), &config.envoy)
+        Snapshot::of(&routings, &Plugin::default(), &config.envoy, Generation::Current)
     }
 
     fn request(subscribe: &[&str]) -> DeltaDiscoveryRequest {
@@ -208,7 +209,10 @@ mod tests {
         let mut refusal = answer(&push.nonce);
         refusal.error_detail = Some(Status { message: "bad key".to_owned(), ..Status::default() });
         let (heard, answers) = session.hear(&refusal, &snapshot(Some("v2")));
-        assert!(matches!(&heard[..], [Heard::Refused { why, .. }] if why == "bad key"), "{heard:?}");
+        assert!(
+            matches!(&heard[..], [Heard::Refused { why, .. }] if why == "bad key"),
+            "{heard:?}"
+        );
         assert_eq!(answers, []);
         assert_eq!(session.turn(&snapshot(Some("v2"))).0, []);
     }

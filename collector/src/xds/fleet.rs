@@ -2,17 +2,20 @@
 //! effect. Pure; it hears from `server` through the mind.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::session::Heard;
-use super::snapshot::{Resource, Snapshot};
+use super::snapshot::Resource;
+use super::world::{Asker, World};
+use crate::config::model::Envoys;
 
 /// Something that happened on one stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// Which stream; unique in the life of this process.
     pub stream: u64,
-    /// Envoy's node id, empty where it has none.
-    pub node: String,
+    /// Who speaks there.
+    pub asker: Arc<Asker>,
     /// What happened; `None` when the stream ended.
     pub heard: Option<Heard>,
 }
@@ -20,7 +23,7 @@ pub struct Report {
 /// One connected Envoy that asked for something of ours.
 #[derive(Debug, Default)]
 struct Member {
-    node: String,
+    asker: Arc<Asker>,
     /// What it asked for, and the version that it says it has in effect; `None` from the moment
     /// another one is pushed until it answers.
     has: BTreeMap<Resource, Option<String>>,
@@ -46,7 +49,7 @@ impl Fleet {
             Some(heard) => heard,
         };
         let member = self.members.entry(report.stream).or_default();
-        member.node.clone_from(&report.node);
+        member.asker = Arc::clone(&report.asker);
         match heard {
             Heard::Subscribed { resource, version } => {
                 member.has.insert(*resource, Some(version.clone()));
@@ -85,14 +88,24 @@ impl Fleet {
         self.members.is_empty()
     }
 
-    /// Whether at least one Envoy is connected and every one has all it asked for of `snapshot` in
-    /// effect.
+    /// Whether at least one Envoy is connected and every one has all it asked for, of what it should
+    /// have, in effect.
     #[must_use]
-    pub fn follows(&self, snapshot: &Snapshot) -> bool {
-        let current = |(resource, version): (&Resource, &Option<String>)| {
-            version.as_ref() == Some(&snapshot.get(*resource).version)
+    pub fn follows(&self, world: &World) -> bool {
+        let follows = |member: &Member| {
+            let snapshot = world.snapshot(&member.asker);
+            let current = |(resource, version): (&Resource, &Option<String>)| {
+                version.as_ref() == Some(&snapshot.get(*resource).version)
+            };
+            member.has.iter().all(current)
         };
-        !self.is_empty() && self.members.values().all(|member| member.has.iter().all(current))
+        !self.is_empty() && self.members.values().all(follows)
+    }
+
+    /// Envoys that serve a model of these Envoys.
+    #[must_use]
+    pub fn serving(&self, envoys: &Envoys) -> usize {
+        self.members.values().filter(|member| member.asker.is_of(envoys)).count()
     }
 
     /// Whether some Envoy asked for a resource, so that a decision which needs it can be carried out.
@@ -105,7 +118,7 @@ impl Fleet {
     pub fn refusals(&self) -> impl Iterator<Item = (&str, &str)> {
         self.members
             .values()
-            .filter_map(|member| Some((member.node.as_str(), member.refused.as_deref()?)))
+            .filter_map(|member| Some((member.asker.id.as_str(), member.refused.as_deref()?)))
     }
 }
 
@@ -115,16 +128,18 @@ mod tests {
 
     use tidegate_contract::plugin::Plugin;
 
-    use super::{Fleet, Heard, Report, Resource, Snapshot};
+    use super::{Arc, Asker, Fleet, Heard, Report, Resource, World};
     use crate::fixture::{DIVERT, config};
 
-    fn snapshot() -> Snapshot {
+    fn world() -> World {
         let plugin = Plugin::default();
-        Snapshot::of(&BTreeMap::new(), &plugin, &config(DIVERT).envoy)
+        World::of(BTreeMap::new(), plugin, Vec::new(), &config(DIVERT).envoy)
     }
 
     fn report(stream: u64, heard: Option<Heard>) -> Report {
-        Report { stream, node: format!("envoy-{stream}"), heard }
+        let version = Some((1, 40));
+        let asker = Asker { id: format!("envoy-{stream}"), version, ..Asker::default() };
+        Report { stream, asker: Arc::new(asker), heard }
     }
 
     fn asked(stream: u64, resource: Resource) -> Report {
@@ -132,7 +147,7 @@ mod tests {
     }
 
     fn follows(stream: u64, resource: Resource) -> Report {
-        let version = snapshot().get(resource).version.clone();
+        let version = world().whole(resource).version.clone();
         report(stream, Some(Heard::Acknowledged { resource, version }))
     }
 
@@ -144,24 +159,24 @@ mod tests {
 
     #[test]
     fn nobody_follows_while_nobody_is_connected() {
-        assert!(!Fleet::default().follows(&snapshot()));
+        assert!(!Fleet::default().follows(&world()));
     }
 
     #[test]
     fn an_envoy_follows_when_it_has_all_it_asked_for() {
         let (runtime, extension) = (Resource::Runtime, Resource::Extension);
         let half = [asked(1, runtime), asked(1, extension), follows(1, runtime)];
-        assert!(!after(&half).follows(&snapshot()));
+        assert!(!after(&half).follows(&world()));
         let whole = [half.as_slice(), &[follows(1, extension)]].concat();
-        assert!(after(&whole).follows(&snapshot()));
+        assert!(after(&whole).follows(&world()));
     }
 
     #[test]
     fn every_envoy_must_follow_and_one_that_left_counts_no_more() {
         let two = [follows(1, Resource::Runtime), asked(2, Resource::Runtime)];
-        assert!(!after(&two).follows(&snapshot()));
+        assert!(!after(&two).follows(&world()));
         let left = [two.as_slice(), &[report(2, None)]].concat();
-        assert!(after(&left).follows(&snapshot()));
+        assert!(after(&left).follows(&world()));
         assert_eq!(after(&left).len(), 1);
     }
 
@@ -169,9 +184,9 @@ mod tests {
     fn what_an_envoy_had_before_a_push_counts_no_more_even_where_it_comes_back() {
         let mut fleet = after(&[follows(1, Resource::Runtime)]);
         fleet.expect(Resource::Runtime);
-        assert!(!fleet.follows(&snapshot()));
+        assert!(!fleet.follows(&world()));
         fleet.hear(&follows(1, Resource::Runtime));
-        assert!(fleet.follows(&snapshot()));
+        assert!(fleet.follows(&world()));
     }
 
     #[test]

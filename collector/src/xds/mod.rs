@@ -5,3 +5,4 @@ pub mod fleet;
 pub mod server;
 pub mod session;
 pub mod snapshot;
+pub mod world;

@@ -19,6 +19,7 @@ use super::delta::DeltaSession;
 use super::fleet::Report;
 use super::session::{Heard, Session, Turn};
 use super::snapshot::Snapshot;
+use super::world::{Asker, World};
 
 /// Pushes that may wait on one stream before its task waits for the network.
 const PUSHES_WAITING: usize = 8;
@@ -28,17 +29,17 @@ const MAX_STREAMS: u64 = 4096;
 /// The service.
 #[derive(Debug)]
 pub struct Discovery {
-    snapshots: watch::Receiver<Arc<Snapshot>>,
+    worlds: watch::Receiver<Arc<World>>,
     reports: mpsc::Sender<Report>,
     named: AtomicU64,
     open: Arc<AtomicU64>,
 }
 
 impl Discovery {
-    /// A service that serves the newest of `snapshots` and tells what it hears to `reports`.
+    /// A service that serves each its part of the newest of `worlds` and tells what it hears to `reports`.
     #[must_use]
-    pub fn new(snapshots: watch::Receiver<Arc<Snapshot>>, reports: mpsc::Sender<Report>) -> Self {
-        Self { snapshots, reports, named: AtomicU64::new(1), open: Arc::default() }
+    pub fn new(worlds: watch::Receiver<Arc<World>>, reports: mpsc::Sender<Report>) -> Self {
+        Self { worlds, reports, named: AtomicU64::new(1), open: Arc::default() }
     }
 }
 
@@ -79,9 +80,9 @@ impl Discovery {
         let (answers, stream) = mpsc::channel(PUSHES_WAITING);
         let carrier = Carrier {
             stream: self.named.fetch_add(1, Ordering::Relaxed),
-            node: String::new(),
+            asker: Arc::default(),
             session,
-            snapshots: self.snapshots.clone(),
+            worlds: self.worlds.clone(),
             reports: self.reports.clone(),
             answers,
         };
@@ -155,9 +156,9 @@ impl Speaks for DeltaSession {
 /// One stream and all that its task needs.
 struct Carrier<S: Speaks> {
     stream: u64,
-    node: String,
+    asker: Arc<Asker>,
     session: S,
-    snapshots: watch::Receiver<Arc<Snapshot>>,
+    worlds: watch::Receiver<Arc<World>>,
     reports: mpsc::Sender<Report>,
     answers: mpsc::Sender<Result<S::Answer, Status>>,
 }
@@ -171,7 +172,7 @@ impl<S: Speaks> Carrier<S> {
                     Some(Ok(request)) => self.answer(&request).await,
                     Some(Err(_)) | None => false,
                 },
-                changed = self.snapshots.changed() => changed.is_ok() && self.turn().await,
+                changed = self.worlds.changed() => changed.is_ok() && self.turn().await,
                 () = self.answers.closed() => false,
             };
             if !going_on {
@@ -183,16 +184,16 @@ impl<S: Speaks> Carrier<S> {
 
     async fn answer(&mut self, request: &S::Request) -> bool {
         if let Some(node) = S::node(request) {
-            self.node = node.id.chars().take(256).collect();
+            self.asker = Arc::new(Asker::of(node));
         }
-        let snapshot = Arc::clone(&self.snapshots.borrow());
+        let snapshot = self.worlds.borrow().snapshot(&self.asker);
         let (heard, answers) = self.session.hear(request, &snapshot);
         // What was heard is told first: an answer to what is sent now must not overtake it.
         self.tell(heard).await && self.send(answers).await
     }
 
     async fn turn(&mut self) -> bool {
-        let snapshot = Arc::clone(&self.snapshots.borrow_and_update());
+        let snapshot = self.worlds.borrow_and_update().snapshot(&self.asker);
         let (pushes, has) = self.session.turn(&snapshot);
         self.send(pushes).await && self.tell(has).await
     }
@@ -216,7 +217,7 @@ impl<S: Speaks> Carrier<S> {
     }
 
     async fn report(&self, heard: Option<Heard>) -> bool {
-        let report = Report { stream: self.stream, node: self.node.clone(), heard };
+        let report = Report { stream: self.stream, asker: Arc::clone(&self.asker), heard };
         self.reports.send(report).await.is_ok()
     }
 }

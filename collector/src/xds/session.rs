@@ -170,6 +170,7 @@ mod tests {
     use crate::decision::Action;
     use crate::fixture::{DIVERT, config, decision};
     use crate::routing::Routing;
+    use crate::xds::snapshot::Generation;
 
     fn snapshot(action: Action) -> Snapshot {
         let config = config(DIVERT);
@@ -179,7 +180,7 @@ mod tests {
             plugin.collector = Some(tidegate_contract::plugin::Collector::default());
         }
         let routings = BTreeMap::from([("census".to_owned(), routing)]);
-        Snapshot::of(&routings, &plugin, &config.envoy)
+        Snapshot::of(&routings, &plugin, &config.envoy, Generation::Current)
     }
 
     fn serving() -> Snapshot {

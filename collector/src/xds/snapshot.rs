@@ -56,6 +56,29 @@ impl Resource {
     }
 }
 
+/// Which fields an Envoy knows, by its version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Generation {
+    /// Before 1.33, or unknown: a VM that died is not started anew by a field of ours.
+    Old,
+    /// From 1.33 on, which starts a VM that died anew.
+    Reloads,
+    /// From 1.35 on, in which a filter may hold a head back.
+    Current,
+}
+
+impl Generation {
+    /// Of a version; one that is not told knows the least.
+    #[must_use]
+    pub fn of(version: Option<(u32, u32)>) -> Self {
+        match version {
+            Some(version) if version >= (1, 35) => Self::Current,
+            Some(version) if version >= (1, 33) => Self::Reloads,
+            _ => Self::Old,
+        }
+    }
+}
+
 /// One resource as it is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Versioned {
@@ -73,10 +96,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The resources for these routings (by model) and this table of the filter.
+    /// The resources for these routings (by model) and this table of the filter, in the fields that
+    /// Envoys of this generation know.
     #[must_use]
-    pub fn of(routings: &BTreeMap<String, Routing>, plugin: &Plugin, envoy: &Envoy) -> Self {
-        Self { extension: extension(plugin, envoy), runtime: runtime(routings) }
+    pub fn of(
+        routings: &BTreeMap<String, Routing>,
+        plugin: &Plugin,
+        envoy: &Envoy,
+        generation: Generation,
+    ) -> Self {
+        Self { extension: extension(plugin, envoy, generation), runtime: runtime(routings) }
     }
 
     /// One of the resources.
@@ -108,7 +137,7 @@ fn runtime(routings: &BTreeMap<String, Routing>) -> Versioned {
     Versioned { version, any: pack(&runtime) }
 }
 
-fn extension(plugin: &Plugin, envoy: &Envoy) -> Versioned {
+fn extension(plugin: &Plugin, envoy: &Envoy, generation: Generation) -> Versioned {
     let table = serde_json::to_string(plugin).expect("a plugin's table has only string keys");
     let filter = envoy.filter.display().to_string();
     let code = AsyncDataSource {
@@ -121,6 +150,7 @@ fn extension(plugin: &Plugin, envoy: &Envoy) -> Versioned {
         base_interval: Some(milliseconds(10)),
         max_interval: Some(milliseconds(100)),
     };
+    let (reloads, holds) = (generation >= Generation::Reloads, generation >= Generation::Current);
     // All but the table must be as in `envoy/bootstrap.yaml`: only then does the configuration find
     // the VM that runs already, with the samples that wait in it.
     let wasm = Wasm {
@@ -128,9 +158,13 @@ fn extension(plugin: &Plugin, envoy: &Envoy) -> Versioned {
             name: RESOURCE.to_owned(),
             root_id: RESOURCE.to_owned(),
             configuration: Some(pack(&StringValue { value: table })),
-            failure_policy: FailurePolicy::FailReload.into(),
-            reload_config: Some(ReloadConfig { backoff: Some(backoff) }),
-            allow_on_headers_stop_iteration: Some(BoolValue { value: true }),
+            failure_policy: if reloads {
+                FailurePolicy::FailReload.into()
+            } else {
+                FailurePolicy::Unspecified.into()
+            },
+            reload_config: reloads.then_some(ReloadConfig { backoff: Some(backoff) }),
+            allow_on_headers_stop_iteration: holds.then_some(BoolValue { value: true }),
             vm: Some(plugin_config::Vm::VmConfig(VmConfig {
                 vm_id: RESOURCE.to_owned(),
                 runtime: "envoy.wasm.runtime.v8".to_owned(),

@@ -1,7 +1,7 @@
 //! Models: their routes, versions and windows, each by itself and beside the others. It does not
 //! know what the rules of a policy may say.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::config::duration::show;
 use crate::config::mistake::{Mistakes, Place, Problem};
-use crate::config::model::{Detectors, Model, Role, Version, Window};
+use crate::config::model::{Detectors, Envoys, Model, Role, Version, Window};
 use crate::config::raw;
 use crate::config::reader::{Field, Written};
 
@@ -77,6 +77,11 @@ fn one(
         Field::Mistaken => None,
         Field::Given(written) => sticky(&written, mistakes).map(Some),
     };
+    let envoys = match raw.envoys {
+        Field::Absent => Some(Envoys::default()),
+        Field::Mistaken => None,
+        Field::Given(written) => envoys(written.value, mistakes),
+    };
     let has_rules = match raw.policy.given() {
         Some(policy) => !policy.value.is_empty(),
         None => inherited.policy.as_ref().is_some_and(|rules| !rules.is_empty()),
@@ -133,6 +138,7 @@ fn one(
         protocol: raw.protocol.or(Protocol::Auto)?,
         mode: raw.mode.or(Mode::Observe)?,
         route: route?,
+        envoys: envoys?,
         sticky: sticky?,
         sample_rate: sample_rate.or(SAMPLE_RATE)?,
         max_capture_bytes: capture.or(CAPTURE_BYTES)?,
@@ -153,6 +159,26 @@ fn one(
 fn sticky(written: &Written<String>, mistakes: &mut Mistakes) -> Option<Sticky> {
     let expected = "what a client is known by: `client`, or `header:` and a name";
     written.value.parse().ok().or_else(|| unreadable(written, expected, mistakes))
+}
+
+fn envoys(raw: raw::Envoys, mistakes: &mut Mistakes) -> Option<Envoys> {
+    let metadata = match raw.metadata {
+        Field::Absent => Some(BTreeMap::new()),
+        Field::Mistaken => None,
+        Field::Given(written) => {
+            let pair = |written: &Written<String>| match written.value.split_once('=') {
+                Some((key, value)) if !key.is_empty() => Some((key.to_owned(), value.to_owned())),
+                _ => unreadable(written, "a key and its text, such as zone=eu", mistakes),
+            };
+            let pairs: Vec<_> = written.value.iter().map(pair).collect();
+            pairs.into_iter().collect()
+        }
+    };
+    Some(Envoys {
+        id: raw.id.map(Some).or(None)?,
+        cluster: raw.cluster.map(Some).or(None)?,
+        metadata: metadata?,
+    })
 }
 
 fn keep(raw: raw::Keep, mistakes: &mut Mistakes) -> Option<Keep> {
