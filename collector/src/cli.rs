@@ -14,10 +14,12 @@ use crate::config::Config;
 use crate::decision::{Decision, State};
 use crate::init;
 use crate::labels::post;
+use crate::manual::{BlockArgs, DivertArgs};
 use crate::profile;
 use crate::rollout::command;
 use crate::serve;
 use crate::simulate;
+use crate::why;
 
 /// The closed loop for models in production.
 #[derive(Debug, Parser)]
@@ -35,6 +37,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Replay recorded data through windows and policy; exits with 1 when there was an alarm
     Simulate(simulate::SimulateArgs),
+    /// Replay recorded traffic through a policy, beside what was decided then; a test, with --max-decisions
+    Backtest(simulate::backtest::BacktestArgs),
     /// Write a contract from what describes the model already: a running server, or a file
     Init(init::InitArgs),
     /// Run the collector
@@ -43,11 +47,19 @@ enum Command {
     Status(Remote),
     /// Send labels (CSV or Parquet) to a running collector, to be joined with answers by request id
     Labels(post::LabelsArgs),
+    /// Say why a model stands as it does: decision, rule, findings, windows, exchanges
+    Why(WhyArgs),
     /// List the decisions, newest first
     Decisions(DecisionsArgs),
     /// Undo the decision in force, or withdraw the proposal that waits: the primary version serves;
     /// exits with 1 when an Envoy does not follow within 5 s
     Rollback(RollbackArgs),
+    /// Answer requests without asking the model, all or those of a segment, for some time; exits with 1
+    /// when an Envoy does not follow within 5 s
+    Block(OrderArgs<BlockArgs>),
+    /// Let another version answer, all or those of a segment, for some time; exits with 1 when an Envoy
+    /// does not follow within 5 s
+    Divert(OrderArgs<DivertArgs>),
     /// Put a proposed decision in force; exits with 1 when an Envoy does not follow within 5 s
     Approve(ApproveArgs),
     /// Try a candidate beside the primary, and take it to all of the traffic, or back
@@ -77,6 +89,14 @@ struct Remote {
 }
 
 #[derive(Debug, Args)]
+struct WhyArgs {
+    #[command(flatten)]
+    remote: Remote,
+    /// The model
+    model: String,
+}
+
+#[derive(Debug, Args)]
 struct DecisionsArgs {
     #[command(flatten)]
     remote: Remote,
@@ -97,6 +117,14 @@ struct RollbackArgs {
     /// Who, for the log
     #[arg(long, env = "USER", default_value = "operator")]
     author: String,
+}
+
+#[derive(Debug, Args)]
+struct OrderArgs<A: Args> {
+    #[command(flatten)]
+    remote: Remote,
+    #[command(flatten)]
+    order: A,
 }
 
 #[derive(Debug, Args)]
@@ -128,12 +156,18 @@ impl Cli {
             Command::Simulate(args) => {
                 simulate::run(&args, &mut out).map_err(Failure::from).map(alarm_is_one)
             }
+            Command::Backtest(args) => {
+                simulate::backtest::run(&args, &mut out).map_err(Failure::from).map(alarm_is_one)
+            }
             Command::Init(args) => init::run(&args, &mut out).map_err(Failure::from).map(fine),
             Command::Serve(args) => serve(&args, &mut out).map(fine),
             Command::Status(remote) => status(&remote, &mut out),
             Command::Labels(args) => post::run(&args, &mut out).map_err(Failure::from).map(fine),
+            Command::Why(args) => explain(&args, &mut out).map(fine),
             Command::Decisions(args) => decisions(&args, &mut out).map(fine),
             Command::Rollback(args) => rollback(&args, &mut out),
+            Command::Block(OrderArgs { remote, order }) => block(&remote, &order, &mut out),
+            Command::Divert(OrderArgs { remote, order }) => divert(&remote, &order, &mut out),
             Command::Approve(args) => approve(&args, &mut out),
             Command::Rollout(args) => {
                 command::run(&args, &mut out).map_err(Failure::from).map(alarm_is_one)
@@ -173,6 +207,11 @@ fn status(remote: &Remote, out: &mut dyn Write) -> Result<ExitCode, Failure> {
     Ok(alarm_is_one(worst.unwrap_or(Verdict::Healthy)))
 }
 
+fn explain(args: &WhyArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let why = Client::new(&args.remote.api).why(&args.model)?;
+    say(&args.remote, &why, || why::text(&why), out)
+}
+
 fn decisions(args: &DecisionsArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let decisions = Client::new(&args.remote.api).decisions(args.model.as_deref())?;
     say(&args.remote, &decisions, || decisions_text(&decisions), out)
@@ -182,6 +221,16 @@ fn rollback(args: &RollbackArgs, out: &mut dyn Write) -> Result<ExitCode, Failur
     let client = Client::new(&args.remote.api);
     let decision = client.rollback(&args.model, &args.author, &args.reason)?;
     followed(&args.remote, &decision, out)
+}
+
+fn block(remote: &Remote, args: &BlockArgs, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    let decision = Client::new(&remote.api).block(&args.model, &args.wish()?)?;
+    followed(remote, &decision, out)
+}
+
+fn divert(remote: &Remote, args: &DivertArgs, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    let decision = Client::new(&remote.api).divert(&args.model, &args.wish()?)?;
+    followed(remote, &decision, out)
 }
 
 fn approve(args: &ApproveArgs, out: &mut dyn Write) -> Result<ExitCode, Failure> {

@@ -4,8 +4,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tidegate_contract::segment::Segment;
 use tidegate_detectors::finding::{Finding, Verdict};
 use tidegate_detectors::performance::Measured;
 
@@ -14,11 +15,13 @@ use crate::api::ask::RolloutWish;
 use crate::clock;
 use crate::decision::{Action, Decision, State, UnixMillis};
 use crate::labels::outcomes::{LabelStatus, Taken};
+use crate::manual::wish;
+use crate::why::Why;
 use crate::wording::short;
 
 /// How long a collector may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long `rollback` and `approve` wait for the Envoys.
+/// How long whoever decides waits for the Envoys.
 const ACKNOWLEDGEMENT_PATIENCE: Duration = Duration::from_secs(5);
 /// How often they look.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -112,6 +115,15 @@ impl Client {
         self.read(self.agent.get(self.url("/api/v1/status")).call())
     }
 
+    /// `GET /api/v1/models/MODEL/why`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn why(&self, model: &str) -> Result<Why, ClientError> {
+        let path = format!("/api/v1/models/{}/why", escaped(model));
+        self.read(self.agent.get(self.url(&path)).call())
+    }
+
     /// `GET /api/v1/decisions`, oldest first.
     ///
     /// # Errors
@@ -138,7 +150,8 @@ impl Client {
         author: &str,
         reason: &str,
     ) -> Result<Decision, ClientError> {
-        self.wish(&format!("/api/v1/models/{}/rollback", escaped(model)), author, reason)
+        let wish = json!({ "author": author, "reason": reason });
+        self.wish(&format!("/api/v1/models/{}/rollback", escaped(model)), &wish)
     }
 
     /// Puts a proposed decision in force, and waits a little for the Envoys to follow.
@@ -146,7 +159,24 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub fn approve(&self, id: &str, author: &str) -> Result<Decision, ClientError> {
-        self.wish(&format!("/api/v1/decisions/{}/approve", escaped(id)), author, "")
+        let wish = json!({ "author": author, "reason": "" });
+        self.wish(&format!("/api/v1/decisions/{}/approve", escaped(id)), &wish)
+    }
+
+    /// Blocks a model, or a segment of it, and waits a little for the Envoys to follow.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn block(&self, model: &str, wish: &wish::Block) -> Result<Decision, ClientError> {
+        self.wish(&format!("/api/v1/models/{}/block", escaped(model)), wish)
+    }
+
+    /// Diverts a model, or a segment of it, and waits a little for the Envoys to follow.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn divert(&self, model: &str, wish: &wish::Divert) -> Result<Decision, ClientError> {
+        self.wish(&format!("/api/v1/models/{}/divert", escaped(model)), wish)
     }
 
     /// `POST /api/v1/labels`, one a line.
@@ -183,8 +213,7 @@ impl Client {
         self.read(self.agent.get(self.url(&path)).call())
     }
 
-    fn wish(&self, path: &str, author: &str, reason: &str) -> Result<Decision, ClientError> {
-        let wish = json!({ "author": author, "reason": reason });
+    fn wish(&self, path: &str, wish: &impl Serialize) -> Result<Decision, ClientError> {
         let decision: Decision = self.read(self.agent.post(self.url(path)).send_json(wish))?;
         self.followed(decision)
     }
@@ -275,9 +304,16 @@ pub fn action_text(action: &Action) -> String {
         Action::Shadow { to, share } => format!("shadow {share} % to {to}"),
         Action::Canary { to, share, .. } => format!("canary {share} % to {to}"),
         Action::Promote { to } => format!("promote {to}: it is the primary version"),
-        Action::Divert { to } => format!("divert to {to}"),
-        Action::Block => "block".to_owned(),
+        Action::Divert { to, segment } => format!("divert{} to {to}", segment_text(segment)),
+        Action::Block { segment, answer, .. } => {
+            let answer = answer.as_ref().map(|answer| format!(", answer {}", answer.status));
+            format!("block{}{}", segment_text(segment), answer.unwrap_or_default())
+        }
     }
+}
+
+fn segment_text(segment: &Option<Segment>) -> String {
+    segment.as_ref().map(|segment| format!(" where {segment}")).unwrap_or_default()
 }
 
 /// One decision in one line.
@@ -318,11 +354,14 @@ fn model_text(text: &mut String, model: &ModelStatus) {
         .filter(|(_, percent)| **percent > 0)
         .map(|(cluster, percent)| format!("mirrored to {cluster} {percent} %"))
         .collect();
-    let blocked = matches!(&model.decision, Some(d) if d.action == Action::Block);
-    let routes = if blocked {
+    let of_filter = model.decision.as_ref().map(|decision| &decision.action);
+    let of_filter = of_filter.filter(|action| action.is_the_filters());
+    let blocked = of_filter.filter(|action| action.segment().is_none());
+    let routes = if blocked.is_some() {
         "blocked".to_owned()
     } else {
-        weights.into_iter().chain(mirrors).collect::<Vec<_>>().join(", ")
+        let part = of_filter.map(action_text);
+        weights.into_iter().chain(mirrors).chain(part).collect::<Vec<_>>().join(", ")
     };
     let envoys = match (model.envoys, model.acknowledged) {
         (0, _) => "no Envoy is connected".to_owned(),
@@ -451,7 +490,9 @@ pub fn finding_text(finding: &Finding, when: impl Fn(UnixMillis) -> String) -> S
     )
 }
 
-fn verdict_text(verdict: Verdict) -> &'static str {
+/// A verdict as people read it; an alarm is loud.
+#[must_use]
+pub fn verdict_text(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Healthy => "healthy",
         Verdict::Inconclusive => "inconclusive",
@@ -460,7 +501,9 @@ fn verdict_text(verdict: Verdict) -> &'static str {
     }
 }
 
-fn ago(then: UnixMillis) -> String {
+/// How long ago a time was.
+#[must_use]
+pub fn ago(then: UnixMillis) -> String {
     let seconds = clock::unix_ms().saturating_sub(then) / 1000;
     match seconds {
         0..120 => format!("{seconds} s ago"),

@@ -56,6 +56,7 @@ pub fn decision(id: &str, action: Action) -> Decision {
         rule: String::new(),
         reason: "age moved".to_owned(),
         evidence: Vec::new(),
+        exchanges: Vec::new(),
         decided_unix_ms: 1_000,
         expires_unix_ms: Some(11_000),
         quiet_until_unix_ms: 6_000,
@@ -88,6 +89,7 @@ pub fn judgement(verdict: Verdict) -> Judgement {
         direction: None,
         was: "median 34".to_owned(),
         now: "median 61".to_owned(),
+        excess: None,
     };
     let exchanges = Exchanges { seen: 500, sampled: 500, ..Exchanges::default() };
     Judgement::of("census", 1_000_000, 500, exchanges, vec![finding])

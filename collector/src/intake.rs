@@ -17,7 +17,9 @@ use tidegate_contract::columns::{self, Cell, Columns, Wanted};
 use tidegate_contract::format::Format;
 use tidegate_contract::protocol::Side;
 use tidegate_proto::intake::v1::intake_server::Intake;
-use tidegate_proto::intake::v1::{Outcome, Payload, Sample, ShipRequest, ShipResponse, Tally};
+use tidegate_proto::intake::v1::{
+    Outcome, Payload, Reason, Sample, ShipRequest, ShipResponse, Tally,
+};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -27,6 +29,8 @@ use crate::labels::kept::Answered;
 use crate::labels::label::MAX_ID_BYTES;
 use crate::metrics::{Loss, Metrics};
 use crate::rollout::pairs::Answer;
+use crate::store;
+use crate::store::part::{About, Kept};
 use crate::watch::Counts;
 
 /// What the tables of one batch may cost, in cells of 24 bytes: 6 MiB. A sample beyond what is left
@@ -47,6 +51,8 @@ const LEAST_PACE: f64 = 1.0 / 64.0;
 pub struct Delivery {
     /// Rows of the samples that reached the model.
     pub rows: Vec<Columns>,
+    /// The request ids of these samples, in the same order.
+    pub ids: Vec<Box<str>>,
     /// Rows of its answers, where outputs are judged; one that cannot be read is passed over.
     pub answers: Vec<Columns>,
     /// Answers that labels may come for.
@@ -72,6 +78,8 @@ pub struct Batch {
     pub worker: u64,
     /// By index of the model in the configuration.
     pub deliveries: HashMap<usize, Delivery>,
+    /// Samples for the store, each with the place of its model.
+    pub kept: Vec<(usize, Kept)>,
     /// The span of its own arrival, where spans are collected.
     pub arrival: Option<SpanContext>,
 }
@@ -113,6 +121,8 @@ pub struct Reads {
     pub keeps: Option<Keeps>,
     /// The names of versions, in the configuration's order.
     pub versions: Vec<String>,
+    /// Columns of requests and of answers that are kept on disk, where samples are.
+    pub kept: Option<[Wanted; 2]>,
     /// Columns of answers that are wanted while a candidate is held against the primary.
     pub compared: Wanted,
 }
@@ -173,6 +183,7 @@ pub struct Door {
     mind: mpsc::Sender<Batch>,
     lost: Arc<LostAtDoor>,
     pairing: Arc<Pairing>,
+    store: Option<store::Door>,
     metrics: Metrics,
 }
 
@@ -188,7 +199,14 @@ impl Door {
     ) -> Self {
         let models = models.into_iter().enumerate();
         let models = models.map(|(at, reads)| (reads.model.clone(), (at, reads)));
-        Self { models: models.collect(), mind, lost, pairing, metrics }
+        Self { models: models.collect(), mind, lost, pairing, store: None, metrics }
+    }
+
+    /// With a store that gets every sample, too.
+    #[must_use]
+    pub fn keeping(mut self, store: Option<store::Door>) -> Self {
+        self.store = store;
+        self
     }
 
     /// The share of their rates at which workers should sample: all of it while half of the queue is
@@ -199,7 +217,12 @@ impl Door {
     }
 
     fn read(&self, request: &ShipRequest) -> Batch {
-        let mut batch = Batch { worker: request.worker, deliveries: HashMap::new(), arrival: None };
+        let mut batch = Batch {
+            worker: request.worker,
+            deliveries: HashMap::new(),
+            kept: Vec::new(),
+            arrival: None,
+        };
         let mut with: HashMap<(usize, &str), Counts> = HashMap::new();
         let mut cells = BATCH_CELLS;
         for sample in &request.samples {
@@ -210,6 +233,13 @@ impl Door {
             let model = *model;
             let delivery = batch.deliveries.entry(model).or_default();
             let paired = self.pairing.wanted(model);
+            let keeps = self.store.as_ref().and(reads.kept.as_ref());
+            if let Some([inputs, outputs]) = keeps {
+                let asked = rows(sample.request.as_ref(), Side::Request, inputs, cells);
+                let answered = rows(sample.response.as_ref(), Side::Response, outputs, cells);
+                let about = about(sample);
+                batch.kept.push((model, Kept { about, asked, answered }));
+            }
             if sample.shadow {
                 if paired {
                     let answer = sample.response.as_ref();
@@ -251,7 +281,11 @@ impl Door {
                     delivery.halves.extend(half(sample, reads, copy.cloned(), at));
                 }
                 delivery.unreadable += u64::from(asked.is_none());
-                delivery.rows.extend(asked);
+                if let Some(asked) = asked {
+                    let id = &sample.request_id;
+                    delivery.ids.push(id[..id.floor_char_boundary(MAX_ID_BYTES)].into());
+                    delivery.rows.push(asked);
+                }
                 delivery.answers.extend(answered);
             }
         }
@@ -280,6 +314,9 @@ impl Intake for Door {
     )]
     async fn ship(&self, request: Request<ShipRequest>) -> Result<Response<ShipResponse>, Status> {
         let mut batch = self.read(request.get_ref());
+        if let Some(store) = &self.store {
+            store.offer(std::mem::take(&mut batch.kept));
+        }
         let arrival = tracing::Span::current().context().span().span_context().clone();
         batch.arrival = Some(arrival).filter(SpanContext::is_valid);
         let samples: Vec<(usize, u64)> =
@@ -301,6 +338,40 @@ impl Intake for Door {
                 Ok(Response::new(ShipResponse { accepted: 0, pace: self.pace() }))
             }
         }
+    }
+}
+
+/// What the store tells of an exchange beside its rows.
+fn about(sample: &Sample) -> About {
+    let outcome = match sample.outcome() {
+        Outcome::Unspecified => "",
+        Outcome::Served => "served",
+        Outcome::Refused => "refused",
+        Outcome::Blocked => "blocked",
+        Outcome::Reset => "reset",
+        Outcome::Diverted => "diverted",
+    };
+    let reason = match sample.reason() {
+        Reason::Unspecified => "",
+        Reason::Rate => "rate",
+        Reason::Violation => "violation",
+        Reason::Error => "error",
+        Reason::Slow => "slow",
+        Reason::Output => "output",
+    };
+    let cut = |text: &str| -> Box<str> { text[..text.floor_char_boundary(MAX_ID_BYTES)].into() };
+    About {
+        request_id: cut(&sample.request_id),
+        start_unix_micros: i64::try_from(sample.start_unix_nanos / 1000).unwrap_or(i64::MAX),
+        version: cut(&sample.version),
+        shadow: sample.shadow,
+        status: sample.status,
+        duration_seconds: Duration::from_nanos(sample.duration_nanos).as_secs_f64(),
+        outcome,
+        reason,
+        sampling_rate: sample.sampling_rate,
+        trace_id: cut(sample.traceparent.split('-').nth(1).unwrap_or_default()),
+        violations: sample.violation_count,
     }
 }
 
@@ -398,6 +469,7 @@ mod tests {
             keeps: None,
             versions: vec!["v1".to_owned()],
             compared: Wanted::default(),
+            kept: None,
         };
         let pairing = Arc::new(Pairing::new(1));
         let door = Door::new([reads], mind, lost, pairing, Metrics::default());

@@ -166,6 +166,18 @@ impl Journal {
         Ok((journal, records))
     }
 
+    /// The records of the log in `folder`, oldest first, without taking it from whoever writes it. An
+    /// unfinished last line is left out.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a line other than an unfinished last one is damaged.
+    pub fn records<T: DeserializeOwned>(folder: &Path) -> Result<Vec<T>, JournalError> {
+        let path = folder.join(FILE_NAME);
+        let cannot = |source| JournalError::Io { action: "open it", path: path.clone(), source };
+        let file = File::open(&path).map_err(cannot)?;
+        Ok(read(&file, &path)?.records)
+    }
+
     /// What was cut off when the log was opened.
     #[must_use]
     pub fn torn(&self) -> Option<Torn> {

@@ -264,7 +264,7 @@ mod tests {
     use crate::fixture::decision;
 
     fn divert(id: &str) -> Event {
-        let action = Action::Divert { to: "v2".to_owned() };
+        let action = Action::Divert { to: "v2".to_owned(), segment: None };
         Event::Decided { decision: Box::new(decision(id, action)), ends: None }
     }
 

@@ -35,6 +35,8 @@ pub enum Loss {
     UnknownModel,
     /// Cut, encoded, or not what the protocol says.
     Unreadable,
+    /// Judged, and not kept: the store had no room, or its storage refused.
+    Unkept,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -84,6 +86,7 @@ pub struct Metrics {
     batches: Counter,
     samples: Counter,
     lost: Family<OfReason, Counter>,
+    stored: Counter,
     rows: Family<OfModel, Gauge>,
     coverage: Family<OfModel, Gauge<f64, AtomicU64>>,
     verdict: Family<OfModel, Gauge>,
@@ -119,6 +122,8 @@ impl Default for Metrics {
         registry.register("intake_samples", "Samples taken from filters", samples.clone());
         let lost = Family::default();
         registry.register("intake_samples_lost", "Samples lost after they arrived", lost.clone());
+        let stored = Counter::default();
+        registry.register("store_rows", "Rows of samples that were written", stored.clone());
         let rows = Family::default();
         registry.register("window_rows", "Rows in the last window", rows.clone());
         let coverage = Family::default();
@@ -200,6 +205,7 @@ impl Default for Metrics {
             batches,
             samples,
             lost,
+            stored,
             rows,
             coverage,
             verdict,
@@ -232,6 +238,11 @@ impl Metrics {
         if samples > 0 {
             self.lost.get_or_create(&OfReason { reason }).inc_by(samples);
         }
+    }
+
+    /// Rows of samples were written.
+    pub fn stored(&self, rows: u64) {
+        self.stored.inc_by(rows);
     }
 
     /// A window was judged, and another one before it.

@@ -9,8 +9,9 @@ use std::time::Duration;
 use tidegate_detectors::finding::{Finding, Kind, Verdict};
 
 use crate::config::model::Model;
-use crate::config::rule::{self, Approval, Rule, Severity};
+use crate::config::rule::{self, Approval, Part, Rule, Severity};
 use crate::decision::{Action, Decision, State, UnixMillis};
+use crate::drifted;
 use crate::judgement::Judgement;
 use crate::ledger::Ledger;
 
@@ -35,6 +36,14 @@ pub struct Streaks(Vec<Streak>);
 struct Streak {
     met: u32,
     held: u32,
+}
+
+impl Streaks {
+    /// In how many judgements in a row a rule was met, by its place among the model's.
+    #[must_use]
+    pub fn met(&self, rule: usize) -> u32 {
+        self.0.get(rule).map_or(0, |streak| streak.met)
+    }
 }
 
 /// What stands for a model when its window closes.
@@ -64,7 +73,7 @@ impl<'a> Standing<'a> {
                 && now.saturating_sub(decision.decided_unix_ms) < HOUR_MS
         };
         let other = |decision: &&Decision| {
-            let away = matches!(decision.action, Action::Divert { .. } | Action::Block);
+            let away = matches!(decision.action, Action::Divert { .. } | Action::Block { .. });
             decision.model != model.name && decision.changes_routes() && away
         };
         Self {
@@ -83,7 +92,7 @@ impl<'a> Standing<'a> {
         if self.changes >= changes as usize {
             return Some(format!("{changes} changes in an hour are spent"));
         }
-        let away = matches!(action, Action::Divert { .. } | Action::Block);
+        let away = matches!(action, Action::Divert { .. } | Action::Block { .. });
         let most = guard.max_models;
         (away && self.others_held >= most as usize)
             .then(|| format!("{} other models are held already, {most} may be", self.others_held))
@@ -135,21 +144,24 @@ pub fn next(
         lasting
             .map(|(rule, _)| rule)
             .filter(|rule| rule.approval == approval)
-            .max_by_key(|rule| protection(&action(rule)))
+            .max_by_key(|rule| action(rule, judgement).protection())
     };
     let active = standing.active.filter(|decision| decision.changes_routes());
     let more = |rule: &&Rule| {
-        active.is_none_or(|active| protection(&action(rule)) > protection(&active.action))
+        let wanted = action(rule, judgement);
+        active.is_none_or(|active| wanted.outdoes(&active.action))
     };
     // A stronger rule acts even in the quiet time of a weaker decision.
     let may_decide = active.is_some() || now >= standing.quiet_until;
     let automatic = strongest(Approval::Automatic).filter(more).filter(|_| may_decide);
-    let bound = automatic.and_then(|rule| standing.bounded(model, &action(rule)));
+    let bound = automatic.and_then(|rule| standing.bounded(model, &action(rule, judgement)));
     if let (Some(rule), None) = (automatic, &bound) {
         let made = decision(model, rule, judgement, State::Active, id.to_owned(), now);
         return Some(Move::Decide(Box::new(made)));
     }
-    if let Some(extension) = active.and_then(|active| extension(model, streaks, active, now)) {
+    if let Some(extension) =
+        active.and_then(|active| extension(model, streaks, judgement, active, now))
+    {
         return Some(extension);
     }
     let may_propose = standing.proposed.is_none() && now >= standing.quiet_until;
@@ -160,17 +172,6 @@ pub fn next(
         made.reason.push_str(&format!("; a person must agree: {why}"));
     }
     Some(Move::Decide(Box::new(made)))
-}
-
-/// How far an action keeps traffic from the primary version, in order.
-fn protection(action: &Action) -> u8 {
-    match action {
-        Action::Serve | Action::Promote { .. } => 0,
-        Action::Shadow { .. } => 1,
-        Action::Canary { .. } => 2,
-        Action::Divert { .. } => 3,
-        Action::Block => 4,
-    }
 }
 
 /// The longest time for which any rule of the model asks for quiet after a decision.
@@ -219,10 +220,25 @@ fn bad(finding: &Finding, least: Severity) -> bool {
 
 /// An active decision is carried on by an automatic rule that made it, once half its time is over
 /// and findings hold. What a person approved ends when they were told it would.
-fn extension(model: &Model, streaks: &Streaks, active: &Decision, now: UnixMillis) -> Option<Move> {
+///
+/// One about what drifted keeps the segment it was made with: it moves when it is made anew.
+fn extension(
+    model: &Model,
+    streaks: &Streaks,
+    judgement: &Judgement,
+    active: &Decision,
+    now: UnixMillis,
+) -> Option<Move> {
     let left = active.expires_unix_ms?.saturating_sub(now);
+    let made = |rule: &Rule| match (&rule.then, &active.action) {
+        (rule::Action::Divert { to, of: Part::Drifted }, Action::Divert { to: known, .. }) => {
+            to == known
+        }
+        (rule::Action::Block { of: Part::Drifted, .. }, Action::Block { .. }) => true,
+        _ => active.action == action(rule, judgement),
+    };
     let holds = |(rule, streak): &(&Rule, &Streak)| {
-        let again = rule.approval == Approval::Automatic && active.action == action(rule);
+        let again = rule.approval == Approval::Automatic && made(rule);
         let chance = rule.holds < rule.verdict;
         let needed = if chance { rule.windows.max(LEAST_HELD) } else { rule.windows };
         // What would be decided anew holds, too.
@@ -252,12 +268,13 @@ fn decision(
     Decision {
         id,
         model: model.name.clone(),
-        action: action(rule),
+        action: action(rule, judgement),
         state,
         author: AUTHOR.to_owned(),
         rule: rule.to_string(),
         reason: reason(judgement, rule),
         evidence,
+        exchanges: Vec::new(),
         decided_unix_ms: now,
         expires_unix_ms: Some(now + milliseconds(rule.expires)),
         quiet_until_unix_ms: now + milliseconds(rule.cooldown),
@@ -268,14 +285,25 @@ fn decision(
     }
 }
 
-fn action(rule: &Rule) -> Action {
+fn action(rule: &Rule, judgement: &Judgement) -> Action {
+    let segment = |of: &Part| match of {
+        Part::All => None,
+        Part::Where(segment) => Some(segment.clone()),
+        Part::Drifted => {
+            drifted::segment(judgement.findings.iter().filter(|finding| meets(rule, finding)))
+        }
+    };
     match &rule.then {
         rule::Action::Shadow { to, share } => Action::Shadow { to: to.clone(), share: *share },
         rule::Action::Canary { to, share } => {
             Action::Canary { to: to.clone(), share: *share, shadow: 0 }
         }
-        rule::Action::Divert { to } => Action::Divert { to: to.clone() },
-        rule::Action::Block => Action::Block,
+        rule::Action::Divert { to, of } => Action::Divert { to: to.clone(), segment: segment(of) },
+        rule::Action::Block { of, retry_after_seconds } => Action::Block {
+            segment: segment(of),
+            retry_after_seconds: *retry_after_seconds,
+            answer: None,
+        },
     }
 }
 
@@ -302,9 +330,9 @@ fn milliseconds(duration: Duration) -> UnixMillis {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_detectors::finding::Verdict;
+    use tidegate_detectors::finding::{Excess, Verdict};
 
-    use super::{Move, Standing, Streaks, next};
+    use super::{Judgement, Move, Standing, Streaks, next};
     use crate::decision::{Action, Decision, State, UnixMillis};
     use crate::fixture::{DIVERT, config, judgement};
 
@@ -334,7 +362,7 @@ mod tests {
     #[test]
     fn an_alarm_leads_to_the_rules_decision_with_its_evidence() {
         let decision = decided(DIVERT);
-        assert_eq!(decision.action, Action::Divert { to: "v2".to_owned() });
+        assert_eq!(decision.action, Action::Divert { to: "v2".to_owned(), segment: None });
         assert_eq!(decision.state, State::Active);
         assert_eq!(decision.evidence.len(), 1);
         assert_eq!(decision.expires_unix_ms, Some(NOW + 60 * MINUTE));
@@ -441,6 +469,42 @@ mod tests {
         active.expires_unix_ms = Some(NOW + MINUTE);
         let standing = Standing { active: Some(&active), ..Standing::default() };
         assert_eq!(moves(DIVERT, &[Verdict::Alarm], standing), [None]);
+    }
+
+    const DRIFTED: &str = "
+      - {on: data_drift, verdict: alarm, then: divert, to: v2, segment: drifted, expires: 1h, cooldown: 5m}
+      - {on: data_drift, verdict: alarm, windows: 3, then: divert, to: v2, expires: 1h, cooldown: 5m}";
+
+    #[test]
+    fn a_rule_about_what_drifted_takes_its_segment_from_the_findings() {
+        let config = config(DRIFTED);
+        let mut streaks = Streaks::default();
+        let mut judgement = judgement(Verdict::Alarm);
+        let old = |above: f64| Some(Excess::Range { above: Some(above), upto: None });
+        judgement.findings[0].excess = old(60.0);
+        let mut next = |judgement: &Judgement, standing| {
+            next(&config.models[0], &mut streaks, judgement, standing, "d-000001", NOW)
+        };
+        let Some(Move::Decide(mut active)) = next(&judgement, Standing::default()) else {
+            panic!("a decision")
+        };
+        let segment = active.action.segment().map(ToString::to_string);
+        assert_eq!(segment.as_deref(), Some("age > 60"));
+        // It is carried on as it was made, wherever the drift's edge lies by now.
+        active.expires_unix_ms = Some(NOW + MINUTE);
+        judgement.findings[0].excess = old(58.5);
+        let standing = || Standing { active: Some(&active), ..Standing::default() };
+        assert!(matches!(next(&judgement, standing()), Some(Move::Extend { .. })));
+        // What lasts longer may be about all of it, which keeps more from the primary.
+        let Some(Move::Decide(all)) = next(&judgement, standing()) else { panic!("a decision") };
+        assert_eq!(all.action, Action::Divert { to: "v2".to_owned(), segment: None });
+    }
+
+    #[test]
+    fn where_nothing_tells_what_drifted_the_decision_is_about_all_of_it() {
+        let moves = moves(DRIFTED, &[Verdict::Alarm], Standing::default());
+        let [Some(Move::Decide(decision))] = moves.as_slice() else { panic!("{moves:?}") };
+        assert_eq!(decision.action, Action::Divert { to: "v2".to_owned(), segment: None });
     }
 
     #[test]

@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use crate::api::routes::{Doors, router};
 use crate::config::Config;
 use crate::config::model::Model;
+use crate::config::rule::Part;
 use crate::intake::{Door, Keeps, LostAtDoor, Pairing, Reads};
 use crate::labels::reading::Labelled;
 use crate::metrics::Metrics;
@@ -28,6 +29,8 @@ use crate::profile;
 use crate::profile::error::ProfileError;
 use crate::sides::Sides;
 use crate::state::{self, StateError};
+use crate::store::shelf::{Shelf, ShelfError};
+use crate::store::{Keeper, Shape, layout};
 use crate::telemetry::{Telemetry, TelemetryError};
 use crate::xds::server::Discovery;
 
@@ -69,9 +72,22 @@ pub enum ServeError {
         /// All that is wrong with it.
         why: String,
     },
+    /// A rule is about a segment that the model's requests cannot be in.
+    #[error("models.{model}.policy: `{rule}`: {why}")]
+    Segment {
+        /// The model.
+        model: String,
+        /// The rule, in one line.
+        rule: String,
+        /// All that is wrong with its segment.
+        why: String,
+    },
     /// The decision log cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// Samples cannot be kept where they should be.
+    #[error(transparent)]
+    Shelf(#[from] ShelfError),
     /// Telemetry cannot be set up.
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
@@ -124,6 +140,21 @@ pub fn subject(model: &Model) -> Result<Subject, ServeError> {
             })?
         }
     };
+    for rule in &model.policy {
+        let misfits: Vec<String> = match rule.then.part() {
+            Some(Part::Where(segment)) => {
+                segment.misfits(&contract).iter().map(ToString::to_string).collect()
+            }
+            _ => Vec::new(),
+        };
+        if !misfits.is_empty() {
+            return Err(ServeError::Segment {
+                model: model.name.clone(),
+                rule: rule.to_string(),
+                why: misfits.join("; "),
+            });
+        }
+    }
     Ok(Subject {
         model: model.clone(),
         sides: Sides::of(&profile.reference, &profile.outputs),
@@ -151,13 +182,30 @@ fn reads(subject: &Subject) -> Reads {
     let mut compared: Vec<&str> = sides.names(Side::Response).chain(said).chain(kept).collect();
     compared.sort_unstable();
     compared.dedup();
+    let columns = layout::columns(contract, sides);
+    let of = |side: Side| columns.iter().filter(move |column| column.side == side);
+    let named = |side: Side| Wanted::new(of(side).map(|column| column.source.as_str()));
     Reads {
+        kept: Some([
+            named(Side::Request).in_fields(&contract.inputs),
+            named(Side::Response).in_fields(&contract.outputs),
+        ]),
         versions: model.versions.iter().map(|version| version.name.clone()).collect(),
         compared: Wanted::new(compared).in_fields(&contract.outputs),
         model: model.name.clone(),
         inputs: wanted(Side::Request).unwrap_or_default().in_fields(&contract.inputs),
         outputs: wanted(Side::Response).map(|outputs| outputs.in_fields(&contract.outputs)),
         keeps,
+    }
+}
+
+/// What the store knows of a model.
+fn shape(subject: &Subject) -> Shape {
+    let Subject { model, sides, contract, .. } = subject;
+    Shape {
+        model: model.name.clone(),
+        versions: model.versions.iter().map(|version| version.name.clone()).collect(),
+        columns: layout::columns(contract, sides),
     }
 }
 
@@ -194,6 +242,16 @@ async fn collect(config: Config) -> Result<(), ServeError> {
         Arc::clone(&pairing),
         metrics.clone(),
     );
+    let keeps = match &config.samples {
+        None => None,
+        Some(samples) => {
+            let shapes = subjects.iter().map(shape).collect();
+            let shelf = Shelf::of(&samples.to)?;
+            Some(Keeper::new(shelf, samples.clone(), shapes, metrics.clone()))
+        }
+    };
+    let (keeper, store) = keeps.map_or((None, None), |(keeper, door)| (Some(keeper), Some(door)));
+    let door = door.keeping(store);
     let (opened, news) = state::open(&config)?;
     let (mind, snapshots) =
         Mind::awake(config, subjects, Arc::clone(&lost), pairing, metrics.clone(), opened)?;
@@ -202,6 +260,7 @@ async fn collect(config: Config) -> Result<(), ServeError> {
 
     let (stop, stopping) = watch::channel(false);
     let mut mind = tokio::spawn(mind.run(inbox, stopping.clone()));
+    let keeper = keeper.map(|keeper| tokio::spawn(keeper.run(stopping.clone())));
     let door = IntakeServer::new(door).max_decoding_message_size(MAX_BATCH_BYTES);
     let mut grpc = tokio::spawn(
         tonic::transport::Server::builder()
@@ -231,7 +290,12 @@ async fn collect(config: Config) -> Result<(), ServeError> {
     info!("stopping");
     // The mind ends first: the streams to the Envoys end with it, and with them the gRPC server.
     let _ = stop.send(true);
-    let all = async { (mind.await, grpc.await, http.await) };
+    let all = async {
+        let _ = (mind.await, grpc.await, http.await);
+        if let Some(keeper) = keeper {
+            let _ = keeper.await;
+        }
+    };
     if timeout(PATIENCE, all).await.is_err() {
         warn!("a connection did not end in time; it is cut off");
     }

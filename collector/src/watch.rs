@@ -3,7 +3,7 @@
 
 mod together;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use tidegate_contract::columns::{Cell, Columns};
@@ -81,6 +81,8 @@ pub struct Watch {
     /// Panes that make up a window, the oldest first; the newest is being filled.
     panes: VecDeque<Pane>,
     panes_in_window: usize,
+    /// Inputs whose values may be told to nobody.
+    sensitive: HashSet<String>,
     /// The names of versions that count, and the empty one.
     versions: Vec<String>,
     workers: HashMap<u64, Worker>,
@@ -126,6 +128,12 @@ impl Watch {
             panes_in_window: usize::try_from(panes).unwrap_or(1).max(1),
             sides,
             rules,
+            sensitive: contract
+                .inputs
+                .iter()
+                .filter(|field| field.sensitive.is_some())
+                .map(|field| field.name.clone())
+                .collect(),
             versions: model.versions.iter().map(|version| version.name.clone()).collect(),
             workers: HashMap::new(),
             batches: 0,
@@ -251,6 +259,12 @@ impl Watch {
         self.vigil.close();
         self.vigil.weigh(&mut findings, &self.rules);
         self.sides.tell_apart(&mut findings, window);
+        // Of these only hashes arrive, which no request has.
+        let hidden =
+            |name: &Option<String>| name.as_ref().is_some_and(|name| self.sensitive.contains(name));
+        for finding in findings.iter_mut().filter(|finding| hidden(&finding.feature)) {
+            finding.excess = None;
+        }
         Judgement::of(&self.model, now, window.rows, window.exchanges, findings)
     }
 }

@@ -11,11 +11,12 @@ use tidegate_collector::config::guard::{Guard, Maintenance};
 use tidegate_collector::config::mistake::ConfigError;
 use tidegate_collector::config::model::{Detectors, Labels, Model, Role, Task, Version, Window};
 use tidegate_collector::config::rollout::{Plan, Promote};
-use tidegate_collector::config::rule::{Action, Approval, Kind, Least, Rule, Severity};
+use tidegate_collector::config::rule::{Action, Approval, Kind, Least, Part, Rule, Severity};
+use tidegate_collector::config::samples::{Samples, Shelf};
 use tidegate_collector::config::state::State;
 use tidegate_collector::config::{Config, Envoy, Listen, MAX_FILE_BYTES, Telemetry};
 use tidegate_contract::contract::Mode;
-use tidegate_contract::plugin::{Keep, LowConfidence, Route};
+use tidegate_contract::plugin::{Keep, LowConfidence, Route, Sticky};
 use tidegate_contract::protocol::Protocol;
 use tidegate_detectors::finding::Detector;
 use tidegate_detectors::paired::Limits;
@@ -64,11 +65,18 @@ fn the_whole_file_means_what_it_says() {
             collector_cluster: "tidegate_collector".to_owned(),
         },
         telemetry: Telemetry { otlp_endpoint: Some("http://127.0.0.1:4317".to_owned()) },
+        samples: Some(Samples {
+            to: Shelf::Folder(folder.join("samples")),
+            retention: Duration::from_secs(7 * 86_400),
+            max_bytes: 2_000_000_000,
+            part: Duration::from_secs(30),
+        }),
         models: vec![Model {
             name: "census".to_owned(),
             protocol: Protocol::Oip,
             mode: Mode::Enforce,
             route: Route { name: None, path_prefix: Some("/v2/models/census".to_owned()) },
+            sticky: Some(Sticky::Header("x-user".to_owned())),
             sample_rate: 1.0,
             max_capture_bytes: 65536,
             max_sample_bytes_per_second: Some(1_000_000),
@@ -106,7 +114,7 @@ fn the_whole_file_means_what_it_says() {
                 least: Least { effect: 0.2, coverage: 0.5, rows: 300 },
                 windows: 1,
                 holds: Severity::Alarm,
-                then: Action::Divert { to: "v2".to_owned() },
+                then: Action::Divert { to: "v2".to_owned(), of: Part::All },
                 expires: Duration::from_secs(3600),
                 cooldown: Duration::from_secs(300),
                 approval: Approval::Automatic,
@@ -259,6 +267,64 @@ fn labels_that_do_not_fit_their_task_are_refused() {
         &[&format!("{at}:13: models[0].labels: `output` is missing; add `output: score`")],
     );
     check(labels, "task: multiclass", &[]);
+}
+
+#[test]
+fn a_rule_may_be_about_a_segment() {
+    let rule = "then: divert, to: v2, expires: 1h, cooldown: 5m, approval: automatic";
+    let at = "tidegate.yaml:20";
+    let then = |written: &str| {
+        parse(changed(rule, written).as_bytes()).unwrap().models[0].policy[0].then.clone()
+    };
+    let segment = "age >= 55 and work in [Private]";
+    let of = Part::Where(segment.parse().unwrap());
+    let to = || "v2".to_owned();
+    assert_eq!(
+        then(&format!("then: divert, to: v2, where: '{segment}'")),
+        Action::Divert { to: to(), of: of.clone() }
+    );
+    assert_eq!(
+        then("then: divert, to: v2, segment: drifted"),
+        Action::Divert { to: to(), of: Part::Drifted }
+    );
+    assert_eq!(
+        then(&format!("then: block, expires: 10m, retry_after: 30s, where: '{segment}'")),
+        Action::Block { of, retry_after_seconds: Some(30) }
+    );
+    check(
+        rule,
+        "then: divert, to: v2, where: 'age >= old'",
+        &[&format!(
+            "{at}:83: models[0].policy[0].where: character 8: expected a number, found `old`; \
+             conditions are `age >= 55`, `work in [Private, \"Self emp\"]`, `age is null`, \
+             `header:x-client = acme` or `client:address in [10.0.0.0/8]`, joined by `and`"
+        )],
+    );
+    check(
+        rule,
+        "then: divert, to: v2, where: 'age > 3', segment: drifted",
+        &[&format!(
+            "{at}:103: models[0].policy[0].segment: a decision is about one segment; keep `where` \
+             or `segment: drifted`"
+        )],
+    );
+    check(
+        rule,
+        "then: shadow, to: v2, segment: drifted, retry_after: 30s",
+        &[
+            &format!(
+                "{at}:85: models[0].policy[0].segment: means nothing with `then: shadow`; remove it"
+            ),
+            &format!(
+                "{at}:107: models[0].policy[0].retry_after: means nothing with `then: shadow`; \
+                 remove it"
+            ),
+        ],
+    );
+    let output = changed(rule, "then: divert, to: v2, segment: drifted")
+        .replace("on: data_drift", "on: output_drift");
+    let told = parse(output.as_bytes()).unwrap_err().to_string();
+    assert!(told.contains("tell which requests drifted; write the segment out"), "{told}");
 }
 
 #[test]
@@ -462,7 +528,7 @@ fn without_rules_a_person_is_asked_whether_the_fallback_should_answer() {
     let rules = &config.models[0].policy;
     assert_eq!(rules.len(), 3);
     for rule in rules {
-        assert_eq!(rule.then, Action::Divert { to: "v2".to_owned() });
+        assert_eq!(rule.then, Action::Divert { to: "v2".to_owned(), of: Part::All });
         assert_eq!((rule.approval, rule.windows), (Approval::Required, 2));
     }
     assert_eq!(config.models[1].policy, [], "there is nothing to divert to");
@@ -479,7 +545,7 @@ fn models_inherit_what_they_do_not_say() {
     rollout: {steps: []}";
     let config = with(defaults, own).unwrap();
     let [census, alone] = &config.models[..] else { panic!("two models") };
-    assert_eq!(census.policy[0].then, Action::Divert { to: "v2".to_owned() });
+    assert_eq!(census.policy[0].then, Action::Divert { to: "v2".to_owned(), of: Part::All });
     assert_eq!(alone.policy, [], "a rule for a role that it has not is not its");
     assert_eq!((census.guard.changes_per_hour, census.guard.max_models), (2, 1));
     assert_eq!(census.guard.maintenance.len(), 1);
@@ -519,6 +585,30 @@ fn what_guards_and_rollouts_cannot_be_is_told_with_its_cure() {
     ] {
         let told = told(&format!("defaults:\n  {written}"));
         assert!(told.contains(expected), "{written}: {told}");
+    }
+}
+
+#[test]
+fn samples_go_to_a_folder_or_a_bucket() {
+    let to = |samples: &str| with(&format!("samples: {samples}"), "").map(|config| config.samples);
+    let shelf = |samples: &str| to(samples).unwrap().unwrap().to;
+    assert_eq!(to("{to: ./s, retention: 1h}").unwrap().unwrap().max_bytes, 10_000_000_000);
+    assert_eq!(shelf("{to: ./s}"), Shelf::Folder("/etc/tidegate/s".into()));
+    let bucket = |bucket: &str, prefix: &str| Shelf::Bucket {
+        bucket: bucket.to_owned(),
+        prefix: prefix.to_owned(),
+    };
+    assert_eq!(shelf("{to: \"s3://my-bucket/a/b/\"}"), bucket("my-bucket", "a/b"));
+    assert_eq!(shelf("{to: \"s3://my-bucket\"}"), bucket("my-bucket", ""));
+    for (samples, expected) in [
+        ("{}", "`to` is missing; add `to: ./samples`"),
+        ("{to: \"gs://b/x\"}", "is not a folder such as ./samples, or s3://BUCKET/PREFIX"),
+        ("{to: \"s3://B\"}", "is not a bucket such as s3://my-bucket/samples"),
+        ("{to: ./s, max_bytes: 10}", "`10` is out of range; give from 1000000"),
+        ("{to: ./s, part: 2h}", "`2h` is out of range; give from 100ms to 1h"),
+    ] {
+        let told = to(samples).unwrap_err().to_string();
+        assert!(told.contains(expected), "{samples}: {told}");
     }
 }
 
@@ -572,7 +662,7 @@ proptest! {
                 prop_assert!(model.window.length.as_nanos().is_multiple_of(model.window.hop.as_nanos()));
                 for rule in &model.policy {
                     prop_assert!(rule.expires > Duration::ZERO);
-                    if let Action::Divert { to } = &rule.then {
+                    if let Action::Divert { to, .. } = &rule.then {
                         prop_assert_eq!(model.version(to).map(|to| to.role), Some(Role::Fallback));
                     }
                 }

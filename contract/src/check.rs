@@ -16,6 +16,7 @@ use crate::plugin::LowConfidence;
 use crate::protocol::Side;
 use crate::rows::{Content, Raw, Rows, Tensor, Values};
 use crate::rules::Rules;
+use crate::segment::{Selection, Selector};
 use crate::sensitive::Key;
 use crate::transcript::Writer;
 use crate::violation::{Kind, Violation};
@@ -39,6 +40,8 @@ struct Ears {
     writer: Option<Writer>,
     /// Listens whether the model was not sure.
     confidence: Option<Confidence>,
+    /// Listens whether the request belongs to a segment.
+    selector: Option<Selector>,
 }
 
 /// How far a body has come.
@@ -78,6 +81,7 @@ impl Check {
                 judge: Judge::new(rules, Mode::Observe, format.expected(side), side),
                 writer: None,
                 confidence: None,
+                selector: None,
             },
             finished: false,
         }
@@ -109,6 +113,13 @@ impl Check {
     #[must_use]
     pub fn minding(mut self, rule: &LowConfidence) -> Self {
         self.ears.confidence = Some(Confidence::new(rule));
+        self
+    }
+
+    /// A check that also finds out whether the request belongs to a segment.
+    #[must_use]
+    pub fn selecting(mut self, selection: Arc<Selection>) -> Self {
+        self.ears.selector = Some(Selector::new(selection));
         self
     }
 
@@ -156,6 +167,11 @@ impl Check {
         self.ears.confidence.as_ref().is_some_and(Confidence::is_low)
     }
 
+    /// Whether a row that came belongs to the segment.
+    pub fn is_selected(&self) -> bool {
+        self.ears.selector.as_ref().is_some_and(Selector::is_match)
+    }
+
     /// The transcript, if one was asked for and the whole body is in it.
     pub fn into_transcript(self) -> Option<Vec<u8>> {
         self.ears.writer?.into_whole()
@@ -165,7 +181,7 @@ impl Check {
 impl Rows for Ears {
     #[inline]
     fn expected(&self) -> Option<&[u8]> {
-        let alone = self.writer.is_none() && self.confidence.is_none();
+        let alone = self.writer.is_none() && self.confidence.is_none() && self.selector.is_none();
         if alone { self.judge.expected() } else { None }
     }
 
@@ -178,12 +194,14 @@ impl Rows for Ears {
         self.judge.record();
         self.writer.iter_mut().for_each(Rows::record);
         self.confidence.iter_mut().for_each(Rows::record);
+        self.selector.iter_mut().for_each(Rows::record);
     }
 
     fn field(&mut self, name: Text<'_>) {
         self.judge.field(name);
         self.writer.iter_mut().for_each(|writer| writer.field(name));
         self.confidence.iter_mut().for_each(|it| it.field(name));
+        self.selector.iter_mut().for_each(|it| it.field(name));
     }
 
     fn name(&self) -> &str {
@@ -194,6 +212,7 @@ impl Rows for Ears {
         let wraps = self.judge.wraps();
         if wraps {
             self.writer.iter_mut().for_each(Writer::no_record);
+            self.selector.iter_mut().for_each(Selector::no_record);
         }
         wraps
     }
@@ -214,18 +233,21 @@ impl Rows for Ears {
         self.judge.record_end();
         self.writer.iter_mut().for_each(Rows::record_end);
         self.confidence.iter_mut().for_each(Rows::record_end);
+        self.selector.iter_mut().for_each(Rows::record_end);
     }
 
     fn tensor(&mut self, tensor: Tensor<'_>) {
         self.judge.tensor(tensor);
         self.writer.iter_mut().for_each(|writer| writer.tensor(tensor));
         self.confidence.iter_mut().for_each(|it| it.tensor(tensor));
+        self.selector.iter_mut().for_each(|it| it.tensor(tensor));
     }
 
     fn tensor_end(&mut self, values: Values) {
         self.judge.tensor_end(values);
         self.writer.iter_mut().for_each(|writer| writer.tensor_end(values));
         self.confidence.iter_mut().for_each(|it| it.tensor_end(values));
+        self.selector.iter_mut().for_each(|it| it.tensor_end(values));
     }
 
     #[inline]
@@ -233,30 +255,37 @@ impl Rows for Ears {
         self.judge.scalar(value);
         self.writer.iter_mut().for_each(|writer| writer.scalar(value));
         self.confidence.iter_mut().for_each(|it| it.scalar(value));
+        self.selector.iter_mut().for_each(|it| it.scalar(value));
     }
 
     fn bytes(&mut self, bytes: &[u8], cut: bool) {
         self.judge.bytes(bytes, cut);
         self.writer.iter_mut().for_each(|writer| writer.bytes(bytes, cut));
         self.confidence.iter_mut().for_each(|it| it.bytes(bytes, cut));
+        self.selector.iter_mut().for_each(|it| it.bytes(bytes, cut));
     }
 
     fn list(&mut self) {
         self.judge.list();
         self.writer.iter_mut().for_each(Rows::list);
         self.confidence.iter_mut().for_each(Rows::list);
+        self.selector.iter_mut().for_each(Rows::list);
     }
 
     fn list_end(&mut self) {
         self.judge.list_end();
         self.writer.iter_mut().for_each(Rows::list_end);
         self.confidence.iter_mut().for_each(Rows::list_end);
+        self.selector.iter_mut().for_each(Rows::list_end);
     }
 
     fn object(&mut self) -> bool {
         // The writer names only what the contract names, so the judge's answer serves both.
         self.writer.iter_mut().for_each(|writer| {
             writer.object();
+        });
+        self.selector.iter_mut().for_each(|selector| {
+            selector.object();
         });
         self.judge.object()
     }
@@ -265,11 +294,13 @@ impl Rows for Ears {
         self.judge.raw(raw);
         self.writer.iter_mut().for_each(|writer| writer.raw(raw));
         self.confidence.iter_mut().for_each(|it| it.raw(raw));
+        self.selector.iter_mut().for_each(|it| it.raw(raw));
     }
 
     fn plain(&self) -> Option<Plain> {
         let each = self.writer.as_ref().is_some_and(Writer::is_writing)
-            || self.confidence.as_ref().is_some_and(Confidence::listens);
+            || self.confidence.as_ref().is_some_and(Confidence::listens)
+            || self.selector.as_ref().is_some_and(Selector::listens);
         if each { None } else { self.judge.plain() }
     }
 
@@ -281,5 +312,6 @@ impl Rows for Ears {
         self.judge.whole(content);
         self.writer.iter_mut().for_each(|writer| writer.whole(content));
         self.confidence.iter_mut().for_each(|it| it.whole(content));
+        self.selector.iter_mut().for_each(|it| it.whole(content));
     }
 }

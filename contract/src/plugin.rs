@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::contract::{Contract, Mode, join};
 use crate::mistake::{Fault, Mistake};
+use crate::order::{Block, Divert};
 use crate::protocol::Protocol;
 
 /// The whole table one filter works by.
@@ -143,6 +144,12 @@ impl Model {
         if let Some(confidence) = &self.keep.low_confidence {
             not_empty(&join(place, "keep.low_confidence.output"), &confidence.output, mistakes);
         }
+        if let Some(block) = &self.block {
+            block.mistakes(&join(place, "block"), mistakes);
+        }
+        if let Some(divert) = &self.divert {
+            not_empty(&join(place, "divert.cluster"), &divert.cluster, mistakes);
+        }
         let mut names = HashSet::new();
         for (index, version) in self.versions.iter().enumerate() {
             let place = format!("{place}.versions[{index}]");
@@ -197,6 +204,9 @@ impl Default for Collector {
     }
 }
 
+/// Bytes of a header's name.
+const MAX_HEADER_BYTES: usize = 128;
+
 /// One model behind one or more routes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -222,6 +232,9 @@ pub struct Model {
     /// Exchanges that are kept whatever the rate.
     #[serde(default, skip_serializing_if = "is_default")]
     pub keep: Keep,
+    /// By what a client gets the same version each time while several answer; without it, chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sticky: Option<Sticky>,
     /// Which Envoy cluster is which version.
     #[serde(default)]
     pub versions: Vec<Version>,
@@ -231,6 +244,9 @@ pub struct Model {
     /// A block in force: requests are answered without asking the model.
     #[serde(default)]
     pub block: Option<Block>,
+    /// A divert of a segment in force: its requests go to another version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub divert: Option<Divert>,
 }
 
 /// Which exchanges are kept whatever the rate. Their weight is 1, so that nothing is biased by it.
@@ -285,6 +301,31 @@ pub struct Route {
     pub path_prefix: Option<String>,
 }
 
+/// By what a client is known, where it should get the same version each time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sticky {
+    /// The value of this header, in lower case.
+    Header(String),
+    /// Its address.
+    Client,
+}
+
+impl std::str::FromStr for Sticky {
+    type Err = ();
+
+    /// Reads `client`, or `header:` and a name.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if text == "client" {
+            return Ok(Self::Client);
+        }
+        let name = text.strip_prefix("header:").ok_or(())?;
+        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let good = (1..=MAX_HEADER_BYTES).contains(&name.len()) && name.bytes().all(token);
+        if good { Ok(Self::Header(name.to_ascii_lowercase())) } else { Err(()) }
+    }
+}
+
 /// One version of a model: the cluster that serves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -293,18 +334,6 @@ pub struct Version {
     pub version: String,
     /// Envoy's cluster.
     pub cluster: String,
-}
-
-/// A block decision, as the filter carries it out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Block {
-    /// The decision's id.
-    pub decision: String,
-    /// Why, for the one who is refused.
-    pub reason: String,
-    /// When the block ends by itself, in seconds since the epoch.
-    pub until_unix_seconds: u64,
 }
 
 fn capture_bytes() -> u32 {
@@ -373,6 +402,41 @@ mod tests {
                 "more",
             ]
         );
+    }
+
+    #[test]
+    fn orders_are_bounded_and_written_as_they_are_read() {
+        let with = |orders: &str| GOOD.replace("\"mode\"", &format!("{orders}, \"mode\""));
+        let plugin = Plugin::parse(&with(
+            r#""block": {"decision": "d", "reason": "r", "until_unix_seconds": 9,
+                "segment": "age >= 55", "retry_after_seconds": 30,
+                "answer": {"status": 200, "content_type": "text/plain", "body": "later"}},
+              "divert": {"decision": "e", "cluster": "c2", "until_unix_seconds": 9,
+                "segment": "header:x-client = acme"}"#,
+        ))
+        .expect("good");
+        let written = serde_json::to_string(&plugin).expect("writes");
+        assert_eq!(Plugin::parse(&written), Ok(plugin));
+        let long = "x".repeat(17_000);
+        let bad = with(&format!(
+            r#""block": {{"decision": "d", "reason": "r", "until_unix_seconds": 9,
+                "retry_after_seconds": 0,
+                "answer": {{"status": 99, "content_type": "a\nb", "body": "{long}"}}}}"#
+        ));
+        assert_eq!(
+            places(&bad),
+            [
+                "models[0].block.retry_after_seconds",
+                "models[0].block.answer.status",
+                "models[0].block.answer.content_type",
+                "models[0].block.answer.body",
+            ]
+        );
+        let crossed = with(
+            r#""divert": {"decision": "e", "cluster": "c2", "until_unix_seconds": 9,
+                "segment": "age >"}"#,
+        );
+        assert_eq!(places(&crossed), ["models[0]"]);
     }
 
     #[test]

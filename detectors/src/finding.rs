@@ -98,6 +98,23 @@ pub struct Evidence {
     pub since_unix_ms: Option<i64>,
 }
 
+/// Which values of a feature the window has more of than the reference; see [`crate::excess`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Excess {
+    /// Numbers above the one and up to the other; `None` where there is no such end.
+    Range {
+        /// Greater than this.
+        above: Option<f64>,
+        /// At most this.
+        upto: Option<f64>,
+    },
+    /// These levels.
+    Levels(Vec<String>),
+    /// No value at all.
+    Missing,
+}
+
 /// One detector's judgement of one window.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
@@ -141,4 +158,7 @@ pub struct Finding {
     pub was: String,
     /// The window, in the same words.
     pub now: String,
+    /// Which values there are too many of, where the change matters and its place can be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excess: Option<Excess>,
 }

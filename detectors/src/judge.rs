@@ -4,6 +4,7 @@
 
 use crate::chi2;
 use crate::correction::{cauchy, holm, step_down};
+use crate::excess;
 use crate::finding::{Detector, Direction, Finding, Kind, Verdict};
 use crate::ks::{self, Ks};
 use crate::limit::{self, Limit, Limited};
@@ -131,7 +132,14 @@ pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Findi
     found
         .into_iter()
         .zip(adjusted)
-        .map(|(evidence, adjusted)| conclude(evidence, adjusted, coverage, rules))
+        .map(|(evidence, adjusted)| {
+            let mut finding = conclude(evidence, adjusted, coverage, rules);
+            // Whatever the verdict: a bet may yet make an alarm of an effect that matters.
+            if finding.effect >= finding.min_effect {
+                finding.excess = excess::of(reference, window, &finding);
+            }
+            finding
+        })
         .collect()
 }
 
@@ -226,6 +234,7 @@ fn conclude(
         direction: evidence.direction,
         was: evidence.was,
         now: evidence.now,
+        excess: None,
     }
 }
 

@@ -20,6 +20,7 @@ pub mod correction;
 pub mod correlation;
 pub mod distance;
 pub mod ecod;
+pub mod excess;
 pub mod finding;
 pub mod forest;
 pub mod frequent;

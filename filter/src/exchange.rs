@@ -12,6 +12,7 @@ use tidegate_proto::intake::v1::{Outcome, Reason, Sample, Violation};
 
 use crate::half::Half;
 use crate::head::{RequestHead, ResponseHead};
+use crate::order::{Aim, Deed, Order};
 use crate::problem::{self, Answer, Shape};
 use crate::table::Served;
 use crate::tag;
@@ -37,9 +38,12 @@ pub enum Effect {
 pub struct Release {
     /// The value of the tag's header, where there is one.
     pub tag: Option<String>,
-    /// Whether it goes to the fallback version.
-    pub divert: bool,
+    /// The value of the header by which it goes to another version, where it does.
+    pub divert: Option<String>,
 }
+
+/// The value of that header where the contract sends a request to the fallback version.
+const FALLBACK: &str = "1";
 
 /// Bodies held for a tag or a fallback, at most: what fits into the least buffer that Envoys are
 /// run with (Envoy Gateway's 32 KiB); a larger one would be answered with 413.
@@ -112,6 +116,8 @@ pub struct Exchange {
     keeping: Keeping,
     shadow: bool,
     stage: Stage,
+    /// Whether the decision in force means it.
+    aim: Aim,
     held: bool,
     tagged: bool,
     diverted: bool,
@@ -153,6 +159,9 @@ impl Exchange {
     pub fn begin(start: Start<'_>) -> (Self, Effect) {
         let Start { served, asked, keeping, held_bytes, shadow } = start;
         let Asked { call, head, ended, may_hold, now_nanos } = asked;
+        let now_seconds = now_nanos.checked_div(1_000_000_000).unwrap_or(0);
+        let order = served.order.as_ref().filter(|_| !shadow);
+        let aim = order.map_or(Aim::Spared, |order| order.aim(&head, now_seconds));
         let bound = if keeping.copies && !shadow { served.max_capture_bytes } else { 0 };
         let mut request = Half::unasked(bound);
         request.content_type = head.content_type;
@@ -162,6 +171,9 @@ impl Exchange {
                 .in_mode(served.mode)
                 .holding(held_bytes)
                 .packed_by(&head.grpc_encoding);
+            let order = served.order.as_ref().filter(|_| aim == Aim::AskBody);
+            let selection = order.and_then(|order| order.selection.clone());
+            let check = selection.into_iter().fold(check, Check::selecting);
             transcribed(check, served, Side::Request, request, bound)
         };
         if !shadow {
@@ -180,6 +192,7 @@ impl Exchange {
             keeping,
             shadow,
             stage: Stage::Request,
+            aim,
             held: false,
             tagged: false,
             diverted: false,
@@ -200,25 +213,64 @@ impl Exchange {
     }
 
     fn after_head(&mut self, ended: bool, may_hold: bool) -> Effect {
-        let now_seconds = self.start_nanos.checked_div(1_000_000_000).unwrap_or(0);
-        if let Some(block) = &self.served.block
-            && now_seconds < block.until_unix_seconds
-        {
-            self.stage = Stage::Blocked;
-            let shape = Shape::of(&self.call);
-            return Effect::Answer(problem::blocked(&self.served.name, block, now_seconds, shape));
+        if let Some(answer) = self.block() {
+            return Effect::Answer(answer);
         }
-        if ended {
-            return self.request_chunk_end(true);
-        }
-        // A tag stands in the head, and a fallback is chosen by it, so the head must wait for the
-        // verdict on the body. A gRPC message says its length itself.
-        let fits = match self.content_length {
-            Some(length) => (1..=MAX_HELD_BYTES).contains(&length),
-            None => self.call.is_grpc(),
+        self.diverted = self.divert().is_some();
+        let effect = if ended {
+            self.request_chunk_end(true)
+        } else {
+            // A tag stands in the head, and a fallback is chosen by it, so the head must wait for the
+            // verdict on the body. A gRPC message says its length itself.
+            let fits = match self.content_length {
+                Some(length) => (1..=MAX_HELD_BYTES).contains(&length),
+                None => self.call.is_grpc(),
+            };
+            let order = self.served.order.as_ref().filter(|_| self.aim == Aim::AskBody);
+            let waits = self.served.holds || order.is_some_and(Order::holds);
+            self.held = may_hold && fits && waits && !self.diverted;
+            if self.held { Effect::Hold } else { Effect::Pass }
         };
-        self.held = may_hold && fits && self.served.holds;
-        if self.held { Effect::Hold } else { Effect::Pass }
+        match effect {
+            // The head alone says where it goes.
+            Effect::Pass if self.diverted => {
+                Effect::Release(Release { tag: None, divert: self.divert().map(str::to_owned) })
+            }
+            effect => effect,
+        }
+    }
+
+    /// Whether the decision in force means this request, as far as it came. A body that is not
+    /// understood is no row's, so it is not meant.
+    fn is_meant(&self) -> bool {
+        match self.aim {
+            Aim::Spared => false,
+            Aim::Meant => true,
+            Aim::AskBody => self.request.is_selected(),
+        }
+    }
+
+    /// The answer in the model's place, where a block means this request.
+    fn block(&mut self) -> Option<Answer> {
+        let Some(Deed::Block(block)) = self.served.order.as_ref().map(|order| &order.deed) else {
+            return None;
+        };
+        if !self.is_meant() {
+            return None;
+        }
+        let now_seconds = self.start_nanos.checked_div(1_000_000_000).unwrap_or(0);
+        let shape = Shape::of(&self.call);
+        let answer = problem::blocked(&self.served.name, block, now_seconds, shape);
+        self.stage = Stage::Blocked;
+        Some(answer)
+    }
+
+    /// The cluster that a divert of this request goes to.
+    fn divert(&self) -> Option<&str> {
+        match self.served.order.as_ref().map(|order| &order.deed) {
+            Some(Deed::Divert(cluster)) if self.is_meant() => Some(cluster),
+            _ => None,
+        }
     }
 
     /// Whether it is a copy for a shadow.
@@ -288,6 +340,10 @@ impl Exchange {
             self.stage = Stage::Refused;
             return Effect::Answer(answer);
         }
+        // As in `enforce`: the chunk that completes the request passes only when it is not meant.
+        if let Some(answer) = self.block() {
+            return Effect::Answer(answer);
+        }
         if whole {
             self.stage = Stage::Passed;
         }
@@ -303,10 +359,18 @@ impl Exchange {
             return Effect::Release(Release::default());
         }
         self.held = false;
-        self.diverted = self.mode_of_breach() >= Some(Mode::Divert);
+        let divert = self.other_version().map(str::to_owned);
+        self.diverted = divert.is_some();
         let tag = self.tag();
         self.tagged = tag.is_some();
-        Effect::Release(Release { tag, divert: self.diverted })
+        Effect::Release(Release { tag, divert })
+    }
+
+    /// The version that the request is meant for, by the decision in force or by the contract: the
+    /// value of the header that says so.
+    fn other_version(&self) -> Option<&str> {
+        let by_contract = || (self.mode_of_breach() >= Some(Mode::Divert)).then_some(FALLBACK);
+        self.divert().or_else(by_contract)
     }
 
     /// The strictest mode of what the request broke.
@@ -413,6 +477,7 @@ impl Exchange {
             diverted: one(self.diverted),
             would_refuse: one(self.request.breach().is_some() && outcome != Outcome::Refused),
             response_violating: one(response_violating),
+            undiverted: one(asked && !self.diverted && self.other_version().is_some()),
         };
         let breaches = verdict.map(|verdict| breaches(verdict, &self.served)).unwrap_or_default();
         let key = Key { model: Arc::clone(&self.served.name), version };
@@ -634,7 +699,7 @@ mod tests {
         assert_eq!(effect, Effect::Hold);
         let effects = chunks(&mut exchange, BAD, 20);
         assert_eq!(effects[0], Effect::Hold);
-        assert!(matches!(&effects[1], Effect::Release(Release { tag: Some(tag), divert: false })
+        assert!(matches!(&effects[1], Effect::Release(Release { tag: Some(tag), divert: None })
             if tag.contains("wage")));
         assert_eq!(exchange.request_chunk_end(true), Effect::Pass);
         let (mut good, _) = begin(GOOD);
@@ -722,7 +787,7 @@ mod tests {
         let (refused, _) = play(br#"{"age": 1, "wage": "x"}"#);
         assert_eq!(status(Some(&refused)), 400);
         let (diverted, remains) = play(br#"{"age": 1, "wage": 1, "note": 3}"#);
-        assert!(matches!(diverted, Effect::Release(Release { tag: Some(_), divert: true })));
+        assert!(matches!(diverted, Effect::Release(Release { tag: Some(_), divert: Some(_) })));
         assert_eq!((remains.counts.diverted, remains.counts.tagged), (1, 1));
     }
 

@@ -217,6 +217,11 @@ impl Half {
         (verdict.count > 0 || verdict.unreadable).then_some(verdict)
     }
 
+    /// Whether a row that came belongs to the segment that is looked for.
+    pub(crate) fn is_selected(&self) -> bool {
+        (!self.doubtful || self.whole) && self.check.as_ref().is_some_and(Check::is_selected)
+    }
+
     /// Whether the model was not sure in some row.
     pub(crate) fn is_low_confidence(&self) -> bool {
         self.check.as_ref().is_some_and(Check::is_low_confidence)

@@ -2,6 +2,8 @@
 //! stranger can choose are cut at a bound, and bytes that are not text do no harm. It does not
 //! know what follows from them.
 
+use std::net::IpAddr;
+
 use tidegate_contract::protocol::Head;
 
 /// Bytes kept of a header's value, where the filter passes it on to the collector.
@@ -35,6 +37,10 @@ pub struct RequestHead {
     pub json_bytes: Option<u64>,
     /// Names of headers that only the filter may set, and the client did. Envoy bounds their number.
     pub forged: Vec<String>,
+    /// Headers that an order in force asks for, by their names in lower case.
+    pub named: Vec<(String, Vec<u8>)>,
+    /// The client's address, where an order in force asks for it and the host knows it.
+    pub client: Option<IpAddr>,
 }
 
 /// The headers of a response.

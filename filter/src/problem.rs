@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use prost::Message as _;
 use serde::Serialize;
 use tidegate_contract::check::Verdict;
-use tidegate_contract::plugin::Block;
+use tidegate_contract::order::Block;
 use tidegate_contract::protocol::Call;
 use tidegate_contract::violation::Violation;
 
@@ -69,6 +69,9 @@ struct Problem<'a> {
     model: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision: Option<&'a str>,
+    /// Which requests are blocked, where not all are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segment: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     violation_count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,6 +171,7 @@ pub fn refused(model: &str, verdict: &Verdict, shape: Shape) -> Answer {
                 detail,
                 model,
                 decision: None,
+                segment: None,
                 violation_count: Some(verdict.count),
                 violations: Some(&verdict.violations),
             },
@@ -190,24 +194,40 @@ pub fn refused(model: &str, verdict: &Verdict, shape: Shape) -> Answer {
     }
 }
 
-/// `503`: a block decision answers until its end. Times in seconds since the epoch.
+/// A block decision answers until its end: with its fixed answer, or with `503`. Times in seconds since
+/// the epoch.
+///
+/// gRPC has no place for a body of HTTP, so there a fixed answer is the status `UNAVAILABLE` as well.
 pub fn blocked(model: &str, block: &Block, now_seconds: u64, shape: Shape) -> Answer {
+    if let (Some(answer), Shape::Problem | Shape::Openai) = (&block.answer, shape) {
+        let mut headers = vec![("content-type", answer.content_type.clone())];
+        headers.extend(retry_after(block.retry_after_seconds.map(u64::from)));
+        let body = answer.body.clone().into_bytes();
+        return Answer { status: answer.status, grpc: None, headers, body };
+    }
     let left = block.until_unix_seconds.saturating_sub(now_seconds);
-    let wait = left.clamp(1, MAX_RETRY_AFTER_SECONDS);
+    let wait = block
+        .retry_after_seconds
+        .map_or(left.clamp(1, MAX_RETRY_AFTER_SECONDS), |seconds| u64::from(seconds).max(1));
     match shape {
-        Shape::Problem => problem(
-            &Problem {
+        Shape::Problem => {
+            let title = match block.segment {
+                None => "the model is blocked",
+                Some(_) => "requests like this one are blocked",
+            };
+            let problem_of = Problem {
                 r#type: "urn:tidegate:problem:blocked",
-                title: "the model is blocked",
+                title,
                 status: 503,
                 detail: block.reason.clone(),
                 model,
                 decision: Some(&block.decision),
+                segment: block.segment.as_ref().map(ToString::to_string),
                 violation_count: None,
                 violations: None,
-            },
-            Some(wait),
-        ),
+            };
+            problem(&problem_of, Some(wait))
+        }
         Shape::Openai => {
             openai(503, "server_error", &block.reason, None, &block.decision, Some(wait))
         }
@@ -218,6 +238,10 @@ pub fn blocked(model: &str, block: &Block, now_seconds: u64, shape: Shape) -> An
             grpc(Grpc::Unavailable, &message, "google.rpc.RetryInfo", delay)
         }
     }
+}
+
+fn retry_after(seconds: Option<u64>) -> Option<(&'static str, String)> {
+    seconds.map(|seconds| ("retry-after", seconds.to_string()))
 }
 
 fn problem(problem: &Problem<'_>, retry_after_seconds: Option<u64>) -> Answer {
@@ -243,9 +267,7 @@ fn json(
     retry_after_seconds: Option<u64>,
 ) -> Answer {
     let mut headers = vec![("content-type", content_type.to_owned())];
-    if let Some(seconds) = retry_after_seconds {
-        headers.push(("retry-after", seconds.to_string()));
-    }
+    headers.extend(retry_after(retry_after_seconds));
     // Texts and numbers always have a JSON form; an empty body is still a refusal.
     let body = serde_json::to_vec(body).unwrap_or_default();
     Answer { status, grpc: None, headers, body }
@@ -273,6 +295,17 @@ mod tests {
 
     fn body(answer: &Answer) -> Value {
         serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    fn block() -> Block {
+        Block {
+            decision: "d-1".into(),
+            reason: "drift".into(),
+            until_unix_seconds: 1030,
+            segment: None,
+            retry_after_seconds: None,
+            answer: None,
+        }
     }
 
     #[test]
@@ -308,13 +341,44 @@ mod tests {
 
     #[test]
     fn a_block_says_which_decision_and_when_to_ask_again() {
-        let block =
-            Block { decision: "d-1".into(), reason: "drift".into(), until_unix_seconds: 1030 };
+        let block = block();
         let answer = blocked("census", &block, 1000, Shape::Problem);
         assert_eq!(answer.status, 503);
         assert_eq!(answer.headers[1], ("retry-after", "30".to_owned()));
         assert_eq!(body(&answer)["decision"], "d-1");
         assert_eq!(blocked("census", &block, 0, Shape::Problem).headers[1].1, "60");
+    }
+
+    #[test]
+    fn a_block_of_a_segment_names_it_and_the_wait_that_was_asked_for() {
+        let segment = Some("age >= 55".parse().unwrap());
+        let block = Block { segment, retry_after_seconds: Some(120), ..block() };
+        let answer = blocked("census", &block, 1000, Shape::Problem);
+        assert_eq!(answer.headers[1], ("retry-after", "120".to_owned()));
+        assert_eq!(body(&answer)["segment"], "age >= 55");
+        assert_eq!(body(&answer)["title"], "requests like this one are blocked");
+        let grpc = blocked("census", &block, 1000, Shape::Grpc);
+        let details = BASE64.decode(&grpc.headers[0].1).unwrap();
+        let status = Status::decode(&details[..]).unwrap();
+        let wait = RetryInfo::decode(&status.details[0].value[..]).unwrap();
+        assert_eq!(wait.retry_delay, Some(Duration { seconds: 120 }));
+    }
+
+    #[test]
+    fn a_fixed_answer_is_given_as_it_is_where_http_can_carry_it() {
+        let answer = tidegate_contract::order::FixedAnswer {
+            status: 200,
+            content_type: "text/plain".into(),
+            body: "later".into(),
+        };
+        let block = Block { answer: Some(answer), ..block() };
+        for shape in [Shape::Problem, Shape::Openai] {
+            let answer = blocked("census", &block, 1000, shape);
+            assert_eq!((answer.status, answer.body.as_slice()), (200, &b"later"[..]));
+            assert_eq!(answer.headers, [("content-type", "text/plain".to_owned())]);
+        }
+        let grpc = blocked("census", &block, 1000, Shape::Grpc);
+        assert_eq!((grpc.status, grpc.grpc), (200, Some(Grpc::Unavailable)));
     }
 
     #[test]
@@ -341,8 +405,7 @@ mod tests {
         let status = Status::decode(&details[..]).unwrap();
         let bad = BadRequest::decode(&status.details[0].value[..]).unwrap();
         assert_eq!(bad.field_violations[0].reason, "INT_TYPE_BIG_INT");
-        let block =
-            Block { decision: "d-1".into(), reason: "drift".into(), until_unix_seconds: 1030 };
+        let block = block();
         let blocked = blocked("census", &block, 1000, Shape::Grpc);
         assert_eq!(blocked.grpc, Some(Grpc::Unavailable));
     }

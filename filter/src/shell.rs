@@ -16,6 +16,7 @@ use crate::holding::Holding;
 use crate::host::{self, Action, Body, Level, Map};
 use crate::log_budget::LogBudget;
 use crate::pairs;
+use crate::sticky;
 use crate::table::Table;
 use crate::tag;
 use crate::worker::{Held, METERS, Worker};
@@ -195,7 +196,7 @@ impl Shell {
             return None;
         }
         let headers = host::headers(Map::RequestHeaders).ok()?;
-        let head = RequestHead::read(pairs::read(&headers));
+        let mut head = RequestHead::read(pairs::read(&headers));
         if stream.shadow && !head.mirrored {
             return None;
         }
@@ -212,11 +213,22 @@ impl Shell {
             stream.held = self.worker.begin_shadow(&stream.table, served, asked);
             return None;
         }
+        if let Some(order) = &served.order {
+            let client = || host::property(&["source", "address"]).ok();
+            order.look(&mut head, || pairs::read(&headers), client);
+        }
         for name in &head.forged {
             // One that cannot be removed does not decide anything here.
             let _ = host::remove_header(Map::RequestHeaders, name);
         }
         let call = served.call(&head)?;
+        if let Some(sticky) = &served.sticky {
+            let client = || host::property(&["source", "address"]).ok();
+            if let Some(bucket) = sticky::bucket(sticky, pairs::read(&headers), client) {
+                // The host looks for the route again, and takes the bucket for its random number.
+                let _ = host::add_header(Map::RequestHeaders, sticky::HEADER, &bucket);
+            }
+        }
         let (may_hold, now_nanos) = (self.holding.may_hold(), host::now_nanos());
         let asked = Asked { call, head, ended, may_hold, now_nanos };
         let (held, effect) = self.worker.begin(&stream.table, served, asked);
@@ -264,9 +276,9 @@ impl Shell {
                     // The response carries it too.
                     let _ = host::add_header(Map::RequestHeaders, tag::HEADER, &tag);
                 }
-                if release.divert {
+                if let Some(divert) = release.divert {
                     // The host looks for the route again when a header of the request changed.
-                    let _ = host::add_header(Map::RequestHeaders, tag::DIVERT, "1");
+                    let _ = host::add_header(Map::RequestHeaders, tag::DIVERT, &divert);
                 }
                 Action::Continue
             }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use tidegate_contract::contract::Mode;
 use tidegate_contract::mistake::Mistake;
-use tidegate_contract::plugin::{Block, Collector, Keep, Model, Plugin, Route};
+use tidegate_contract::plugin::{Collector, Keep, Model, Plugin, Route, Sticky};
 use tidegate_contract::protocol::{Call, Protocol, Side, unescaped};
 use tidegate_contract::rules::Rules;
 use tidegate_contract::sensitive::Key;
 
 use crate::head::RequestHead;
+use crate::order::Order;
 
 /// Everything one configuration says. An exchange keeps to the table it began with.
 #[derive(Debug, Default)]
@@ -48,8 +49,10 @@ pub struct Served {
     pub rules: Option<Arc<Rules>>,
     /// Whether the contract says anything of responses.
     pub checks_responses: bool,
-    /// A block in force, until its end.
-    pub block: Option<Block>,
+    /// A decision in force that is carried out here, until its end.
+    pub order: Option<Order>,
+    /// By what a client gets the same version each time.
+    pub sticky: Option<Sticky>,
     route: Route,
     /// Cluster and version.
     versions: Vec<(String, Arc<str>)>,
@@ -111,7 +114,8 @@ impl Served {
             max_capture_bytes: usize::try_from(model.max_capture_bytes).unwrap_or(usize::MAX),
             checks_responses: model.contract.as_ref().is_some_and(|c| !c.outputs.is_empty()),
             rules,
-            block: model.block,
+            order: Order::of(model.block, model.divert, model.contract.as_ref()),
+            sticky: model.sticky,
             route: model.route,
             versions: model.versions.into_iter().map(|v| (v.cluster, v.version.into())).collect(),
         }

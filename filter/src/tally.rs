@@ -35,6 +35,9 @@ pub struct Counts {
     pub diverted: u64,
     pub would_refuse: u64,
     pub response_violating: u64,
+    /// Meant for another version, and not held back long enough to be sent there. Operators see it; it
+    /// does not travel.
+    pub undiverted: u64,
 }
 
 impl Counts {
@@ -52,6 +55,7 @@ impl Counts {
             (&mut self.diverted, other.diverted),
             (&mut self.would_refuse, other.would_refuse),
             (&mut self.response_violating, other.response_violating),
+            (&mut self.undiverted, other.undiverted),
         ] {
             *mine = change(*mine, theirs);
         }
@@ -181,6 +185,7 @@ mod tests {
         diverted: 0,
         would_refuse: 0,
         response_violating: 0,
+        undiverted: 0,
     };
 
     #[test]

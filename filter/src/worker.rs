@@ -29,7 +29,7 @@ const TALLY_INTERVAL_NANOS: u64 = 1_000_000_000;
 const GRACE_NANOS: u64 = 5_000_000_000;
 
 /// The counters that operators see, by name and in this order.
-pub const METERS: [&str; 13] = [
+pub const METERS: [&str; 14] = [
     "tidegate_filter_exchanges_total",
     "tidegate_filter_sampled_total",
     "tidegate_filter_dropped_total",
@@ -43,6 +43,7 @@ pub const METERS: [&str; 13] = [
     "tidegate_filter_would_refuse_total",
     "tidegate_filter_response_violating_total",
     "tidegate_filter_batches_lost_total",
+    "tidegate_filter_undiverted_total",
 ];
 
 /// What outlives exchanges and configurations.
@@ -300,6 +301,7 @@ impl Worker {
             total.would_refuse,
             total.response_violating,
             self.batches_lost,
+            total.undiverted,
         ]
     }
 }

@@ -138,6 +138,7 @@ impl Model {
 pub struct Plan {
     play: String,
     models: Vec<Model>,
+    lines: Vec<String>,
     replacements: Vec<Replacement>,
     collector: Option<u16>,
     otlp: Option<u16>,
@@ -174,6 +175,7 @@ impl Plan {
         Self {
             play: play.to_owned(),
             models: Vec::new(),
+            lines: Vec::new(),
             replacements: Vec::new(),
             collector: None,
             otlp: None,
@@ -189,6 +191,13 @@ impl Plan {
     #[must_use]
     pub fn model(mut self, model: Model) -> Self {
         self.models.push(model);
+        self
+    }
+
+    /// With one more line of `tidegate.yaml`, beside the models.
+    #[must_use]
+    pub fn line(mut self, line: &str) -> Self {
+        self.lines.push(line.to_owned());
         self
     }
 
@@ -302,6 +311,7 @@ impl Plan {
         if let Some(port) = self.otlp {
             yaml.push_str(&format!("telemetry: {{otlp_endpoint: \"http://127.0.0.1:{port}\"}}\n"));
         }
+        self.lines.iter().for_each(|line| yaml.push_str(&format!("{line}\n")));
         yaml.push_str("models:\n");
         yaml.extend(self.models.iter().map(Model::yaml));
         yaml

@@ -146,6 +146,27 @@ fn drift_changes_the_route_and_a_person_changes_it_back() {
     let weights = house.status()["weights"].clone();
     assert_eq!((&weights["census-v1"], &weights["census-v2"]), (&0.into(), &100.into()));
 
+    let why = house.tidegate(&["why", "census"]);
+    let why = String::from_utf8_lossy(&why.stdout).into_owned();
+    for part in [
+        "census: divert to v2, since ",
+        "  because   ",
+        "  rule      on data_drift, verdict alarm, windows 1: then divert to v2",
+        "  finding   age: median ",
+        ": age ",
+        "  to do     tidegate rollback census",
+        "  window    ",
+        "  rule      met in 1 of 1 windows: on data_drift",
+    ] {
+        assert!(why.contains(part), "no `{part}` in:\n{why}");
+    }
+    // The exchanges that are named were asked, by people older than most in training.
+    let named = decision["exchanges"].as_array().expect("exchanges that weighed most");
+    let old = |one: &&Value| one["feature"] == "age" && one["request_id"] != "";
+    let ages: Vec<f64> =
+        named.iter().filter(old).filter_map(|one| one["value"].as_str()?.parse().ok()).collect();
+    assert!(!ages.is_empty() && ages.iter().all(|age| *age > 60.0), "{decision:#}");
+
     let undone = house.tidegate(&["rollback", "census", "--author", "ann", "--reason", "seen"]);
     assert!(undone.status.success(), "{}", String::from_utf8_lossy(&undone.stderr));
     await_version(&house, "v1");

@@ -153,6 +153,31 @@ fn a_block_is_carried_out_and_the_model_is_not_asked() {
 }
 
 #[test]
+fn a_segment_is_blocked_or_diverted_and_the_rest_passes() {
+    let until = 9_999_999_999_u64;
+    let mut diverted = served("census", "/v2/models/census", "oip", "observe");
+    diverted["divert"] = json!({"decision": "d1", "cluster": "census-v2", "until_unix_seconds": until,
+        "segment": "age >= 65 and header:x-client = acme and client:address in [127.0.0.0/8]"});
+    let mut blocked = served("people", "/people", "json", "observe");
+    blocked["block"] = json!({"decision": "d2", "reason": "drift", "until_unix_seconds": until,
+        "segment": "age >= 65", "retry_after_seconds": 7});
+    let house = house("native-segment", &[diverted, blocked], |plan| plan.model(Model::census()));
+    let aged = |age| people::Person { age, ..people(1, 1, Era::Training).remove(0) };
+    let asked = |age: i64, client: &str| {
+        let request = Request::post(INFER, oip(&[aged(age)]).to_string());
+        let answer = house.ask(&request.header("x-client", client));
+        answer.json()["model_version"].clone()
+    };
+    assert_eq!([asked(70, "acme"), asked(64, "acme"), asked(70, "other")], ["v2", "v1", "v1"]);
+    let asked = |age: i64| house.ask(&Request::post("/people", records(&[aged(age)]).to_string()));
+    let refused = asked(70);
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert_eq!(refused.head.header("retry-after").as_deref(), Some("7"));
+    assert_eq!(asked(64).status, 200);
+    assert_eq!((house.v1.whole(), house.v2.whole()), (3, 1));
+}
+
+#[test]
 fn every_exchange_that_was_kept_reaches_the_collector_once() {
     const REQUESTS: u64 = 200;
     // A window that outlasts the patience: on a busy machine the requests take more than two seconds.

@@ -244,3 +244,31 @@ fn what_was_reached_survives_the_collectors_death_and_a_persons_rollback_ends_it
     assert!(ended["next"].as_str().is_some_and(|why| why.contains("took its place")), "{ended:#}");
     assert_eq!(weights(&house), (100, 0, 0));
 }
+
+#[test]
+fn a_client_that_is_known_gets_the_same_version_each_time() {
+    let house = house("rollout-sticky", &["sticky: header:x-user"]);
+    predicts(&house.v1, "v1", over_40);
+    predicts(&house.v2, "v3", over_40);
+    granted(&house, &["start", "census"]);
+    granted(&house, &["promote", "census", "--force"]);
+    assert_eq!(weights(&house), (80, 20, 100));
+    let mut client = house.client();
+    let mut version = |user: usize, forged: &str| {
+        let people = tidegate_tests::people::people(7, 1, Era::Training);
+        let request = Request::post(INFER, oip(&people).to_string())
+            .header("x-user", format!("user-{user}"))
+            .header("x-tidegate-bucket", forged);
+        client.ask(&request).json()["model_version"].as_str().unwrap_or_default().to_owned()
+    };
+    let first: Vec<String> = (0..200).map(|user| version(user, "0")).collect();
+    let again: Vec<String> = (0..200).map(|user| version(user, "99")).collect();
+    assert_eq!(first, again, "and what a client forges changes nothing");
+    // Four standard deviations around a fifth of 200.
+    let new = first.iter().filter(|version| *version == "v3").count();
+    assert!((17..=63).contains(&new), "{new} of 200");
+    granted(&house, &["promote", "census", "--force"]);
+    let more: Vec<String> = (0..200).map(|user| version(user, "0")).collect();
+    let kept = first.iter().zip(&more).filter(|(was, _)| *was == "v3").all(|(_, is)| is == "v3");
+    assert!(kept, "who had the candidate keeps it when it gets more");
+}

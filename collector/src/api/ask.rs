@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tidegate_contract::segment::Misfit;
 use tokio::sync::oneshot;
 
 use super::answer::{RolloutStatus, Status};
@@ -13,7 +14,9 @@ use crate::decision::{Decision, State};
 use crate::judgement::Judgement;
 use crate::labels::label::Label;
 use crate::labels::outcomes::Taken;
+use crate::manual::wish::Order;
 use crate::state::StateError;
+use crate::why::Why;
 
 /// A question or a wish, with the way back for its answer.
 #[derive(Debug)]
@@ -27,6 +30,13 @@ pub enum Ask {
     Status {
         /// The way back.
         reply: oneshot::Sender<Status>,
+    },
+    /// What led to where a model stands.
+    Why {
+        /// Which model.
+        model: String,
+        /// The way back.
+        reply: oneshot::Sender<Result<Why, Refusal>>,
     },
     /// The judgements kept, of one model or all, oldest first.
     Judgements {
@@ -77,6 +87,15 @@ pub enum Ask {
         author: String,
         /// The way back.
         reply: oneshot::Sender<Result<RolloutStatus, Refusal>>,
+    },
+    /// Block or divert a model, or a segment of it.
+    Intervene {
+        /// Which model.
+        model: String,
+        /// What is wished.
+        order: Order,
+        /// The way back.
+        reply: oneshot::Sender<Result<Decision, Refusal>>,
     },
     /// Put a proposed decision in force.
     Approve {
@@ -141,6 +160,33 @@ pub enum Refusal {
         model: String,
         /// The configured ones.
         known: Vec<String>,
+    },
+    /// The segment is none of this model's.
+    #[error("{}", misfits.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Misfit {
+        /// Why.
+        misfits: Vec<Misfit>,
+    },
+    /// Traffic goes to a fallback, and this is none.
+    #[error("`{to}` is no version with `role: fallback`; there are: {}", fallbacks.join(", "))]
+    NoFallback {
+        /// As asked.
+        to: String,
+        /// The fallbacks that there are.
+        fallbacks: Vec<String>,
+    },
+    /// A rule's decision keeps more of the traffic from the primary, and would end.
+    #[error(
+        "{id} of a rule is in force, {what}, and would end: the primary would get what that keeps from \
+         it; if you mean it, `tidegate rollback {model}` first"
+    )]
+    Weaker {
+        /// The model.
+        model: String,
+        /// The decision in force.
+        id: String,
+        /// What it does, in a few words.
+        what: String,
     },
     /// No such decision.
     #[error("no decision `{id}`; `tidegate decisions` lists them")]

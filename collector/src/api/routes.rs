@@ -21,7 +21,9 @@ use crate::decision::Decision;
 use crate::judgement::Judgement;
 use crate::labels::outcomes::Taken;
 use crate::labels::reading::{self, Labelled};
+use crate::manual::wish::{self, Order, WishError};
 use crate::metrics::Metrics;
+use crate::why::Why;
 
 /// How long the mind may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -49,12 +51,15 @@ pub fn router(doors: Doors) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/api/v1/status", get(status))
+        .route("/api/v1/models/{model}/why", get(why))
         .route("/api/v1/findings", get(findings))
         .route("/api/v1/decisions", get(decisions))
         .route("/api/v1/decisions/{id}", get(decision))
         .route("/api/v1/labels", post(labels).layer(DefaultBodyLimit::max(MAX_LABELS_BYTES)))
         .route("/api/v1/models/{model}/rollback", post(rollback))
         .route("/api/v1/models/{model}/rollout", post(rollout))
+        .route("/api/v1/models/{model}/block", post(intervene::<wish::Block>))
+        .route("/api/v1/models/{model}/divert", post(intervene::<wish::Divert>))
         .route("/api/v1/decisions/{id}/approve", post(approve))
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "no such path".to_owned()) })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -120,6 +125,10 @@ async fn metrics(State(doors): State<Doors>) -> Response {
 
 async fn status(State(doors): State<Doors>) -> Result<Json<Status>, Problem> {
     ask(&doors, |reply| Ask::Status { reply }).await.map(Json)
+}
+
+async fn why(State(doors): State<Doors>, Path(model): Path<String>) -> Result<Json<Why>, Problem> {
+    Ok(Json(ask(&doors, |reply| Ask::Why { model, reply }).await??))
 }
 
 async fn findings(
@@ -201,6 +210,25 @@ async fn rollout(
     Ok(Json(granted?))
 }
 
+/// Blocks or diverts, by the wish in the body.
+async fn intervene<W>(
+    State(doors): State<Doors>,
+    Path(model): Path<String>,
+    headers: HeaderMap,
+    body: Result<Json<W>, JsonRejection>,
+) -> Result<Json<Decision>, Problem>
+where
+    Order: TryFrom<W, Error = WishError>,
+{
+    same_origin(&headers)?;
+    let Json(wish) =
+        body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+    let order = Order::try_from(wish)
+        .map_err(|wrong| Problem::new(StatusCode::BAD_REQUEST, wrong.to_string()))?;
+    let granted = ask(&doors, |reply| Ask::Intervene { model, order, reply }).await?;
+    Ok(Json(granted?))
+}
+
 async fn approve(
     State(doors): State<Doors>,
     Path(id): Path<String>,
@@ -250,10 +278,12 @@ impl From<Refusal> for Problem {
             | Refusal::NoRollout { .. }
             | Refusal::RolloutOpen { .. }
             | Refusal::InForce { .. }
+            | Refusal::Weaker { .. }
             | Refusal::NotReady { .. } => StatusCode::CONFLICT,
             Refusal::NoCandidate { .. } | Refusal::BadPlan { .. } => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
+            Refusal::Misfit { .. } | Refusal::NoFallback { .. } => StatusCode::BAD_REQUEST,
             Refusal::Journal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Refusal::Elsewhere { .. } => StatusCode::MISDIRECTED_REQUEST,
             Refusal::Undecided { .. } => StatusCode::SERVICE_UNAVAILABLE,

@@ -240,6 +240,18 @@ pub enum Problem {
         /// The action.
         action: &'static str,
     },
+    /// A text that is no segment.
+    #[error("{0}")]
+    NoSegment(#[from] tidegate_contract::segment::SegmentError),
+    /// A segment that is written and one that findings tell.
+    #[error("a decision is about one segment; keep `where` or `segment: drifted`")]
+    TwoSegments,
+    /// What drifted, of findings that are about no input.
+    #[error(
+        "only findings of data_drift and completeness tell which requests drifted; write the segment \
+         out with `where`"
+    )]
+    NothingDrifts,
     /// A key that has no meaning beside `task`.
     #[error("means nothing with `task: {task}`; remove it")]
     NeedlessForTask {

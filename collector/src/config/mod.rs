@@ -10,6 +10,7 @@ mod reader;
 mod resolve;
 pub mod rollout;
 pub mod rule;
+pub mod samples;
 pub mod state;
 mod yaml;
 
@@ -21,6 +22,7 @@ use std::rc::Rc;
 
 use mistake::{ConfigError, Mistakes};
 use model::Model;
+use samples::Samples;
 use state::State;
 
 /// The text of a scalar in a YAML file, by the keys that lead to it; `None` where there is none.
@@ -62,6 +64,8 @@ pub struct Config {
     pub envoy: Envoy,
     /// Where the collector's own traces go.
     pub telemetry: Telemetry,
+    /// Where samples are kept, if anywhere.
+    pub samples: Option<Samples>,
     /// The models behind the gate, in the order in which the filter tries their routes; at least
     /// one, with names and routes that tell them apart.
     pub models: Vec<Model>,

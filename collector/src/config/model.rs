@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tidegate_contract::contract::Mode;
-use tidegate_contract::plugin::{Keep, Route};
+use tidegate_contract::plugin::{Keep, Route, Sticky};
 use tidegate_contract::protocol::Protocol;
 
 use super::guard::Guard;
@@ -24,6 +24,8 @@ pub struct Model {
     /// How its exchanges are recognised: by at least one of route name and path prefix, and by no
     /// route that an earlier model already takes whole.
     pub route: Route,
+    /// By what a client gets the same version each time while several answer.
+    pub sticky: Option<Sticky>,
     /// The share of exchanges that are kept, from 0 to 1; above 0 where there are rules.
     pub sample_rate: f64,
     /// Bytes kept of each body.

@@ -34,8 +34,16 @@ pub(super) struct Config {
     pub(super) state: Field<String>,
     pub(super) envoy: Field<Envoy>,
     pub(super) telemetry: Field<Telemetry>,
+    pub(super) samples: Field<Samples>,
     pub(super) defaults: Field<Defaults>,
     pub(super) models: Field<Vec<Model>>,
+}
+
+pub(super) struct Samples {
+    pub(super) to: Field<String>,
+    pub(super) retention: Field<Duration>,
+    pub(super) max_bytes: Field<u64>,
+    pub(super) part: Field<Duration>,
 }
 
 /// What holds for every model that does not say otherwise.
@@ -95,6 +103,7 @@ pub(super) struct Model {
     pub(super) protocol: Field<Protocol>,
     pub(super) mode: Field<Mode>,
     pub(super) route: Field<Route>,
+    pub(super) sticky: Field<String>,
     pub(super) sample_rate: Field<f64>,
     pub(super) max_capture_bytes: Field<u32>,
     pub(super) max_sample_bytes_per_second: Field<u32>,
@@ -173,11 +182,18 @@ pub(super) struct Rule {
     pub(super) holds: Field<Severity>,
     pub(super) then: Field<Then>,
     pub(super) to: Field<String>,
+    pub(super) part: Field<String>,
+    pub(super) segment: Field<Drifted>,
+    pub(super) retry_after: Field<Duration>,
     pub(super) share: Field<u8>,
     pub(super) expires: Field<Duration>,
     pub(super) cooldown: Field<Duration>,
     pub(super) approval: Field<Approval>,
 }
+
+/// The only word after `segment`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Drifted;
 
 /// The word after `then`, without what belongs to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,7 +274,7 @@ fn word_of<T: Copy + PartialEq>(words: &[(&'static str, T)], value: T) -> &'stat
 impl Config {
     /// Reads the root of a file.
     pub(super) fn read(root: &Node, mistakes: &mut Mistakes) -> Option<Self> {
-        let keys = &["listen", "state", "envoy", "telemetry", "defaults", "models"];
+        let keys = &["listen", "state", "envoy", "telemetry", "samples", "defaults", "models"];
         let map = At::root(root).mapping(keys, mistakes)?;
         Some(Self {
             listen: map.field("listen", mistakes, |at, m| whole(&at, Listen::read(&at, m))),
@@ -266,6 +282,7 @@ impl Config {
             envoy: map.field("envoy", mistakes, |at, m| whole(&at, Envoy::read(&at, m))),
             telemetry: map
                 .field("telemetry", mistakes, |at, m| whole(&at, Telemetry::read(&at, m))),
+            samples: map.field("samples", mistakes, |at, m| whole(&at, Samples::read(&at, m))),
             defaults: map.field("defaults", mistakes, |at, m| whole(&at, Defaults::read(&at, m))),
             models: map.field("models", mistakes, |at, m| at.list(1..=MAX_MODELS, m, Model::read)),
             place: map.place,
@@ -311,6 +328,7 @@ impl Model {
             "protocol",
             "mode",
             "route",
+            "sticky",
             "sample_rate",
             "max_capture_bytes",
             "max_sample_bytes_per_second",
@@ -331,6 +349,7 @@ impl Model {
             protocol: map.field("protocol", mistakes, |at, m| at.word(&Protocol::NAMES, m)),
             mode: map.field("mode", mistakes, |at, m| at.word(&MODES, m)),
             route: map.field("route", mistakes, |at, m| whole(&at, Route::read(&at, m))),
+            sticky: map.field("sticky", mistakes, |at, m| at.text("header:NAME, or client", m)),
             sample_rate: map
                 .field("sample_rate", mistakes, |at, m| at.number("a number such as 0.1", m)),
             max_capture_bytes: map.field("max_capture_bytes", mistakes, |at, m| {
@@ -355,6 +374,20 @@ impl Model {
             guard: map.field("guard", mistakes, |at, m| whole(&at, Guard::read(&at, m))),
             rollout: map.field("rollout", mistakes, |at, m| whole(&at, Rollout::read(&at, m))),
             place: map.place,
+        })
+    }
+}
+
+impl Samples {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let map = at.mapping(&["to", "retention", "max_bytes", "part"], mistakes)?;
+        let place = "a folder such as ./samples, or s3://BUCKET/PREFIX";
+        Some(Self {
+            to: map.field("to", mistakes, |at, m| at.text(place, m)),
+            retention: map.field("retention", mistakes, |at, m| at.duration(m)),
+            max_bytes: map
+                .field("max_bytes", mistakes, |at, m| at.number("a whole number of bytes", m)),
+            part: map.field("part", mistakes, |at, m| at.duration(m)),
         })
     }
 }
@@ -576,6 +609,9 @@ impl Rule {
             "holds",
             "then",
             "to",
+            "where",
+            "segment",
+            "retry_after",
             "share",
             "expires",
             "cooldown",
@@ -595,6 +631,10 @@ impl Rule {
             windows: map.field("windows", mistakes, |at, m| at.number("a whole number", m)),
             then: map.field("then", mistakes, |at, m| at.word(&THEN, m)),
             to: map.field("to", mistakes, |at, m| at.text("the name of a version", m)),
+            part: map
+                .field("where", mistakes, |at, m| at.text("a segment such as \"age >= 55\"", m)),
+            segment: map.field("segment", mistakes, |at, m| at.word(&[("drifted", Drifted)], m)),
+            retry_after: map.field("retry_after", mistakes, |at, m| at.duration(m)),
             share: map
                 .field("share", mistakes, |at, m| at.number("whole percent from 1 to 100", m)),
             expires: map.field("expires", mistakes, |at, m| at.duration(m)),

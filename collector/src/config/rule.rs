@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use tidegate_contract::segment::Segment;
 use tidegate_detectors::finding::Detector;
 
 use super::duration;
@@ -72,7 +73,7 @@ pub enum Severity {
 }
 
 /// What a decision does. `to` always names a version of the model that is not its primary.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// A copy of a share of the traffic goes to a version; its answers are thrown away.
     Shadow {
@@ -88,13 +89,52 @@ pub enum Action {
         /// Percent of the traffic, 1 to 99.
         share: u8,
     },
-    /// All of the traffic is served by a fallback.
+    /// The traffic is served by a fallback.
     Divert {
         /// The version; its role is fallback.
         to: String,
+        /// Which of the traffic.
+        of: Part,
     },
-    /// The model is not asked at all.
-    Block,
+    /// The model is not asked.
+    Block {
+        /// For which of the traffic.
+        of: Part,
+        /// After how long clients may ask again, in seconds; from 1 to a day.
+        retry_after_seconds: Option<u32>,
+    },
+}
+
+impl Action {
+    /// Which of the traffic it is about; `None` where that is a matter of shares.
+    #[must_use]
+    pub fn part(&self) -> Option<&Part> {
+        match self {
+            Self::Divert { of, .. } | Self::Block { of, .. } => Some(of),
+            Self::Shadow { .. } | Self::Canary { .. } => None,
+        }
+    }
+}
+
+/// Which of a model's traffic a decision is about.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part {
+    /// All of it.
+    All,
+    /// What belongs to a segment.
+    Where(Segment),
+    /// What the findings say has drifted; all of it where they cannot say.
+    Drifted,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => Ok(()),
+            Self::Where(segment) => write!(f, " where {segment}"),
+            Self::Drifted => f.write_str(", segment drifted"),
+        }
+    }
 }
 
 /// Whether a person must agree before a decision takes effect.
@@ -141,8 +181,8 @@ impl fmt::Display for Rule {
         match &self.then {
             Action::Shadow { to, share } => write!(f, "shadow {share} % to {to}")?,
             Action::Canary { to, share } => write!(f, "canary {share} % to {to}")?,
-            Action::Divert { to } => write!(f, "divert to {to}")?,
-            Action::Block => write!(f, "block")?,
+            Action::Divert { to, of } => write!(f, "divert to {to}{of}")?,
+            Action::Block { of, .. } => write!(f, "block{of}")?,
         }
         let approval = match self.approval {
             Approval::Automatic => "automatic",

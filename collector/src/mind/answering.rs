@@ -6,13 +6,14 @@ use tidegate_detectors::finding::Verdict;
 
 use super::{Mind, Watched};
 use crate::api::answer::{ContractStatus, ModelStatus, Status, WindowStatus};
-use crate::api::ask::Ask;
+use crate::api::ask::{Ask, Refusal};
 use crate::clock;
 use crate::decision::Decision;
 use crate::judgement::Judgement;
 use crate::labels::label::Label;
 use crate::labels::outcomes::{Outcomes, Taken};
 use crate::policy::quiet_until;
+use crate::why::{self, RuleStanding, Seen, Why};
 
 /// Ways of breaking fields that are told of a model.
 const BREACHES_TOLD: usize = 32;
@@ -25,11 +26,18 @@ impl Mind {
                 drop(reply.send(self.journal_trouble.clone().or_else(|| self.lost())));
             }
             Ask::Status { reply } => drop(reply.send(self.status())),
+            Ask::Why { model, reply } => drop(reply.send(self.why(&model))),
             Ask::Judgements { model, reply } => drop(reply.send(self.judgements(model.as_deref()))),
             Ask::Decisions { model, reply } => drop(reply.send(self.decisions(model.as_deref()))),
             Ask::Decision { id, reply } => drop(reply.send(self.found(id))),
             // A person who was told that nothing came of it must not be surprised later.
-            Ask::Rollback { reply, .. } | Ask::Approve { reply, .. } if reply.is_closed() => {}
+            Ask::Rollback { reply, .. }
+            | Ask::Approve { reply, .. }
+            | Ask::Intervene { reply, .. }
+                if reply.is_closed() => {}
+            Ask::Intervene { model, order, reply } => {
+                drop(reply.send(self.intervene(&model, order)));
+            }
             Ask::Rollback { model, author, reason, reply } => {
                 let here = self.here();
                 let done = here.and_then(|()| self.roll_back(&model, &author, &reason));
@@ -98,6 +106,39 @@ impl Mind {
             }
         });
         Status { models: models.collect(), crew }
+    }
+
+    /// What led to where a model stands.
+    fn why(&mut self, model: &str) -> Result<Why, Refusal> {
+        let at = self.place(model)?;
+        let status = self.status().models.swap_remove(at);
+        let watched = &self.watched[at];
+        let latest = watched.judgements.len().saturating_sub(why::WINDOWS);
+        let windows = watched.judgements.iter().skip(latest).map(|judgement| {
+            let worst = judgement.findings.first();
+            let worst = worst.filter(|finding| finding.verdict != Verdict::Healthy);
+            Seen {
+                closed_unix_ms: judgement.closed_unix_ms,
+                verdict: judgement.verdict,
+                rows: judgement.rows,
+                coverage: judgement.coverage,
+                worst: worst.map(|f| f.feature.clone().unwrap_or_else(|| "requests".to_owned())),
+            }
+        });
+        let rules = watched.model.policy.iter().enumerate().map(|(place, rule)| RuleStanding {
+            rule: rule.to_string(),
+            met: watched.streaks.met(place),
+            needed: rule.windows,
+        });
+        let mut decisions = self.decisions(Some(model));
+        decisions.drain(..decisions.len().saturating_sub(why::DECISIONS));
+        Ok(Why {
+            decisions,
+            windows: windows.collect(),
+            rules: rules.collect(),
+            maintenance: watched.model.guard.in_maintenance(clock::unix_ms()),
+            status,
+        })
     }
 
     /// Holds labels against the answers that are kept.

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::{info, info_span, warn};
 
-use super::{Mind, Pushed, orders};
+use super::{Mind, Pushed, Watched, orders};
 use crate::api::ask::Refusal;
 use crate::clock;
 use crate::config::model::Model;
-use crate::decision::{Action, Decision, State, UnixMillis};
+use crate::decision::{Decision, State, UnixMillis};
 use crate::ledger::{Ends, Event};
 use crate::policy;
 use crate::routing::Routing;
@@ -108,10 +108,14 @@ impl Mind {
             .cloned()
             .collect();
         for decision in active {
-            let Some(model) = self.model(&decision.model) else { continue };
-            if !Routing::can(model, &decision.action) {
-                let reason =
-                    format!("{} of {} has no such version", decision.action.name(), decision.id);
+            let named = self.watched.iter().find(|watched| watched.model.name == decision.model);
+            let Some(Watched { model, contract, .. }) = named else { continue };
+            let misfits = decision.action.segment().map(|it| it.misfits(contract));
+            let misfit = misfits.unwrap_or_default().first().map(ToString::to_string);
+            let lacks = (!Routing::can(model, &decision.action))
+                .then(|| "the configuration has no such version".to_owned());
+            if let Some(why) = lacks.or(misfit) {
+                let reason = format!("{} of {}: {why}", decision.action.name(), decision.id);
                 let serve = Decision::serve(
                     self.ledger.next_id(),
                     &decision.model,
@@ -206,11 +210,11 @@ impl Mind {
             return;
         }
         for Pushed { id, since, span, length } in std::mem::take(&mut self.pushed) {
-            // A block that no filter asks for is carried out by nobody.
-            let blocks =
-                self.ledger.find(&id).is_some_and(|decision| decision.action == Action::Block);
+            // What the filter does is done by nobody where no filter asks for its table.
+            let filters =
+                self.ledger.find(&id).is_some_and(|decision| decision.action.is_the_filters());
             let unasked =
-                blocks && !self.fleet.is_empty() && !self.fleet.asks_for(Resource::Extension);
+                filters && !self.fleet.is_empty() && !self.fleet.asks_for(Resource::Extension);
             if unasked || !self.all_follow(length) {
                 self.pushed.push(Pushed { id, since, span, length });
                 continue;

@@ -6,6 +6,7 @@
 
 mod answering;
 mod deciding;
+mod manual;
 mod orders;
 mod rolling;
 mod sharing;
@@ -29,6 +30,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::config::model::Model;
 use crate::decision::UnixMillis;
+use crate::examples::Examples;
 use crate::intake::{Batch, LostAtDoor, Pairing};
 use crate::judgement::Judgement;
 use crate::labels::outcomes::Outcomes;
@@ -99,6 +101,8 @@ struct Watched {
     outputs: Outputs,
     segments: Segments,
     trial: Option<rolling::Trial>,
+    /// Some of the latest exchanges, for decisions to name.
+    examples: Examples,
     breaches: Breaches,
     streaks: Streaks,
     judgements: VecDeque<Arc<Judgement>>,
@@ -179,6 +183,7 @@ impl Mind {
                     subject.sides,
                     subject.effective_tests,
                 ),
+                examples: Examples::default(),
                 breaches: Breaches::default(),
                 closes: now + subject.model.window.hop,
                 model: subject.model,
@@ -264,6 +269,9 @@ impl Mind {
                     trial.pairs.take(half, asked, now);
                 }
             }
+            for (id, rows) in delivery.ids.into_iter().zip(delivery.rows) {
+                watched.examples.take(id, rows);
+            }
             if let Some(outcomes) = &mut watched.outcomes {
                 delivery.answered.into_iter().for_each(|answered| outcomes.keep(answered, now));
             }
@@ -342,10 +350,12 @@ impl Mind {
             policy::next(&watched.model, &mut watched.streaks, &judgement, standing, &id, now)
         });
         watched.remember(judgement);
+        watched.examples.close();
         // Those who follow think along, so that any of them can take over.
         let done = match moved.filter(|_| leads) {
             None => Ok(()),
-            Some(Move::Decide(decision)) => {
+            Some(Move::Decide(mut decision)) => {
+                decision.exchanges = self.watched[at].examples.weighed(&decision.evidence);
                 let ends = self.supersedes(&decision);
                 self.decide(*decision, ends, closed)
             }

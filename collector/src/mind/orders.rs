@@ -30,6 +30,7 @@ pub(super) fn give(
             route: model.route.clone(),
             protocol: model.protocol,
             mode: model.mode,
+            sticky: model.sticky.clone(),
             sample_rate: model.sample_rate,
             max_capture_bytes: model.max_capture_bytes,
             max_sample_bytes_per_second: model.max_sample_bytes_per_second,
@@ -44,6 +45,7 @@ pub(super) fn give(
                 .collect(),
             contract: Some(contract.clone()),
             block: routing.block.clone(),
+            divert: routing.divert.clone(),
         });
         routings.insert(model.name.clone(), routing);
     }

@@ -174,7 +174,8 @@ impl Mind {
         Some(RolloutStatus { rollout: rollout.clone(), told, ready, next, comparison })
     }
 
-    fn place(&self, model: &str) -> Result<usize, Refusal> {
+    /// Where a model stands in the configuration.
+    pub(super) fn place(&self, model: &str) -> Result<usize, Refusal> {
         let at = self.watched.iter().position(|watched| watched.model.name == model);
         at.ok_or_else(|| Refusal::UnknownModel {
             model: model.to_owned(),

@@ -9,7 +9,7 @@ use tidegate_detectors::finding::Verdict;
 use super::{Phase, in_words};
 use crate::api::answer::RolloutStatus;
 use crate::api::ask::RolloutWish;
-use crate::client::{Client, ClientError};
+use crate::client::{Client, ClientError, verdict_text};
 use crate::config::duration;
 use crate::config::rollout::Promote;
 
@@ -183,42 +183,33 @@ pub fn text(status: &RolloutStatus) -> String {
         rollout.model, rollout.to, status.told, rollout.author
     ));
     if let Some(decision) = rollout.decision.as_ref().filter(|_| rollout.phase != Phase::Aborted) {
-        line(&format!("  decision  {decision}"));
+        line(&format!("  decision     {decision}"));
     }
-    line(&format!("  next      {}", status.next));
+    line(&format!("  next         {}", status.next));
     let Some(comparison) = &status.comparison else { return text };
     let coverage = comparison.coverage.map_or("none expected yet".to_owned(), |c| {
         format!("{:.0} % of those expected", c * 100.0)
     });
-    line(&format!("  pairs     {} ({coverage})", comparison.pairs));
+    line(&format!("  pairs        {} ({coverage})", comparison.pairs));
     for compared in &comparison.compared {
-        line(&format!("  {:<9} {}", word(compared.verdict), in_words(compared)));
+        line(&format!("  {:<12} {}", verdict_text(compared.verdict), in_words(compared)));
     }
     if let Some(errors) = &comparison.canary_errors {
         let words = in_words(errors);
-        line(&format!("  {:<9} of clients: {words}", word(errors.verdict)));
+        line(&format!("  {:<12} of clients: {words}", verdict_text(errors.verdict)));
     }
     for segment in comparison.segments.iter().take(SEGMENTS_SHOWN) {
         if segment.disagreement > 0.0 {
             let (share, pairs) = (segment.disagreement * 100.0, segment.pairs);
-            line(&format!("  where     {}: {share:.1} % ({pairs} pairs)", segment.segment));
+            line(&format!("  where        {}: {share:.1} % ({pairs} pairs)", segment.segment));
         }
     }
     for differing in comparison.farthest.iter().take(FARTHEST_SHOWN) {
         let (apart, id) = (&differing.apart, &differing.request_id);
         line(&format!(
-            "  apart     {id}, row {}: {} {} became {}",
+            "  apart        {id}, row {}: {} {} became {}",
             apart.row, apart.output, apart.old, apart.new
         ));
     }
     text
-}
-
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Healthy => "healthy",
-        Verdict::Inconclusive => "unsure",
-        Verdict::Warning => "warning",
-        Verdict::Alarm => "ALARM",
-    }
 }

@@ -2,13 +2,14 @@
 //! of a configuration, as the collector would have judged it. Nothing is sent anywhere, and nothing
 //! but the data's own time passes.
 
+pub mod backtest;
 mod rows;
 mod story;
 #[cfg(test)]
 mod tests;
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidegate_contract::protocol::Side;
@@ -18,13 +19,15 @@ use crate::config::Config;
 use crate::config::mistake::ConfigError;
 use crate::config::model::Model;
 use crate::decision::{Decision, State, UnixMillis};
+use crate::journal::JournalError;
 use crate::ledger::{Ends, Event, Ledger};
 use crate::policy::{self, Move, Standing, Streaks};
 use crate::profile::ReadingArgs;
 use crate::profile::error::ProfileError;
 use crate::serve::{self, ServeError};
 use crate::simulate::rows::Recording;
-use crate::simulate::story::{Story, Told};
+use crate::simulate::story::{Story, Sum, Told};
+use crate::table::Reading;
 use crate::table::error::TableError;
 use crate::watch::{Counts, Watch};
 
@@ -39,7 +42,7 @@ const WORKER: u64 = 0;
 
 Exits with 0 when nothing was ever in alarm, with 1 when something was, and with 2 when it cannot tell.")]
 pub struct SimulateArgs {
-    /// The data: CSV or Parquet, a row for each row of a request
+    /// The data: CSV or Parquet, a file or a folder, a row for each row of a request
     pub data: PathBuf,
     /// The column with each row's time: ISO 8601, or seconds or milliseconds since 1970
     #[arg(long, value_name = "COLUMN")]
@@ -86,6 +89,10 @@ pub enum SimulateError {
     Large { path: PathBuf, most: usize },
     #[error("{} has none of the model's columns", path.display())]
     NoColumns { path: PathBuf },
+    #[error("{} has no samples of {model}; there are {known}", path.display())]
+    NoSamples { path: PathBuf, model: String, known: String },
+    #[error("the decisions that were made: {0}")]
+    Journal(#[from] JournalError),
     #[error("cannot write to standard output: {0}")]
     Write(#[from] std::io::Error),
 }
@@ -96,12 +103,34 @@ pub enum SimulateError {
 /// When the configuration, the profile or the data cannot be read.
 pub fn run(args: &SimulateArgs, out: &mut dyn Write) -> Result<Verdict, SimulateError> {
     let config = Config::read(&args.config)?;
-    let model = chosen(args, &config)?;
+    let model = chosen(&args.config, args.model.as_deref(), &config)?;
+    let played = play(model, &args.data, &args.time, &args.reading.reading()?, args.json, out)?;
+    Ok(played.sum.worst)
+}
+
+/// What came of a replay.
+struct Played {
+    /// When the first and the last row were; `None` without rows.
+    span: Option<(UnixMillis, UnixMillis)>,
+    /// All that was decided.
+    ledger: Ledger,
+    /// How it was.
+    sum: Sum,
+}
+
+/// Replays data through the windows and the policy of a model, and tells the story on `out`.
+fn play(
+    model: &Model,
+    data: &Path,
+    time: &str,
+    reading: &Reading,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<Played, SimulateError> {
     let subject = serve::subject(model)?;
-    let recording =
-        Recording::read(&args.data, &args.time, &subject.sides, &args.reading.reading()?)?;
+    let recording = Recording::read(data, time, &subject.sides, reading)?;
     let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let mut story = Story::begin(args.json, colours, &args.data, recording.times(), out)?;
+    let mut story = Story::begin(json, colours, data, recording.times(), out)?;
     let mut replay = Replay {
         watch: Watch::new(model, &subject.contract, subject.sides, subject.effective_tests),
         model,
@@ -129,23 +158,30 @@ pub fn run(args: &SimulateArgs, out: &mut dyn Write) -> Result<Verdict, Simulate
             _ => closes.saturating_add(hop),
         };
     }
-    Ok(story.end(replay.ledger.iter())?)
+    let sum = story.end(replay.ledger.iter())?;
+    let times = recording.times();
+    let span = times.first().copied().zip(times.last().copied());
+    Ok(Played { span, ledger: replay.ledger, sum })
 }
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
-fn chosen<'a>(args: &SimulateArgs, config: &'a Config) -> Result<&'a Model, SimulateError> {
-    let path = args.config.clone();
+/// The model that is meant: the one named, or the only one.
+fn chosen<'a>(
+    path: &Path,
+    named: Option<&str>,
+    config: &'a Config,
+) -> Result<&'a Model, SimulateError> {
     let names: Vec<&str> = config.models.iter().map(|model| model.name.as_str()).collect();
-    let known = names.join(", ");
-    match (&args.model, config.models.as_slice()) {
+    let (path, known) = (path.to_owned(), names.join(", "));
+    match (named, config.models.as_slice()) {
         (None, [only]) => Ok(only),
         (None, _) => Err(SimulateError::WhichModel { path, known }),
         (Some(wanted), models) => {
-            let found = models.iter().find(|model| model.name == *wanted);
-            let wanted = wanted.clone();
+            let found = models.iter().find(|model| model.name == wanted);
+            let wanted = wanted.to_owned();
             found.ok_or(SimulateError::NoModel { path, wanted, known })
         }
     }

@@ -24,78 +24,36 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    /// Reads a file; rows without a time are an error.
+    /// Reads a file, or a folder of them; rows without a time are an error. Of samples that the store
+    /// kept, those that reached a version and were not a shadow's count, as they do in a collector.
     pub fn read(
         data: &Path,
         time: &str,
         sides: &Sides,
         reading: &Reading,
     ) -> Result<Self, SimulateError> {
-        let table = Table::open(data, reading)?;
-        let names = table.names();
-        let Some(clock) = names.iter().position(|name| name == time) else {
-            let known = names.join(", ");
-            return Err(SimulateError::NoTime {
-                path: data.to_owned(),
-                name: time.to_owned(),
-                known,
-            });
-        };
-        let wanted = |side| {
-            let has = |name: &&str| names.iter().any(|known| known == name);
-            sides.names(side).filter(has).map(str::to_owned).collect::<Vec<String>>()
-        };
-        let wanted = [wanted(Side::Request), wanted(Side::Response)];
+        let files = table::folder::files(&[data.to_owned()])?;
+        let tables: Vec<Table> =
+            files.iter().map(|file| Table::open(file, reading)).collect::<Result<_, _>>()?;
+        let has = |name: &str| tables.iter().any(|table| table.names().iter().any(|n| n == name));
+        let wanted = [Side::Request, Side::Response].map(|side| {
+            sides.names(side).filter(|name| has(name)).map(str::to_owned).collect::<Vec<String>>()
+        });
         if wanted[0].is_empty() {
             return Err(SimulateError::NoColumns { path: data.to_owned() });
         }
-        let place = |name: &String| names.iter().position(|known| known == name);
-        let mut positions: Vec<usize> = wanted.iter().flatten().filter_map(place).collect();
-        positions.push(clock);
-        let mut columns = {
-            let mut meter = Meter::start("finding types");
-            table.columns(&positions, &mut |progress| meter.show(progress))?
-        };
-        // Levels may look like numbers and be none.
-        let reference = sides.reference();
-        for (at, column) in columns.iter_mut().enumerate() {
-            let side = if at < wanted[0].len() { Side::Request } else { Side::Response };
-            let feature = sides.position(side, &column.name).map(|at| &reference.features[at]);
-            if table.format() == "csv" && feature.is_some_and(table::holds_texts) {
-                column.kind = Kind::Text;
-            }
+        let names: Vec<(Side, &String)> = [Side::Request, Side::Response]
+            .into_iter()
+            .zip(&wanted)
+            .flat_map(|(side, names)| names.iter().map(move |name| (side, name)))
+            .collect();
+        let mut gathered =
+            Gathered { held: 0, times: Vec::new(), cells: vec![Vec::new(); names.len()] };
+        for (file, table) in files.iter().zip(&tables) {
+            gathered.add(file, table, time, &names, sides)?;
         }
-        let mut cells: Vec<Vec<Cell>> = vec![Vec::new(); columns.len()];
-        let mut held = 0_usize;
-        {
-            let mut meter = Meter::start("reading");
-            let mut each = |at: usize, cell: table::Cell<'_>| {
-                held += 1;
-                if held <= MAX_CELLS {
-                    cells[at].push(owned(cell));
-                }
-            };
-            table.scan(&columns, &mut each, &mut |progress| meter.show(progress))?;
-        }
-        if held > MAX_CELLS {
-            return Err(SimulateError::Large { path: data.to_owned(), most: MAX_CELLS });
-        }
-        let clock = cells.pop().unwrap_or_default();
-        let bad = |row: usize, cell: &Cell| SimulateError::BadTime {
-            path: data.to_owned(),
-            row: row + 1,
-            column: time.to_owned(),
-            text: match cell {
-                Cell::Text(text) => text.to_string(),
-                Cell::Number(number) => number.to_string(),
-                Cell::Bool(truth) => truth.to_string(),
-                Cell::Null | Cell::Nested => "nothing".to_owned(),
-            },
-        };
-        let mut order = Vec::with_capacity(clock.len());
-        for (row, cell) in clock.iter().enumerate() {
-            order.push((instant(cell).ok_or_else(|| bad(row, cell))?, row));
-        }
+        let Gathered { times, cells, .. } = gathered;
+        let mut order: Vec<(UnixMillis, usize)> = times.into_iter().zip(0..).collect();
         // Rows of one time stay in the order of the file.
         order.sort_unstable();
         let ordered = |cells: Vec<Cell>| {
@@ -103,10 +61,11 @@ impl Recording {
             let take = |(_, row): &(UnixMillis, usize)| cells[*row].take().unwrap_or(Cell::Null);
             order.iter().map(take).collect::<Vec<Cell>>()
         };
-        let outputs = cells.split_off(wanted[0].len());
+        let mut inputs: Vec<Vec<Cell>> = cells.into_iter().map(ordered).collect();
+        let outputs = inputs.split_off(wanted[0].len());
         let [inputs_named, outputs_named] = wanted;
-        let inputs: Vec<_> = inputs_named.into_iter().zip(cells.into_iter().map(ordered)).collect();
-        let outputs = outputs_named.into_iter().zip(outputs.into_iter().map(ordered)).collect();
+        let inputs = inputs_named.into_iter().zip(inputs).collect();
+        let outputs = outputs_named.into_iter().zip(outputs).collect();
         let times = order.iter().map(|(time, _)| *time).collect();
         Ok(Self { times, sides: [inputs, outputs] })
     }
@@ -127,6 +86,99 @@ impl Recording {
             cells: vec![cells[row].clone()],
         };
         Columns { rows: 1, columns: columns.iter().map(column).collect() }
+    }
+}
+
+/// The rows of some files, one after the other.
+struct Gathered {
+    /// Cells so far.
+    held: usize,
+    times: Vec<UnixMillis>,
+    /// By column.
+    cells: Vec<Vec<Cell>>,
+}
+
+impl Gathered {
+    /// Adds the rows of a file; a column that it has not is null in them.
+    fn add(
+        &mut self,
+        file: &Path,
+        table: &Table,
+        time: &str,
+        names: &[(Side, &String)],
+        sides: &Sides,
+    ) -> Result<(), SimulateError> {
+        let place = |name: &str| table.names().iter().position(|known| known == name);
+        let Some(clock) = place(time) else {
+            let (name, known) = (time.to_owned(), table.names().join(", "));
+            return Err(SimulateError::NoTime { path: file.to_owned(), name, known });
+        };
+        // Where each column that is wanted stands among those that are read.
+        let mut positions: Vec<usize> = vec![clock];
+        let mut read = |position: Option<usize>| {
+            position.map(|position| {
+                positions.push(position);
+                positions.len() - 1
+            })
+        };
+        let from: Vec<Option<usize>> = names.iter().map(|(_, name)| read(place(name))).collect();
+        let ours = place("sampling_rate").is_some();
+        let outcome = read(place("outcome").filter(|_| ours));
+        let shadow = read(place("shadow").filter(|_| ours));
+        let mut columns = {
+            let mut meter = Meter::start("finding types");
+            table.columns(&positions, &mut |progress| meter.show(progress))?
+        };
+        // Levels may look like numbers and be none.
+        let reference = sides.reference();
+        for (at, (side, name)) in from.iter().zip(names) {
+            let feature = sides.position(*side, name).map(|at| &reference.features[at]);
+            if let Some(at) = at
+                && table.format() == "csv"
+                && feature.is_some_and(table::holds_texts)
+            {
+                columns[*at].kind = Kind::Text;
+            }
+        }
+        let mut cells: Vec<Vec<Cell>> = vec![Vec::new(); columns.len()];
+        {
+            let mut meter = Meter::start("reading");
+            let held = &mut self.held;
+            let mut each = |at: usize, cell: table::Cell<'_>| {
+                *held += 1;
+                if *held <= MAX_CELLS {
+                    cells[at].push(owned(cell));
+                }
+            };
+            table.scan(&columns, &mut each, &mut |progress| meter.show(progress))?;
+        }
+        if self.held > MAX_CELLS {
+            return Err(SimulateError::Large { path: file.to_owned(), most: MAX_CELLS });
+        }
+        let counts = |row: usize| {
+            let served = outcome.is_none_or(
+                |at| matches!(&cells[at][row], Cell::Text(text) if **text == *"served"),
+            );
+            served && shadow.is_none_or(|at| cells[at][row] != Cell::Bool(true))
+        };
+        let bad = |row: usize| SimulateError::BadTime {
+            path: file.to_owned(),
+            row: row + 1,
+            column: time.to_owned(),
+            text: match &cells[0][row] {
+                Cell::Text(text) => text.to_string(),
+                Cell::Number(number) => number.to_string(),
+                Cell::Bool(truth) => truth.to_string(),
+                Cell::Null | Cell::Nested => "nothing".to_owned(),
+            },
+        };
+        for row in (0..cells[0].len()).filter(|row| counts(*row)) {
+            self.times.push(instant(&cells[0][row]).ok_or_else(|| bad(row))?);
+            for (to, at) in self.cells.iter_mut().zip(&from) {
+                to.push(at.map_or(Cell::Null, |at| cells[at][row].clone()));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -23,6 +23,17 @@ pub(super) enum Told<'a> {
     Decision(&'a Decision),
 }
 
+/// How it was, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sum {
+    /// The worst verdict of a window.
+    pub worst: Verdict,
+    /// How often an alarm began.
+    pub alarms: u64,
+    /// Decisions but those that gave a model back.
+    pub decisions: usize,
+}
+
 /// The story so far.
 pub(super) struct Story<'a> {
     out: &'a mut dyn Write,
@@ -101,8 +112,8 @@ impl<'a> Story<'a> {
         }
     }
 
-    /// The sum; gives the worst verdict.
-    pub fn end<'d>(self, decisions: impl Iterator<Item = &'d Decision>) -> io::Result<Verdict> {
+    /// The sum.
+    pub fn end<'d>(self, decisions: impl Iterator<Item = &'d Decision>) -> io::Result<Sum> {
         let of = |verdict: Verdict| self.windows[verdict as usize];
         let made = decisions.filter(|decision| decision.action != Action::Serve).count();
         let worst = [Verdict::Alarm, Verdict::Warning, Verdict::Healthy, Verdict::Inconclusive];
@@ -126,12 +137,13 @@ impl<'a> Story<'a> {
                 counted(made, "decision"),
             )?;
         }
-        Ok(worst.unwrap_or(Verdict::Inconclusive))
+        let worst = worst.unwrap_or(Verdict::Inconclusive);
+        Ok(Sum { worst, alarms: self.alarms, decisions: made })
     }
 }
 
-/// A time to the minute, as it is read in a column.
-fn moment(time: UnixMillis) -> String {
+/// A time to the second, as it is read in a column.
+pub(super) fn moment(time: UnixMillis) -> String {
     let text = calendar::instant(i64::try_from(time / 1_000).unwrap_or(i64::MAX), 1, false);
     text.replace('T', " ").trim_end_matches('Z').to_owned()
 }

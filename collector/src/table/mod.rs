@@ -15,6 +15,7 @@ pub(crate) mod specimen;
 pub(crate) mod spelling;
 #[cfg(test)]
 mod tests;
+pub mod written;
 
 use std::fs::File;
 use std::io::Read;

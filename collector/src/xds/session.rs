@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn diverting() -> Snapshot {
-        snapshot(Action::Divert { to: "v2".to_owned() })
+        snapshot(Action::Divert { to: "v2".to_owned(), segment: None })
     }
 
     fn asks(resource: Resource, version: &str, nonce: &str) -> DiscoveryRequest {

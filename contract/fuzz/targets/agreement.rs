@@ -8,6 +8,7 @@ use tidegate_contract::contract::Contract;
 use tidegate_contract::format::Format;
 use tidegate_contract::protocol::Side;
 use tidegate_contract::rules::Rules;
+use tidegate_contract::segment::{Segment, Selection};
 
 const CONTRACT: &str = r#"{"inputs": [
     {"name": "age", "type": "integer", "min": 0, "max": 120},
@@ -18,6 +19,11 @@ const CONTRACT: &str = r#"{"inputs": [
 
 static RULES: LazyLock<Arc<Rules>> = LazyLock::new(|| {
     Arc::new(Rules::of(&Contract::parse(CONTRACT).expect("a good contract")))
+});
+static SELECTION: LazyLock<Arc<Selection>> = LazyLock::new(|| {
+    let contract = Contract::parse(CONTRACT).expect("a good contract");
+    let segment: Segment = "age > 20 and sex in [M] and \"user.id\" is null".parse().expect("a segment");
+    Arc::new(Selection::of(&segment, Some(&contract)))
 });
 static WANTED: LazyLock<Wanted> = LazyLock::new(|| {
     let fields = Contract::parse(CONTRACT).expect("a good contract").inputs;
@@ -109,12 +115,14 @@ fn transcript() -> (Format, Vec<u8>) {
     ("transcript".parse().expect("a format"), bytes.concat())
 }
 
-fn verdict<'a>(format: Format, packing: &str, chunks: impl Iterator<Item = &'a [u8]>) -> Verdict {
-    let mut check = Check::new(Some(Arc::clone(&RULES)), format, Side::Request).packed_by(packing);
+fn verdict<'a>(format: Format, packing: &str, chunks: impl Iterator<Item = &'a [u8]>) -> (Verdict, bool) {
+    let check = Check::new(Some(Arc::clone(&RULES)), format, Side::Request).packed_by(packing);
+    let mut check = check.selecting(Arc::clone(&SELECTION));
     for chunk in chunks {
         check.feed(chunk);
     }
-    check.finish().clone()
+    let verdict = check.finish().clone();
+    (verdict, check.is_selected())
 }
 
 /// Chunks change nothing, and what makes a table is readable.
@@ -125,6 +133,6 @@ pub fn check(format: Format, body: &[u8], size: usize) {
     if let Ok(table) = table {
         assert!(table.columns.iter().all(|column| column.cells.len() == table.rows));
         // A sample does not say how its gRPC messages are packed; its reader finds out.
-        assert!(["gzip", "deflate"].into_iter().any(|packing| !whole(packing).unreadable), "{format}");
+        assert!(["gzip", "deflate"].into_iter().any(|packing| !whole(packing).0.unreadable), "{format}");
     }
 }

@@ -234,6 +234,7 @@ impl Decline {
             },
             was: words(before),
             now: words(mean),
+            excess: None,
         })
     }
 }

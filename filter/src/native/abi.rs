@@ -61,6 +61,7 @@ unsafe fn list<'a, T>(data: *const T, length: usize) -> &'a [T] {
 // Numbers of Envoy's enumerations, which are plain numbers here: a Rust enum with a value that it
 // does not name is undefined behaviour.
 const CODE_DETAILS: u32 = 16;
+const SOURCE_ADDRESS: u32 = 24;
 const ROUTE_NAME: u32 = 61;
 const SUCCESS: u32 = 0;
 
@@ -275,6 +276,11 @@ impl Stream {
     /// The name of the route.
     pub(super) fn route_name(&self) -> Option<&[u8]> {
         self.attribute(ROUTE_NAME)
+    }
+
+    /// The client's address and port.
+    pub(super) fn source_address(&self) -> Option<&[u8]> {
+        self.attribute(SOURCE_ADDRESS)
     }
 
     /// Why the response is what it is.

@@ -12,6 +12,7 @@ use crate::exchange::{Asked, Effect, End};
 use crate::head::{RequestHead, ResponseHead};
 use crate::log_budget::LogBudget;
 use crate::problem::Answer;
+use crate::sticky;
 use crate::table::Table;
 use crate::tag;
 use crate::worker::{Held, METERS};
@@ -169,13 +170,27 @@ impl Filter {
         if self.table.is_empty() {
             return None;
         }
-        let head = RequestHead::read(stream.headers(Map::Request));
+        let mut head = RequestHead::read(stream.headers(Map::Request));
         let route = if self.table.asks_route_name() { stream.route_name() } else { None };
         let served = Arc::clone(self.table.find(&head.path, route)?);
+        if let Some(order) = &served.order {
+            let client = || stream.source_address().map(<[u8]>::to_vec);
+            order.look(&mut head, || stream.headers(Map::Request), client);
+        }
         for name in &head.forged {
             stream.remove_header(Map::Request, name);
         }
         let call = served.call(&head)?;
+        let client = || stream.source_address().map(<[u8]>::to_vec);
+        let sticky = served.sticky.as_ref();
+        let bucket = sticky.and_then(|by| sticky::bucket(by, stream.headers(Map::Request), client));
+        if let Some(bucket) = &bucket {
+            stream.add_header(Map::Request, sticky::HEADER, bucket);
+        }
+        if bucket.is_some() || !head.forged.is_empty() {
+            // What a client forged must not have chosen the route, either.
+            stream.choose_route_again();
+        }
         let now_nanos = now_nanos();
         let mut state = self.berth.state();
         let may_hold = state.holding.may_hold();
@@ -249,8 +264,8 @@ impl Filter {
                     // The response carries it too.
                     stream.add_header(Map::Request, tag::HEADER, &tag);
                 }
-                if release.divert {
-                    stream.add_header(Map::Request, tag::DIVERT, "1");
+                if let Some(divert) = release.divert {
+                    stream.add_header(Map::Request, tag::DIVERT, &divert);
                     stream.choose_route_again();
                 }
                 Action::Continue

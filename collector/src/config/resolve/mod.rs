@@ -7,6 +7,7 @@ mod model;
 mod range;
 mod rollout;
 mod rule;
+mod samples;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -47,6 +48,11 @@ pub(super) fn config(raw: raw::Config, folder: &Path, mistakes: &mut Mistakes) -
         Field::Mistaken => None,
         Field::Given(written) => telemetry(written.value, mistakes),
     };
+    let samples = match raw.samples {
+        Field::Absent => Some(None),
+        Field::Mistaken => None,
+        Field::Given(written) => samples::one(written, folder, mistakes).map(Some),
+    };
     let inherited = match raw.defaults {
         Field::Absent => Some(Inherited::default()),
         Field::Mistaken => None,
@@ -64,6 +70,7 @@ pub(super) fn config(raw: raw::Config, folder: &Path, mistakes: &mut Mistakes) -
         state: state?,
         envoy: envoy?,
         telemetry: telemetry?,
+        samples: samples?,
         models: models?,
     })
 }

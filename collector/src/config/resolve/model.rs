@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidegate_contract::contract::Mode;
-use tidegate_contract::plugin::{Keep, LowConfidence, Route};
+use tidegate_contract::plugin::{Keep, LowConfidence, Route, Sticky};
 use tidegate_contract::protocol::Protocol;
 
 use super::range::{lasting, positive, within};
@@ -72,6 +72,11 @@ fn one(
         .name
         .check(|written| name(written, NAME, mistakes))
         .required("name", "census", place, mistakes);
+    let sticky = match raw.sticky {
+        Field::Absent => Some(None),
+        Field::Mistaken => None,
+        Field::Given(written) => sticky(&written, mistakes).map(Some),
+    };
     let has_rules = match raw.policy.given() {
         Some(policy) => !policy.value.is_empty(),
         None => inherited.policy.as_ref().is_some_and(|rules| !rules.is_empty()),
@@ -128,6 +133,7 @@ fn one(
         protocol: raw.protocol.or(Protocol::Auto)?,
         mode: raw.mode.or(Mode::Observe)?,
         route: route?,
+        sticky: sticky?,
         sample_rate: sample_rate.or(SAMPLE_RATE)?,
         max_capture_bytes: capture.or(CAPTURE_BYTES)?,
         max_sample_bytes_per_second: budget.map(Some).or(None)?,
@@ -142,6 +148,11 @@ fn one(
         guard: guard?,
         rollout: rollout?,
     })
+}
+
+fn sticky(written: &Written<String>, mistakes: &mut Mistakes) -> Option<Sticky> {
+    let expected = "what a client is known by: `client`, or `header:` and a name";
+    written.value.parse().ok().or_else(|| unreadable(written, expected, mistakes))
 }
 
 fn keep(raw: raw::Keep, mistakes: &mut Mistakes) -> Option<Keep> {

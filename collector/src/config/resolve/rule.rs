@@ -8,14 +8,15 @@ use tidegate_detectors::finding::Detector;
 use super::range::{lasting, within};
 use crate::config::mistake::{Mistakes, Place, Problem};
 use crate::config::model::Role;
-use crate::config::raw::{self, Then, role_named, role_word};
+use crate::config::raw::{self, Drifted, Then, role_named, role_word};
 use crate::config::reader::{Field, Written};
-use crate::config::rule::{Action, Approval, Kind, Least, Rule, Severity};
+use crate::config::rule::{Action, Approval, Kind, Least, Part, Rule, Severity};
 
 const EXPIRES: Duration = Duration::from_hours(1);
 const COOLDOWN: Duration = Duration::from_mins(5);
 const SECOND: Duration = Duration::from_secs(1);
 const MONTH: Duration = Duration::from_hours(30 * 24);
+const DAY: Duration = Duration::from_hours(24);
 const MAX_WINDOWS: u32 = 1000;
 const SHADOW_SHARE: u8 = 100;
 const MOST_ROWS: u64 = 1_000_000_000;
@@ -39,7 +40,7 @@ pub(super) fn unwritten(roles: Option<&[(String, Role)]>) -> Vec<Rule> {
         least: Least::default(),
         windows: UNWRITTEN_WINDOWS,
         holds: Severity::Warning,
-        then: Action::Divert { to: to.clone() },
+        then: Action::Divert { to: to.clone(), of: Part::All },
         expires: EXPIRES,
         cooldown: COOLDOWN,
         approval: Approval::Required,
@@ -107,8 +108,24 @@ fn one(raw: raw::Rule, roles: Option<&[(String, Role)]>, mistakes: &mut Mistakes
     let effect = within(raw.min_effect, 0.0, 1.0, mistakes);
     let coverage = within(raw.min_coverage, 0.0, 1.0, mistakes);
     let rows = within(raw.min_rows, 1, MOST_ROWS, mistakes);
+    let retry_after = lasting(raw.retry_after, SECOND, DAY, mistakes);
 
     let then = then?;
+    let of = match then {
+        Then::Divert | Then::Block => {
+            let on = on.as_ref().map(|on| on.value);
+            part(on, &raw.part, &raw.segment, mistakes)
+        }
+        Then::Shadow | Then::Canary => {
+            let unwritten = needless(then, &raw.part, mistakes);
+            let undrifted = needless(then, &raw.segment, mistakes);
+            unwritten.and(undrifted).map(|()| Part::All)
+        }
+    };
+    let unasked = match then {
+        Then::Block => Some(()),
+        Then::Shadow | Then::Canary | Then::Divert => needless(then, &retry_after, mistakes),
+    };
     let verdict = raw.verdict.or(Severity::Alarm)?;
     let action = match then {
         Then::Shadow => {
@@ -123,12 +140,19 @@ fn one(raw: raw::Rule, roles: Option<&[(String, Role)]>, mistakes: &mut Mistakes
         Then::Divert => {
             let to = target(then, raw.to, place, roles, mistakes);
             let unshared = needless(then, &share, mistakes);
-            to.zip(unshared).map(|(to, ())| Action::Divert { to })
+            to.zip(unshared).zip(of).map(|((to, ()), of)| Action::Divert { to, of })
         }
         Then::Block => {
             let aimless = needless(then, &raw.to, mistakes);
             let unshared = needless(then, &share, mistakes);
-            aimless.and(unshared).map(|()| Action::Block)
+            let retry_after_seconds = match retry_after.map(Some).or(None) {
+                Some(after) => {
+                    after.map(|after| u32::try_from(after.as_secs()).unwrap_or(u32::MAX))
+                }
+                None => return None,
+            };
+            let whom = aimless.and(unshared).and(of);
+            whom.map(|of| Action::Block { of, retry_after_seconds })
         }
     };
     let expires = match then {
@@ -159,7 +183,7 @@ fn one(raw: raw::Rule, roles: Option<&[(String, Role)]>, mistakes: &mut Mistakes
         least: Least { effect: effect.or(0.0)?, coverage: coverage.or(0.0)?, rows: rows.or(0)? },
         windows: windows.or(1)?,
         holds: raw.holds.or(Severity::Warning)?,
-        then: action?,
+        then: unasked.and(action)?,
         expires: expires?,
         cooldown: cooldown.or(COOLDOWN)?,
         approval: approval?,
@@ -174,6 +198,38 @@ fn warned(approval: Field<Approval>, mistakes: &mut Mistakes) -> Option<Approval
         return None;
     }
     approval.or(Approval::Required)
+}
+
+/// Which of the traffic an action is about.
+fn part(
+    on: Option<Kind>,
+    written: &Field<String>,
+    drifted: &Field<Drifted>,
+    mistakes: &mut Mistakes,
+) -> Option<Part> {
+    match (written, drifted) {
+        (Field::Mistaken, _) | (_, Field::Mistaken) => None,
+        (Field::Given(_), Field::Given(drifted)) => {
+            mistakes.add(drifted.place.clone(), Problem::TwoSegments);
+            None
+        }
+        (Field::Given(written), Field::Absent) => match written.value.parse() {
+            Ok(segment) => Some(Part::Where(segment)),
+            Err(wrong) => {
+                mistakes.add(written.place.clone(), Problem::NoSegment(wrong));
+                None
+            }
+        },
+        (Field::Absent, Field::Given(drifted)) => match on {
+            Some(Kind::DataDrift | Kind::Completeness) => Some(Part::Drifted),
+            Some(_) => {
+                mistakes.add(drifted.place.clone(), Problem::NothingDrifts);
+                None
+            }
+            None => None,
+        },
+        (Field::Absent, Field::Absent) => Some(Part::All),
+    }
 }
 
 /// The version that an action goes to.

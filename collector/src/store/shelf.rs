@@ -1,0 +1,128 @@
+//! The shelf: where files lie, a folder or a bucket of S3-compatible storage. The only file that names
+//! the storage library. It does not know what is in the files.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
+use tokio_stream::StreamExt;
+
+use crate::config::samples::Shelf as Configured;
+use crate::decision::UnixMillis;
+
+/// How long the storage may take for one request.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often a request is tried again.
+const RETRIES: usize = 3;
+
+/// Why the shelf cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("samples.to: {0}")]
+pub struct ShelfError(String);
+
+/// A file on the shelf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lying {
+    /// Its name.
+    pub name: String,
+    /// Its bytes.
+    pub bytes: u64,
+    /// When it was written.
+    pub written_unix_ms: UnixMillis,
+}
+
+/// A place for files.
+#[derive(Debug, Clone)]
+pub struct Shelf {
+    store: Arc<dyn ObjectStore>,
+    prefix: String,
+}
+
+impl Shelf {
+    /// The shelf that is configured. A folder is made where it is not there; credentials, region and
+    /// endpoint of a bucket are those of the environment (`AWS_ACCESS_KEY_ID`, `AWS_REGION`,
+    /// `AWS_ENDPOINT_URL` and so on).
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or the environment makes no sense.
+    pub fn of(configured: &Configured) -> Result<Self, ShelfError> {
+        let failed = |error: object_store::Error| ShelfError(error.to_string());
+        match configured {
+            Configured::Folder(folder) => {
+                let cannot = |error: std::io::Error| {
+                    ShelfError(format!("cannot make the folder {}: {error}", folder.display()))
+                };
+                std::fs::create_dir_all(folder).map_err(cannot)?;
+                let store = LocalFileSystem::new_with_prefix(folder).map_err(failed)?;
+                Ok(Self {
+                    store: Arc::new(store.with_automatic_cleanup(true)),
+                    prefix: String::new(),
+                })
+            }
+            Configured::Bucket { bucket, prefix } => {
+                // The first that asks decides for the process; a second one changes nothing.
+                let _ = rustls::crypto::ring::default_provider().install_default();
+                let options = ClientOptions::new().with_timeout(PATIENCE).with_allow_http(true);
+                let retry = RetryConfig {
+                    max_retries: RETRIES,
+                    retry_timeout: PATIENCE,
+                    ..RetryConfig::default()
+                };
+                let store = AmazonS3Builder::from_env()
+                    .with_bucket_name(bucket)
+                    .with_client_options(options)
+                    .with_retry(retry)
+                    .build()
+                    .map_err(failed)?;
+                Ok(Self { store: Arc::new(store), prefix: prefix.clone() })
+            }
+        }
+    }
+
+    fn path(&self, name: &str) -> Path {
+        Path::from(format!("{}/{name}", self.prefix))
+    }
+
+    /// Puts a file there. It is there whole or not at all.
+    ///
+    /// # Errors
+    /// In words, when the storage refuses.
+    pub async fn put(&self, name: &str, bytes: Vec<u8>) -> Result<(), String> {
+        let put = self.store.put(&self.path(name), PutPayload::from(bytes)).await;
+        put.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// The files that lie there.
+    ///
+    /// # Errors
+    /// In words, when the storage does not say.
+    pub async fn list(&self) -> Result<Vec<Lying>, String> {
+        let prefix = Path::from(self.prefix.as_str());
+        let mut listed = self.store.list(Some(&prefix));
+        let mut lying = Vec::new();
+        while let Some(found) = listed.next().await {
+            let found = found.map_err(|error| error.to_string())?;
+            let name = found.location.as_ref();
+            let name = name.strip_prefix(&self.prefix).unwrap_or(name).trim_start_matches('/');
+            let written = found.last_modified.timestamp_millis();
+            lying.push(Lying {
+                name: name.to_owned(),
+                bytes: found.size,
+                written_unix_ms: u64::try_from(written).unwrap_or(0),
+            });
+        }
+        Ok(lying)
+    }
+
+    /// Takes a file away.
+    ///
+    /// # Errors
+    /// In words, when the storage refuses.
+    pub async fn remove(&self, name: &str) -> Result<(), String> {
+        let removed = self.store.delete(&self.path(name)).await;
+        removed.map_err(|error| error.to_string())
+    }
+}
