@@ -238,8 +238,8 @@ fn who_still_believes_that_it_leads_writes_nothing() {
 fn a_line_whose_answer_was_lost_is_there_once_or_not_at_all() {
     let server = Server::start();
     let mut ann = Party::join(&server, "ann", pace());
-    let mut bob = Party::join(&server, "bob", pace());
     await_lead(&mut ann);
+    let mut bob = Party::join(&server, "bob", pace());
     for round in 0..5 {
         let number = ann.known.len();
         server.signal("-STOP");
@@ -350,8 +350,8 @@ fn all_keep_the_clock_of_redis_and_none_starts_without_it() {
 fn a_redis_that_forgot_all_gets_the_log_back_from_those_who_know_it() {
     let mut server = Server::with(false);
     let mut ann = Party::join(&server, "ann", pace());
-    let mut bob = Party::join(&server, "bob", pace());
     await_lead(&mut ann);
+    let mut bob = Party::join(&server, "bob", pace());
     (0..40).for_each(|number| ann.append(number).unwrap());
     until("bob knows", || {
         bob.listen();
