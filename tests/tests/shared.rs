@@ -1,6 +1,7 @@
 //! Several collectors over one Redis, each with an Envoy of its own: they judge what all of them see,
 //! one decides, and all Envoys follow; whoever is killed or stands still meanwhile.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -280,11 +281,21 @@ fn while_redis_is_away_envoys_are_served_and_nothing_is_decided() {
             assert_eq!(version(house), "v2");
         }
         assert!(streams.iter().zip(before).all(|(stream, before)| stream.sent() > before));
-        // A collector that starts now has no log to follow: it must not tell its Envoy anything.
         if pause {
             harbour.redis.process.resume();
         } else {
+            // A collector that starts now has no log to follow: it must not tell its Envoy anything.
+            harbour.houses[0].collector().process.kill();
+            let configuration = harbour.houses[0].folder().join("tidegate.yaml");
+            let mut command = Command::new(tools::tidegate());
+            let started = command.arg("serve").arg("-c").arg(configuration).output();
+            let started = started.expect("the command runs");
+            assert_eq!(started.status.code(), Some(2));
+            let words = String::from_utf8_lossy(&started.stderr).into_owned();
+            assert!(words.contains(&harbour.redis.url()), "{words}");
+            assert_eq!(version(&harbour.houses[0]), "v2");
             harbour.redis.restart().expect("Redis starts again");
+            harbour.houses[0].start_collector();
         }
         for house in &harbour.houses {
             eventually("it is ready again", TAKEN_OVER, || ready(house).then_some(()));

@@ -15,7 +15,7 @@ use crate::decision::UnixMillis;
 use crate::ledger::{Event, Ledger};
 use crate::state::{Hop, News, Standing};
 
-/// By how much a timer may be early.
+/// By how much a timer may be early, or our idea of the shared clock wrong.
 const EARLY_MS: u64 = 5;
 
 impl Mind {
@@ -139,9 +139,8 @@ impl Mind {
         instant: Instant,
         now: UnixMillis,
     ) -> Instant {
-        if !self.shares() {
-            return instant + hop;
-        }
+        let Some(sharing) = self.store.sharing() else { return instant + hop };
+        let now = now.saturating_add_signed(sharing.ahead_ms());
         let hop = millis(hop);
         instant + Duration::from_millis(hop - (now + EARLY_MS) % hop + EARLY_MS)
     }
@@ -150,9 +149,9 @@ impl Mind {
     pub(super) fn send(&mut self, at: usize, now: UnixMillis) {
         let Some(watched) = self.watched.get_mut(at) else { return };
         let hop = watched.model.window.hop;
-        // The hop that is full now.
-        let number = (now + EARLY_MS) / millis(hop);
         let Some(sharing) = self.store.sharing() else { return };
+        // The hop that is full now, by the clock that all share.
+        let number = (now.saturating_add_signed(sharing.ahead_ms()) + EARLY_MS) / millis(hop);
         if matches!(sharing.crew().standing, Standing::Lost { .. }) {
             watched.watch.lose();
             return;
@@ -169,7 +168,9 @@ impl Mind {
         let Some(at) = self.watched.iter().position(of_model) else { return };
         let now = clock::unix_ms();
         let closed_ms = hop.number.saturating_mul(millis(self.watched[at].model.window.hop));
-        let ago = Duration::from_millis(now.saturating_sub(closed_ms).min(60_000));
+        let ahead_ms = self.store.sharing().map_or(0, |sharing| sharing.ahead_ms());
+        let shared = now.saturating_add_signed(ahead_ms);
+        let ago = Duration::from_millis(shared.saturating_sub(closed_ms).min(60_000));
         let instant = Instant::now();
         let closed = instant.checked_sub(ago).unwrap_or(instant);
         let judgement = self.watched[at].watch.join(hop.number, &hop.parcels, closed_ms);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use redis::{Connection, RedisError, Script, Value};
 
 use crate::config::state::Redis;
+use crate::decision::UnixMillis;
 
 /// How long a connection may take to stand.
 const CONNECT: Duration = Duration::from_millis(500);
@@ -46,7 +47,7 @@ if not lease then
 elseif lease == ARGV[3] then
   redis.call('PEXPIRE', KEYS[1], ARGV[4])
 end
-return {lease, redis.call('LLEN', KEYS[5]), redis.call('HGETALL', KEYS[4])}";
+return {now, lease, redis.call('LLEN', KEYS[5]), redis.call('HGETALL', KEYS[4])}";
 
 /// Gives a lease back.
 const RELEASE: &str = r"
@@ -91,6 +92,8 @@ pub enum Added {
 /// How all stand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tended {
+    /// What time it is there.
+    pub now: UnixMillis,
     /// The lease in force: `TOKEN ID NAME`.
     pub lease: String,
     /// Lines of the log.
@@ -186,16 +189,16 @@ impl Door {
         followed: Option<u64>,
     ) -> Result<Tended, Trouble> {
         let keys = ["lease", "token", "members", "followed", "log"].map(|key| self.key(key));
-        let (lease, length, followed) = Script::new(TEND)
+        let (now, lease, length, followed) = Script::new(TEND)
             .key(&keys)
             .arg(id)
             .arg(name)
             .arg(lease)
             .arg(lasts.as_millis() as u64)
             .arg(followed.map_or(NO_ENVOYS.to_owned(), |length| length.to_string()))
-            .invoke::<(String, u64, Vec<(String, String)>)>(&mut self.connection)?;
+            .invoke::<(UnixMillis, String, u64, Vec<(String, String)>)>(&mut self.connection)?;
         let followed = followed.into_iter().map(|(id, length)| (id, length.parse().ok()));
-        Ok(Tended { lease, length, followed: followed.collect() })
+        Ok(Tended { now, lease, length, followed: followed.collect() })
     }
 
     /// Says that this collector goes.

@@ -13,6 +13,7 @@ use tidegate_detectors::parcel::Parcel;
 use super::door::{Added, Door, LINES_AT_ONCE, Trouble};
 use super::shared::{Pace, event};
 use super::{Crew, Hop, News, Standing, StateError};
+use crate::clock;
 use crate::config::state::Redis;
 use crate::ledger::Event;
 
@@ -49,6 +50,8 @@ pub(super) struct View {
     pub(super) length: u64,
     /// What the Envoys of all other collectors follow.
     pub(super) others_follow: Option<u64>,
+    /// By how many milliseconds the clock of Redis is ahead of ours.
+    pub(super) ahead_ms: i64,
 }
 
 /// A pane of one model that other collectors close at the same time.
@@ -243,6 +246,8 @@ impl Keeper {
         let Some(door) = &mut self.door else { return Ok(()) };
         let tended =
             door.tend(&self.of.id, &self.of.name, &self.lease, self.of.pace.lease, self.followed)?;
+        let ahead_ms = i64::try_from(tended.now).unwrap_or(i64::MAX)
+            - i64::try_from(clock::unix_ms()).unwrap_or(0);
         self.tends = now + self.of.pace.tend;
         let mut words = tended.lease.splitn(3, ' ').skip(1);
         let (id, name) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -271,6 +276,7 @@ impl Keeper {
             until: now + self.of.pace.lease,
             length: self.length,
             others_follow: others.filter_map(|(_, length)| *length).min(),
+            ahead_ms,
         });
         Ok(())
     }

@@ -116,6 +116,9 @@ pub trait Sharing {
     /// Up to which length the Envoys of all other collectors follow the log; `None` where they have none.
     fn others_follow(&self) -> Option<u64>;
 
+    /// By how many milliseconds the clock that all share is ahead of ours.
+    fn ahead_ms(&self) -> i64;
+
     /// Who is there.
     fn crew(&self) -> Crew;
 }

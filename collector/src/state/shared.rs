@@ -118,6 +118,7 @@ impl Shared {
             until: Instant::now(),
             length,
             others_follow: None,
+            ahead_ms: 0,
         });
         let (requests, wanted) = std_mpsc::sync_channel(REQUESTS_WAITING);
         let id = sensitive_key::random();
@@ -256,6 +257,10 @@ impl Sharing for Shared {
 
     fn others_follow(&self) -> Option<u64> {
         self.view.borrow().others_follow
+    }
+
+    fn ahead_ms(&self) -> i64 {
+        self.view.borrow().ahead_ms
     }
 
     fn crew(&self) -> Crew {
