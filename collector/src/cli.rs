@@ -12,6 +12,7 @@ use crate::check;
 use crate::client::{Client, decision_text, decisions_text, status_text};
 use crate::config::Config;
 use crate::decision::{Decision, State};
+use crate::export;
 use crate::init;
 use crate::labels::post;
 use crate::manual::{BlockArgs, DivertArgs};
@@ -43,6 +44,8 @@ enum Command {
     Init(init::InitArgs),
     /// Run the collector
     Serve(ServeArgs),
+    /// Print weights, mirrors and the filter's configuration for a control plane of your own
+    Export(export::ExportArgs),
     /// Show how every model stands; exits with 1 when one is in alarm
     Status(Remote),
     /// Send labels (CSV or Parquet) to a running collector, to be joined with answers by request id
@@ -161,6 +164,7 @@ impl Cli {
             }
             Command::Init(args) => init::run(&args, &mut out).map_err(Failure::from).map(fine),
             Command::Serve(args) => serve(&args, &mut out).map(fine),
+            Command::Export(args) => export::run(&args, &mut out).map_err(Failure::from).map(fine),
             Command::Status(remote) => status(&remote, &mut out),
             Command::Labels(args) => post::run(&args, &mut out).map_err(Failure::from).map(fine),
             Command::Why(args) => explain(&args, &mut out).map(fine),

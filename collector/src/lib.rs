@@ -11,6 +11,7 @@ pub mod config;
 pub mod decision;
 pub mod drifted;
 pub mod examples;
+pub mod export;
 #[cfg(test)]
 mod fixture;
 pub mod init;

@@ -403,6 +403,12 @@ impl House {
         decisions["decisions"].as_array().cloned().unwrap_or_default()
     }
 
+    /// Where the collector's API is.
+    #[must_use]
+    pub fn api(&self) -> String {
+        format!("http://127.0.0.1:{}", self.http)
+    }
+
     /// Where the play's files lie.
     #[must_use]
     pub fn folder(&self) -> &Path {

@@ -9,6 +9,7 @@ use tidegate_tests::house::{House, Model, Plan};
 use tidegate_tests::people::{self, Era};
 use tidegate_tests::tools;
 use xtask::stage::{Stage, port};
+use xtask::tools::servers::Server;
 
 fn tidegate(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(tools::tidegate());
@@ -254,4 +255,95 @@ fn an_api_that_is_something_else_is_told_from_a_collector() {
     let asked = tidegate(&folder, &["status", "--api", &model_server]);
     assert_eq!(code(&asked), 2);
     assert!(err(&asked).contains("not a Tidegate collector"), "{}", err(&asked));
+}
+
+/// What `export` prints of a house, for whom it is asked, as Python reads it.
+fn exported(house: &House, arguments: &[&str]) -> Value {
+    let all = [&["export", "-c", "tidegate.yaml"], arguments].concat();
+    let output = tidegate(house.folder(), &all);
+    assert_eq!(code(&output), 0, "{}", String::from_utf8_lossy(&output.stderr));
+    let file = house.folder().join("exported.yaml");
+    std::fs::write(&file, &output.stdout).expect("a folder to write to");
+    let script =
+        "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
+    // MLflow's Python has a reader of YAML.
+    let mut python = Command::new(tools::server(Server::MLflow));
+    let read = python.args(["-c", script]).arg(&file).output().expect("Python");
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    serde_json::from_slice(&read.stdout).expect("JSON")
+}
+
+#[test]
+fn export_prints_what_other_control_planes_take() {
+    let house =
+        Plan::of("command-export").model(Model::census().candidate().mode("enforce")).raise();
+    let started = house.tidegate(&["rollout", "start", "census", "--shadow", "30"]);
+    assert_eq!(code(&started), 0, "{}", String::from_utf8_lossy(&started.stderr));
+    let promoted = house.tidegate(&["rollout", "promote", "census", "--force"]);
+    assert_eq!(code(&promoted), 0, "{}", String::from_utf8_lossy(&promoted.stderr));
+    let api = house.api();
+
+    let envoy = exported(&house, &["--api", &api]);
+    let route = &envoy[0]["routes"][0];
+    let weights = route["route"]["weighted_clusters"]["clusters"].as_array().expect("clusters");
+    let sum: u64 = weights.iter().filter_map(|cluster| cluster["weight"].as_u64()).sum();
+    assert_eq!((sum, &weights[1]["weight"]), (100, &5.into()), "{envoy:#}");
+    let mirror = &route["route"]["request_mirror_policies"][0]["runtime_fraction"];
+    assert_eq!(mirror["default_value"]["numerator"], 30, "{envoy:#}");
+    // The real Envoy takes it, filter and all.
+    let cluster =
+        |name: &str| serde_json::json!({"name": name, "type": "STATIC", "connect_timeout": "1s"});
+    let mut filters = envoy[0]["http_filters"].as_array().cloned().expect("filters");
+    filters.push(serde_json::json!({"name": "envoy.filters.http.router", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}}));
+    let bootstrap = serde_json::json!({
+        "node": {"id": "export", "cluster": "export"},
+        "static_resources": {
+            "clusters": [cluster("census-v1"), cluster("census-v2"), cluster("tidegate_collector")],
+            "listeners": [{"name": "models",
+                "address": {"socket_address": {"address": "127.0.0.1", "port_value": port::free_port()}},
+                "filter_chains": [{"filters": [{
+                    "name": "envoy.filters.network.http_connection_manager",
+                    "typed_config": {
+                        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+                        "stat_prefix": "models",
+                        "route_config": {"name": "models", "virtual_hosts": [
+                            {"name": "models", "domains": ["*"], "routes": envoy[0]["routes"]}]},
+                        "http_filters": filters}}]}]}]}});
+    let file = house.folder().join("bootstrap.json");
+    std::fs::write(&file, bootstrap.to_string()).expect("a folder to write to");
+    let checked = Command::new(tools::envoy())
+        .args(["--mode", "validate", "--log-level", "error", "-c"])
+        .arg(&file)
+        .output()
+        .expect("Envoy runs");
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+
+    let istio = exported(&house, &["--as", "istio", "--api", &api, "--host", "models.example"]);
+    assert_eq!(
+        (&istio[0]["kind"], &istio[1]["kind"]),
+        (&"VirtualService".into(), &"WasmPlugin".into())
+    );
+    let rule = &istio[0]["spec"]["http"][0];
+    assert_eq!(rule["match"][0]["uri"]["prefix"], "/v2/models/census");
+    assert_eq!((&rule["route"][0]["weight"], &rule["route"][1]["weight"]), (&95.into(), &5.into()));
+    assert_eq!(rule["mirrors"][0]["percentage"]["value"], 30);
+    assert_eq!(istio[1]["spec"]["pluginConfig"]["models"][0]["model"], "census");
+
+    let gateway = exported(&house, &["--as", "gateway-api", "--api", &api, "--port", "8080"]);
+    let rule = &gateway[0]["spec"]["rules"][0];
+    assert_eq!(gateway[0]["apiVersion"], "gateway.networking.k8s.io/v1");
+    assert_eq!(rule["filters"][0]["requestMirror"]["percent"], 30);
+    let backend = &rule["backendRefs"][1];
+    assert_eq!(
+        (&backend["name"], &backend["port"], &backend["weight"]),
+        (&"census-v2".into(), &8080.into(), &5.into())
+    );
+
+    // Without a collector the primary serves.
+    let plain = exported(&house, &["--as", "gateway-api"]);
+    let backends = plain[0]["spec"]["rules"][0]["backendRefs"].as_array().expect("backends");
+    assert_eq!((backends.len(), &backends[0]["weight"]), (1, &100.into()));
+    let unknown = tidegate(house.folder(), &["export", "--model", "other"]);
+    assert_eq!(code(&unknown), 2);
 }

@@ -7,7 +7,7 @@
 mod answering;
 mod deciding;
 mod manual;
-mod orders;
+pub(crate) mod orders;
 mod rolling;
 mod sharing;
 

@@ -4,7 +4,7 @@
 //! never written twice.
 //!
 //! This is the mind's side, which never waits for Redis but for the answer to a line, and for that not
-//! long. [`super::keeper`] does the talking.
+//! long. `keeper` does the talking.
 
 use std::sync::mpsc as std_mpsc;
 use std::thread;
