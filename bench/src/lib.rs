@@ -5,6 +5,7 @@
 //! Nothing here is a test: a speed depends on the machine. It does not know who reads the figures.
 
 pub mod clock;
+pub mod fleet;
 pub mod labelled;
 pub mod mixed;
 pub mod peers;

@@ -42,6 +42,21 @@ pub struct Cost<'a> {
     pub microseconds: f64,
 }
 
+/// A figure that has a goal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure<'a> {
+    /// What was measured.
+    pub name: &'a str,
+    /// The figure.
+    pub value: f64,
+    /// Its unit.
+    pub unit: &'a str,
+    /// What it should be.
+    pub goal: f64,
+    /// Whether less than the goal is better.
+    pub lower_is_better: bool,
+}
+
 /// A quality: a figure and whether it is good enough.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quality<'a> {
@@ -89,6 +104,19 @@ impl Report {
             return;
         }
         println!("{body:<16} {variant:<24} {microseconds:>9.1} us  x{ratio:.2}");
+    }
+
+    /// Prints a figure of the bench of this name.
+    pub fn figure(&self, bench: &str, figure: &Figure<'_>) {
+        let Figure { name, value, unit, goal, lower_is_better } = figure;
+        if self.json {
+            let line = json!({"bench": bench, "name": name, "value": value, "goal": goal,
+                "lower_is_better": lower_is_better});
+            println!("{line}");
+            return;
+        }
+        let sign = if *lower_is_better { "at most" } else { "at least" };
+        println!("{name:<64} {value:>10.4} {unit}  goal {sign} {goal} {unit}");
     }
 
     /// Whether all qualities so far were good enough.

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use tidegate_contract::columns::{Cell, Columns};
 use tidegate_detectors::finding::{Excess, Finding};
 
+use crate::wording::told;
+
 /// Exchanges kept of each pane, at most.
 const OF_A_PANE: usize = 64;
 /// Exchanges kept at all.
@@ -18,8 +20,6 @@ const MAX_CELLS: usize = 1 << 16;
 const NAMED: usize = 3;
 /// Findings that exchanges are named for.
 const EXPLAINED: usize = 3;
-/// Characters told of a value.
-const MAX_CHARS: usize = 64;
 
 /// An exchange that speaks for a finding.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -112,16 +112,6 @@ fn weight(cell: &Cell, excess: &Excess) -> Option<f64> {
             inside.then_some(weight)
         }
         _ => None,
-    }
-}
-
-fn told(cell: &Cell) -> String {
-    match cell {
-        Cell::Null => "null".to_owned(),
-        Cell::Number(number) => number.to_string(),
-        Cell::Text(text) => text.chars().take(MAX_CHARS).collect(),
-        Cell::Bool(value) => value.to_string(),
-        Cell::Nested => "an object or a list".to_owned(),
     }
 }
 

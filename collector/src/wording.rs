@@ -1,7 +1,22 @@
 //! Numbers, sizes, verdicts and names as people read them. It does not know where they stand.
 
+use tidegate_contract::columns::Cell;
 use tidegate_contract::protocol::Protocol;
 use tidegate_detectors::finding::Verdict;
+
+/// Characters told of a value.
+const MAX_CHARS: usize = 64;
+
+/// A value of a request or an answer, in a few characters.
+pub(crate) fn told(cell: &Cell) -> String {
+    match cell {
+        Cell::Null => "null".to_owned(),
+        Cell::Number(number) => number.to_string(),
+        Cell::Text(text) => text.chars().take(MAX_CHARS).collect(),
+        Cell::Bool(value) => value.to_string(),
+        Cell::Nested => "an object or a list".to_owned(),
+    }
+}
 
 /// `1,234,567`.
 pub(crate) fn grouped(count: u64) -> String {

@@ -63,6 +63,8 @@ enum Bench {
     Detectors,
     /// What a request costs Envoy, with our filter and with others, beside Envoy alone
     Filter,
+    /// How soon a decision is in effect, in one real Envoy and in a hundred simulated ones
+    Loop,
     /// How fast bodies are checked, in V8 and natively
     Reader,
 }
@@ -72,6 +74,7 @@ impl Bench {
         match self {
             Self::Detectors => recipes::measure_statistics(terminal, "detectors", &[], json),
             Self::Filter => recipes::measure(terminal, "filter", json),
+            Self::Loop => recipes::measure(terminal, "loop", json),
             Self::Reader => recipes::measure_reader(terminal, json),
         }
     }

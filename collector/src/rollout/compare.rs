@@ -6,13 +6,12 @@ use tidegate_contract::protocol::Side;
 use tidegate_detectors::reference::Values;
 
 use crate::sides::Sides;
+use crate::wording::told;
 
 /// Rows of an answer that are compared; of a longer one the first.
 pub const MAX_ROWS: usize = 256;
 /// Farther than this many ranges is not told apart.
 const FARTHEST: f64 = 1e6;
-/// Characters of a value that are told.
-const MAX_CHARS: usize = 64;
 
 /// The outputs that are compared, each with what its numbers may be apart.
 #[derive(Debug, Clone, PartialEq)]
@@ -140,16 +139,6 @@ impl Outputs {
         // What is not finite is as far as can be.
         let apart = if apart.is_nan() { 1.0 } else { apart.clamp(-FARTHEST, FARTHEST) };
         (apart, apart.abs() > self.tolerance)
-    }
-}
-
-fn told(cell: &Cell) -> String {
-    match cell {
-        Cell::Null => "nothing".to_owned(),
-        Cell::Number(number) => number.to_string(),
-        Cell::Text(text) => text.chars().take(MAX_CHARS).collect(),
-        Cell::Bool(value) => value.to_string(),
-        Cell::Nested => "an object or a list".to_owned(),
     }
 }
 
