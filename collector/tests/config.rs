@@ -596,6 +596,23 @@ fn what_guards_and_rollouts_cannot_be_is_told_with_its_cure() {
 }
 
 #[test]
+fn a_model_whose_name_begins_with_anothers_is_no_part_of_it() {
+    let with = |second: &str| {
+        let model = |name: &str, path: &str| {
+            format!(
+                "  - {{name: {name}, route: {{path_prefix: {path}}}, profile: ./p, \
+                 versions: [{{name: v1, cluster: {name}, role: primary}}]}}\n"
+            )
+        };
+        parse(format!("models:\n{}{}", model("a", "/m/a-1"), model("b", second)).as_bytes())
+    };
+    assert!(with("/m/a-19").is_ok());
+    for inside in ["/m/a-1", "/m/a-1/infer", "/m/a-1:predict"] {
+        assert!(with(inside).is_err(), "{inside}");
+    }
+}
+
+#[test]
 fn samples_go_to_a_folder_or_a_bucket() {
     let to = |samples: &str| with(&format!("samples: {samples}"), "").map(|config| config.samples);
     let shelf = |samples: &str| to(samples).unwrap().unwrap().to;

@@ -229,12 +229,19 @@ fn route(model: &raw::Model, mistakes: &mut Mistakes) -> Option<Written<Route>> 
     Some(Written { value: Route { name, path_prefix }, place })
 }
 
+/// Whether the filter takes a path for one at or below a prefix: it ends at a segment.
+fn is_under(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|rest| {
+        prefix.ends_with('/') || rest.is_empty() || rest.starts_with(['/', ':'])
+    })
+}
+
 /// The filter takes the first model whose route matches, so a route inside an earlier one is dead.
 fn check_reachable(route: &Written<Route>, earlier: &[Written<Route>], mistakes: &mut Mistakes) {
     let covers = |earlier: &Route| {
         let name = earlier.name.is_none() || earlier.name == route.value.name;
         let path = earlier.path_prefix.as_ref().is_none_or(|prefix| {
-            route.value.path_prefix.as_ref().is_some_and(|path| path.starts_with(prefix))
+            route.value.path_prefix.as_ref().is_some_and(|path| is_under(path, prefix))
         });
         name && path
     };
