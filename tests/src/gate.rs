@@ -62,11 +62,13 @@ impl Gate {
         let own = self.own(request);
         let _ = self.tap.take();
         let through = self.house.ask(request);
-        let passed = self.tap.take();
+        let mut passed = self.tap.take();
+        // What a server still said to an earlier request came late, on a connection of its own.
+        passed.retain(|passed| !passed.up.is_empty());
         let sent = request.sent_head();
         let what = &shown(&sent);
-        let spoke = passed.len();
-        assert_eq!(spoke, 1, "{what}: connections to the server spoke; {}", through.text());
+        let asked = passed.len();
+        assert_eq!(asked, 1, "{what}: connections asked the server; {}", through.text());
 
         let (head, body) = read(&passed[0].up, false, "GET")
             .unwrap_or_else(|| panic!("{what}: no request came to the server"));
