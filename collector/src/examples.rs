@@ -3,6 +3,7 @@
 //! not know what is decided.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_contract::columns::{Cell, Columns};
@@ -37,14 +38,14 @@ pub struct Weighed {
 /// The exchanges that are kept.
 #[derive(Debug, Default)]
 pub struct Examples {
-    kept: VecDeque<(Box<str>, Columns)>,
+    kept: VecDeque<(Box<str>, Arc<Columns>)>,
     cells: usize,
     of_this_pane: usize,
 }
 
 impl Examples {
     /// Keeps the rows of a request, unless the pane has enough.
-    pub fn take(&mut self, request_id: Box<str>, rows: Columns) {
+    pub fn take(&mut self, request_id: Box<str>, rows: Arc<Columns>) {
         let cost = rows.cost();
         if self.of_this_pane >= OF_A_PANE || cost > MAX_CELLS / 4 {
             return;
@@ -117,16 +118,18 @@ fn weight(cell: &Cell, excess: &Excess) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tidegate_contract::columns::{Cell, Column, Columns};
     use tidegate_detectors::finding::{Excess, Verdict};
 
     use super::{Examples, MAX_CELLS, MAX_KEPT, OF_A_PANE, Weighed};
     use crate::fixture::judgement;
 
-    fn ages(ages: &[f64]) -> Columns {
+    fn ages(ages: &[f64]) -> Arc<Columns> {
         let cells = ages.iter().map(|age| Cell::Number(*age)).collect();
         let rows = ages.len();
-        Columns { rows, columns: vec![Column { name: "age".to_owned(), cells }] }
+        Arc::new(Columns { rows, columns: vec![Column { name: "age".to_owned(), cells }] })
     }
 
     fn named(examples: &Examples, excess: Excess) -> Vec<(String, usize, String)> {

@@ -50,11 +50,11 @@ const LEAST_PACE: f64 = 1.0 / 64.0;
 #[derive(Debug, Default)]
 pub struct Delivery {
     /// Rows of the samples that reached the model.
-    pub rows: Vec<Columns>,
+    pub rows: Vec<Arc<Columns>>,
     /// The request ids of these samples, in the same order.
     pub ids: Vec<Box<str>>,
     /// Rows of its answers, where outputs are judged; one that cannot be read is passed over.
-    pub answers: Vec<Columns>,
+    pub answers: Vec<Arc<Columns>>,
     /// Answers that labels may come for.
     pub answered: Vec<Answered>,
     /// Answers that may be half of a pair, while a candidate is held against the primary.
@@ -121,10 +121,9 @@ pub struct Reads {
     pub keeps: Option<Keeps>,
     /// The names of versions, in the configuration's order.
     pub versions: Vec<String>,
-    /// Columns of requests and of answers that are kept on disk, where samples are.
-    pub kept: Option<[Wanted; 2]>,
-    /// Columns of answers that are wanted while a candidate is held against the primary.
-    pub compared: Wanted,
+    /// Columns of answers that are wanted where samples are kept on disk, and while a candidate is held
+    /// against the primary: all that `outputs` has, and more.
+    pub all_outputs: Wanted,
 }
 
 /// For which models, by their place in the configuration, pairs of answers are wanted just now.
@@ -232,20 +231,29 @@ impl Door {
             };
             let model = *model;
             let delivery = batch.deliveries.entry(model).or_default();
-            let paired = self.pairing.wanted(model);
-            let keeps = self.store.as_ref().and(reads.kept.as_ref());
-            if let Some([inputs, outputs]) = keeps {
-                let asked = rows(sample.request.as_ref(), Side::Request, inputs, cells);
-                let answered = rows(sample.response.as_ref(), Side::Response, outputs, cells);
-                let about = about(sample);
+            let (paired, kept) = (self.pairing.wanted(model), self.store.is_some());
+            let served = sample.outcome() == Outcome::Served && !sample.shadow;
+            // Each side is read at most once, whoever needs it.
+            let inputs = (served || kept).then_some(&reads.inputs);
+            let outputs = match () {
+                () if kept || (paired && (served || sample.shadow)) => Some(&reads.all_outputs),
+                () if served => reads.outputs.as_ref(),
+                () => None,
+            };
+            let mut read = |payload: Option<&Payload>, side, wanted: Option<&Wanted>| {
+                let table = rows(payload, side, wanted?, cells)?;
+                cells = cells.saturating_sub(table.cost());
+                Some(Arc::new(table))
+            };
+            let asked = read(sample.request.as_ref(), Side::Request, inputs);
+            let answered = read(sample.response.as_ref(), Side::Response, outputs);
+            if kept {
+                let (about, asked, answered) = (about(sample), asked.clone(), answered.clone());
                 batch.kept.push((model, Kept { about, asked, answered }));
             }
             if sample.shadow {
                 if paired {
-                    let answer = sample.response.as_ref();
-                    let outputs = rows(answer, Side::Response, &reads.compared, cells);
-                    cells = cells.saturating_sub(outputs.as_ref().map_or(0, Columns::cost));
-                    delivery.halves.extend(half(sample, reads, outputs, None));
+                    delivery.halves.extend(half(sample, reads, answered, None));
                 }
                 continue;
             }
@@ -259,14 +267,7 @@ impl Door {
             if paired && sample.outcome() == Outcome::Reset {
                 delivery.halves.extend(half(sample, reads, None, None));
             }
-            if sample.outcome() == Outcome::Served {
-                let (request, response) = (sample.request.as_ref(), sample.response.as_ref());
-                let asked = rows(request, Side::Request, &reads.inputs, cells);
-                cells = cells.saturating_sub(asked.as_ref().map_or(0, Columns::cost));
-                let wanted = if paired { Some(&reads.compared) } else { reads.outputs.as_ref() };
-                let answered =
-                    wanted.and_then(|wanted| rows(response, Side::Response, wanted, cells));
-                cells = cells.saturating_sub(answered.as_ref().map_or(0, Columns::cost));
+            if served {
                 if let (Some(keeps), Some(answered)) = (&reads.keeps, &answered)
                     && keeps.cost(answered.rows) <= cells
                 {
@@ -276,9 +277,7 @@ impl Door {
                 }
                 if paired {
                     let at = asked.is_some().then_some(delivery.rows.len());
-                    let copy = answered.as_ref().filter(|answered| answered.cost() <= cells);
-                    cells = cells.saturating_sub(copy.map_or(0, Columns::cost));
-                    delivery.halves.extend(half(sample, reads, copy.cloned(), at));
+                    delivery.halves.extend(half(sample, reads, answered.clone(), at));
                 }
                 delivery.unreadable += u64::from(asked.is_none());
                 if let Some(asked) = asked {
@@ -380,7 +379,7 @@ fn about(sample: &Sample) -> About {
 fn half(
     sample: &Sample,
     reads: &Reads,
-    outputs: Option<Columns>,
+    outputs: Option<Arc<Columns>>,
     asked: Option<usize>,
 ) -> Option<Answer> {
     let version = reads.versions.iter().position(|version| *version == sample.version)?;
@@ -468,8 +467,7 @@ mod tests {
             outputs: None,
             keeps: None,
             versions: vec!["v1".to_owned()],
-            compared: Wanted::default(),
-            kept: None,
+            all_outputs: Wanted::default(),
         };
         let pairing = Arc::new(Pairing::new(1));
         let door = Door::new([reads], mind, lost, pairing, Metrics::default());
@@ -489,7 +487,7 @@ mod tests {
     }
 
     fn cost(delivery: &Delivery) -> usize {
-        delivery.rows.iter().map(tidegate_contract::columns::Columns::cost).sum()
+        delivery.rows.iter().map(|rows| rows.cost()).sum()
     }
 
     /// A thousand records of one field each, whose names repeat after `names`.

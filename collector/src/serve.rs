@@ -163,39 +163,27 @@ pub fn subject(model: &Model) -> Result<Subject, ServeError> {
     })
 }
 
-/// What is read of a model's samples: what is judged, and what is kept for labels.
-fn reads(subject: &Subject) -> Reads {
+/// What is read of a model's samples: what is judged, what is kept for labels, and all of it where
+/// samples are kept on disk.
+fn reads(subject: &Subject, stored: bool) -> Reads {
     let Subject { model, sides, contract, .. } = subject;
-    let keeps = model.labels.as_ref().map(|labels| Keeps {
-        versions: model.versions.iter().map(|version| version.name.clone()).collect(),
-        output: labels.output.clone(),
-    });
-    let wanted = |side| {
-        let kept = keeps.iter().filter(|_| side == Side::Response);
-        let kept = kept.map(|keeps| keeps.output.as_str());
-        let names: Vec<&str> = sides.names(side).chain(kept).collect();
-        (!names.is_empty()).then(|| Wanted::new(names))
-    };
-    // What is judged or kept, and what the contract says is in an answer.
+    let versions: Vec<String> = model.versions.iter().map(|version| version.name.clone()).collect();
+    let kept = model.labels.as_ref().map(|labels| labels.output.as_str());
     let said = contract.outputs.iter().map(|field| field.name.as_str());
-    let kept = keeps.iter().map(|keeps| keeps.output.as_str());
-    let mut compared: Vec<&str> = sides.names(Side::Response).chain(said).chain(kept).collect();
-    compared.sort_unstable();
-    compared.dedup();
-    let columns = layout::columns(contract, sides);
+    let columns = if stored { layout::columns(contract, sides) } else { Vec::new() };
     let of = |side: Side| columns.iter().filter(move |column| column.side == side);
-    let named = |side: Side| Wanted::new(of(side).map(|column| column.source.as_str()));
+    let named = |side: Side| of(side).map(|column| column.source.as_str());
+
+    let inputs = Wanted::new(sides.names(Side::Request).chain(named(Side::Request)));
+    let judged: Vec<&str> = sides.names(Side::Response).chain(kept).collect();
+    let all = judged.iter().copied().chain(said).chain(named(Side::Response));
     Reads {
-        kept: Some([
-            named(Side::Request).in_fields(&contract.inputs),
-            named(Side::Response).in_fields(&contract.outputs),
-        ]),
-        versions: model.versions.iter().map(|version| version.name.clone()).collect(),
-        compared: Wanted::new(compared).in_fields(&contract.outputs),
         model: model.name.clone(),
-        inputs: wanted(Side::Request).unwrap_or_default().in_fields(&contract.inputs),
-        outputs: wanted(Side::Response).map(|outputs| outputs.in_fields(&contract.outputs)),
-        keeps,
+        inputs: inputs.in_fields(&contract.inputs),
+        all_outputs: Wanted::new(all).in_fields(&contract.outputs),
+        outputs: (!judged.is_empty()).then(|| Wanted::new(judged).in_fields(&contract.outputs)),
+        keeps: kept.map(|output| Keeps { versions: versions.clone(), output: output.to_owned() }),
+        versions,
     }
 }
 
@@ -236,7 +224,7 @@ async fn collect(config: Config) -> Result<(), ServeError> {
     let labelled = Arc::new(Labelled::of(&config.models));
     let pairing = Arc::new(Pairing::new(subjects.len()));
     let door = Door::new(
-        subjects.iter().map(reads),
+        subjects.iter().map(|subject| reads(subject, config.samples.is_some())),
         to_mind,
         Arc::clone(&lost),
         Arc::clone(&pairing),

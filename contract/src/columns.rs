@@ -96,14 +96,15 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Wants the columns of these names; one like `x[3]` is also place 3 of a wide tensor `x`.
+    /// Wants the columns of these names, each once; one like `x[3]` is also place 3 of a wide tensor `x`.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut wanted = Self::default();
         for name in names {
-            let at = wanted.names.len();
-            if wanted.whole.insert(name.to_owned(), at).is_some() {
+            if wanted.whole.contains_key(name) {
                 continue;
             }
+            let at = wanted.names.len();
+            wanted.whole.insert(name.to_owned(), at);
             wanted.names.push(name.to_owned());
             if let Some((tensor, place)) = place(name) {
                 wanted.places.entry(tensor.to_owned()).or_default().push((place, at));

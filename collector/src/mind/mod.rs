@@ -262,7 +262,7 @@ impl Mind {
             }
             if let Some(trial) = &mut watched.trial {
                 for half in delivery.halves {
-                    let asked = half.asked.and_then(|at| delivery.rows.get(at));
+                    let asked = half.asked.and_then(|at| delivery.rows.get(at)).map(Arc::as_ref);
                     trial.pairs.take(half, asked, now);
                 }
             }

@@ -7,6 +7,7 @@
 //! missing is missing by chance, or because the mirror was dropped, and the coverage tells how much.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_contract::columns::Columns;
@@ -46,7 +47,7 @@ pub struct Answer {
     /// How long it took, in seconds.
     pub seconds: f64,
     /// The outputs, where they could be read.
-    pub outputs: Option<Columns>,
+    pub outputs: Option<Arc<Columns>>,
     /// Which of the rows that came with it are its request's.
     pub asked: Option<usize>,
 }
@@ -62,7 +63,7 @@ struct Waiting {
 
 impl Waiting {
     fn cost(&self) -> usize {
-        self.answer.outputs.as_ref().map_or(0, Columns::cost) + self.segments.len()
+        self.answer.outputs.as_ref().map_or(0, |outputs| outputs.cost()) + self.segments.len()
     }
 }
 
@@ -333,6 +334,8 @@ impl Pairs {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tidegate_contract::columns::{Cell, Column, Columns};
     use tidegate_detectors::finding::Verdict;
     use tidegate_detectors::reference::{Feature, Observation, Reference};
@@ -369,7 +372,7 @@ mod tests {
             shadow: version == 1,
             failed: false,
             seconds: 0.01,
-            outputs: Some(one("score", score)),
+            outputs: Some(Arc::new(one("score", score))),
             asked: None,
         }
     }

@@ -225,6 +225,7 @@ fn is_ours(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use tidegate_contract::columns::{Cell, Column, Columns};
@@ -276,8 +277,8 @@ mod tests {
                 sampling_rate: 0.5,
                 ..About::default()
             },
-            asked: Some(Columns { rows, columns: vec![column("age", ages.to_vec())] }),
-            answered: Some(Columns { rows, columns: vec![column("score", scores)] }),
+            asked: Some(Arc::new(Columns { rows, columns: vec![column("age", ages.to_vec())] })),
+            answered: Some(Arc::new(Columns { rows, columns: vec![column("score", scores)] })),
         }
     }
 

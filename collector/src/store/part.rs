@@ -1,6 +1,8 @@
 //! A part: the samples of one version of a model that are written as one file. Bounded in rows and
 //! cells. It does not know when it is closed, nor where it goes.
 
+use std::sync::Arc;
+
 use tidegate_contract::columns::Columns;
 use tidegate_contract::protocol::Side;
 
@@ -47,16 +49,16 @@ pub struct Kept {
     /// What is known of it.
     pub about: About,
     /// The rows of its request, where they could be read.
-    pub asked: Option<Columns>,
+    pub asked: Option<Arc<Columns>>,
     /// The rows of its answer, where they could be read.
-    pub answered: Option<Columns>,
+    pub answered: Option<Arc<Columns>>,
 }
 
 impl Kept {
     /// Its rows; one at least, so that what could not be read is there, too.
     #[must_use]
     pub fn rows(&self) -> usize {
-        let rows = |read: &Option<Columns>| read.as_ref().map_or(0, |read| read.rows);
+        let rows = |read: &Option<Arc<Columns>>| read.as_ref().map_or(0, |read| read.rows);
         rows(&self.asked).max(rows(&self.answered)).max(1)
     }
 }
@@ -88,7 +90,7 @@ impl Part {
                 Side::Request => &kept.asked,
                 Side::Response => &kept.answered,
             };
-            column.add(values, read.as_ref(), rows);
+            column.add(values, read.as_deref(), rows);
         }
         self.about.push((kept.about, rows));
         self.rows += rows;
