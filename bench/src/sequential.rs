@@ -95,7 +95,7 @@ pub fn speed(report: &Report) {
     report.rate("detectors", &Rate { name, rate, goal: Some(2e6), ..Rate::default() });
 
     let names = (0..FEATURES).map(|feature| Feature::number(format!("x{feature}")));
-    let mut reference = Reference { rows: 10_000, features: names.collect() };
+    let mut reference = Reference::of(10_000, names.collect());
     for feature in &mut reference.features {
         (0..10_000).for_each(|_| feature.observe(Observation::Number(dice.throw())));
         feature.settle();

@@ -73,6 +73,7 @@ pub fn judgement(verdict: Verdict) -> Judgement {
         detector: Detector::KolmogorovSmirnov,
         kind: Kind::DataDrift,
         feature: Some("age".to_owned()),
+        features: Vec::new(),
         verdict,
         statistic: 0.4,
         effect: 0.4,

@@ -200,11 +200,12 @@ fn looks_at(rule: &Rule, finding: &Finding) -> bool {
         rule::Kind::ConceptDrift => Kind::ConceptDrift,
         rule::Kind::DataFormatDrift => Kind::DataFormatDrift,
         rule::Kind::Completeness => Kind::Completeness,
+        rule::Kind::Outliers => Kind::Outliers,
     };
     let least = &rule.least;
     finding.kind == kind
         && rule.detector.is_none_or(|detector| finding.detector == detector)
-        && rule.feature.as_ref().is_none_or(|name| finding.feature.as_ref() == Some(name))
+        && rule.feature.as_ref().is_none_or(|name| finding.is_about(name))
         && finding.effect >= least.effect
         && finding.coverage.unwrap_or(0.0) >= least.coverage
         && finding.rows >= least.rows
@@ -312,7 +313,7 @@ fn reason(judgement: &Judgement, rule: &Rule) -> String {
     let met: Vec<&Finding> =
         judgement.findings.iter().filter(|finding| meets(rule, finding)).collect();
     let Some(worst) = met.first() else { return String::new() };
-    let what = worst.feature.as_deref().unwrap_or("requests");
+    let what = worst.subject().unwrap_or_else(|| "requests".to_owned());
     let more = match met.len() - 1 {
         0 => String::new(),
         1 => ", and 1 more finding".to_owned(),

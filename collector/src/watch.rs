@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tidegate_contract::columns::{Cell, Columns};
 use tidegate_contract::contract::{Contract, Field};
 use tidegate_contract::protocol::Side;
+use tidegate_detectors::joint::Lens;
 use tidegate_detectors::judge::{MinEffect, Rules, alpha_per_look, judge};
 use tidegate_detectors::limit::{Limit, Limited};
 use tidegate_detectors::reference::{Observation, Values};
@@ -27,6 +28,9 @@ pub const MONTH_MS: u64 = 30 * 86_400_000;
 /// The largest chance of a false alarm in a month that a bet of the vigil gets, however generous
 /// the budget.
 const MOST_OF_A_BET: f64 = 0.05;
+
+/// Pairs of numbers whose sums the panes of a model hold at most, of 200 bytes each.
+const PAIRS: usize = 30_000;
 
 /// Workers whose counts are remembered; a worker is one thread of one Envoy.
 const MAX_WORKERS: usize = 4096;
@@ -76,6 +80,8 @@ pub struct Watch {
     model: String,
     sides: Sides,
     rules: Rules,
+    /// What the values of a row are seen through together, where training says what they did.
+    lens: Option<Lens>,
     /// What remembers beyond the window.
     vigil: Vigil,
     /// Panes that make up a window, the oldest first; the newest is being filled.
@@ -101,6 +107,9 @@ impl Watch {
         sides: Sides,
         effective_tests: Option<f64>,
     ) -> Self {
+        let panes = model.window.length.as_millis() / model.window.hop.as_millis().max(1);
+        let panes = usize::try_from(panes).unwrap_or(1).max(1);
+        let sides = sides.with_pairs(PAIRS / panes);
         let reference = sides.reference();
         let hop = model.window.hop.as_secs_f64();
         let least = model.detectors.min_effect;
@@ -120,12 +129,12 @@ impl Watch {
                 .map(|tests| tests + sides.range(Side::Response).len() as f64),
             ..Rules::default()
         };
-        let panes = model.window.length.as_millis() / model.window.hop.as_millis().max(1);
         Self {
             model: model.name.clone(),
+            lens: Lens::of(reference),
             vigil: Vigil::new(Arc::clone(reference), of_a_bet, MONTH_MS),
             panes: VecDeque::from([Pane::new(reference)]),
-            panes_in_window: usize::try_from(panes).unwrap_or(1).max(1),
+            panes_in_window: panes,
             sides,
             rules,
             sensitive: contract
@@ -157,22 +166,27 @@ impl Watch {
     /// outputs says nothing of them.
     pub fn rows(&mut self, side: Side, columns: &Columns) {
         let Some(pane) = self.panes.back_mut() else { return };
-        let (vigil, together) = (&mut self.vigil, &mut self.together);
+        let (vigil, shared) = (&mut self.vigil, &mut self.together);
         let mut see = |pane: &mut Pane, at, observation: Observation<'_>| {
             pane.observe(at, observation);
-            match together {
-                Some(together) => together.rows.observe(at, observation),
+            match shared {
+                Some(shared) => shared.rows.observe(at, observation),
                 None => vigil.observe(at, observation),
             }
         };
         let reference = self.sides.reference();
+        let lens = self.lens.as_ref().filter(|_| side == Side::Request);
+        let mut together = lens.map(|lens| (lens, lens.rows(columns.rows)));
         let mut seen = vec![false; reference.features.len()];
         for column in &columns.columns {
             let Some(at) = self.sides.position(side, &column.name) else { continue };
             seen[at] = true;
-            for cell in &column.cells {
+            for (row, cell) in column.cells.iter().enumerate() {
                 observed(&reference.features[at].values, cell, |observation| {
                     see(pane, at, observation);
+                    if let Some((lens, rows)) = &mut together {
+                        lens.see(rows, row, at, observation);
+                    }
                 });
             }
         }
@@ -183,6 +197,9 @@ impl Watch {
             for _ in 0..columns.rows {
                 see(pane, at, Observation::Missing);
             }
+        }
+        if let Some((lens, rows)) = &together {
+            pane.together(lens, rows);
         }
         if side == Side::Request {
             for _ in 0..columns.rows {
@@ -333,8 +350,8 @@ mod tests {
         }
         let mut score = Feature::number("score");
         (0..9_000_u32).for_each(|row| score.observe(Observation::Number(f64::from(row % 100))));
-        let outputs = Reference { rows: 9_000, features: vec![score] };
-        Sides::of(&Reference { rows: 9_000, features: vec![age, class] }, &outputs)
+        let outputs = Reference::of(9_000, vec![score]);
+        Sides::of(&Reference::of(9_000, vec![age, class]), &outputs)
     }
 
     fn watch() -> Watch {

@@ -402,7 +402,7 @@ fn a_log_that_cannot_be_given_back_stops_all_decisions_and_says_so() {
 #[test]
 fn panes_of_all_meet_and_those_who_are_gone_are_not_waited_for() {
     let server = Server::start();
-    let reference = Reference { rows: 0, features: vec![Feature::number("age")] };
+    let reference = Reference::of(0, vec![Feature::number("age")]);
     let parcel = |age: f64| {
         let (mut pane, mut rows) = (Pane::new(&reference), FirstRows::new(&reference));
         pane.row();

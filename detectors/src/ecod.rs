@@ -102,11 +102,31 @@ impl Tails {
     /// shares are interpolated. (1, 1) for NaN and where no value was seen.
     #[must_use]
     pub fn at(&self, value: f64) -> (f64, f64) {
+        let Some((below, at_most)) = self.shares_at(value) else { return (1.0, 1.0) };
+        let tail = |share: f64| share * (1.0 - self.least) + self.least;
+        (tail(at_most), tail(1.0 - below))
+    }
+
+    /// The rank of a value, 0 to 1: the middle of where it stands. `None` for NaN and where no value
+    /// was seen.
+    #[must_use]
+    pub fn rank(&self, value: f64) -> Option<f64> {
+        self.shares_at(value).map(|(below, at_most)| f64::midpoint(below, at_most))
+    }
+
+    /// The tail of what lies beyond all values that were seen.
+    #[must_use]
+    pub fn least(&self) -> f64 {
+        self.least
+    }
+
+    /// The shares of values below this one, and at most this one.
+    fn shares_at(&self, value: f64) -> Option<(f64, f64)> {
         if value.is_nan() || self.values.is_empty() {
-            return (1.0, 1.0);
+            return None;
         }
         let place = self.values.partition_point(|&knot| knot < value);
-        let (below, at_most) = match self.values.get(place) {
+        Some(match self.values.get(place) {
             None => (1.0, 1.0),
             Some(&knot) if knot == value => (self.shares[place][0], self.shares[place][1]),
             Some(_) if place == 0 => (0.0, 0.0),
@@ -118,9 +138,7 @@ impl Tails {
                 let share = left + (right - left) * way;
                 (share, share)
             }
-        };
-        let tail = |share: f64| share * (1.0 - self.least) + self.least;
-        (tail(at_most), tail(1.0 - below))
+        })
     }
 
     /// The tail that counts: −ln of it is what the feature adds to the score.

@@ -32,6 +32,8 @@ pub enum Kind {
     DataFormatDrift,
     /// Values are missing more, or less, often than in the reference.
     Completeness,
+    /// More rows lie far out than in the reference.
+    Outliers,
 }
 
 /// Which test was made.
@@ -48,18 +50,24 @@ pub enum Detector {
     ViolationRate,
     /// [`crate::limit`] on what the contract allows.
     Limit,
+    /// [`crate::association`] on pairs of columns of numbers.
+    Correlation,
+    /// [`crate::joint`] on rows that stand out.
+    OutlierRate,
     /// [`crate::performance::decline`] on rows that a label has joined.
     RealisedError,
 }
 
 impl Detector {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::KolmogorovSmirnov,
         Self::ChiSquared,
         Self::NullRate,
         Self::ViolationRate,
         Self::Limit,
+        Self::Correlation,
+        Self::OutlierRate,
         Self::RealisedError,
     ];
 
@@ -72,6 +80,8 @@ impl Detector {
             Self::NullRate => "null_rate",
             Self::ViolationRate => "violation_rate",
             Self::Limit => "limit",
+            Self::Correlation => "correlation",
+            Self::OutlierRate => "outlier_rate",
             Self::RealisedError => "realised_error",
         }
     }
@@ -122,13 +132,17 @@ pub struct Finding {
     pub detector: Detector,
     /// The kind of trouble it looks for.
     pub kind: Kind,
-    /// The feature; `None` where the whole exchange is judged.
+    /// The feature; `None` where the whole exchange, or several features together, are judged.
     pub feature: Option<String>,
+    /// Of several features together, those to blame, the most to blame first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
     /// The conclusion.
     pub verdict: Verdict,
-    /// The test's statistic: D, χ², or the difference of rates.
+    /// The test's statistic: D, χ², or the difference of rates or of correlations.
     pub statistic: f64,
-    /// How large the change is, 0 to 1: D, total variation distance, or |difference of rates|.
+    /// How large the change is, 0 to 1: D, total variation distance, |difference of rates|, or half the
+    /// |difference of correlations|.
     pub effect: f64,
     /// Between what the effect lies with a confidence of 95 % at least, 0 to 1: the band of
     /// Dvoretzky, Kiefer & Wolfowitz for distributions, which by McDiarmid's inequality holds for
@@ -161,4 +175,22 @@ pub struct Finding {
     /// Which values there are too many of, where the change matters and its place can be told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excess: Option<Excess>,
+}
+
+impl Finding {
+    /// What it is about: its feature, or several of them; `None` where the whole exchange is judged.
+    #[must_use]
+    pub fn subject(&self) -> Option<String> {
+        match &self.feature {
+            Some(feature) => Some(feature.clone()),
+            None if self.features.is_empty() => None,
+            None => Some(self.features.join(", ")),
+        }
+    }
+
+    /// Whether this feature is what it is about, or one of those to blame.
+    #[must_use]
+    pub fn is_about(&self, name: &str) -> bool {
+        self.feature.iter().chain(&self.features).any(|feature| feature == name)
+    }
 }

@@ -2,20 +2,28 @@
 //!
 //! It does not know time, the model's name or what a verdict leads to.
 
+use crate::association::Change;
 use crate::chi2;
 use crate::correction::{cauchy, holm, step_down};
 use crate::excess;
 use crate::finding::{Detector, Direction, Finding, Kind, Verdict};
+use crate::joint::{Joint, Tally};
 use crate::ks::{self, Ks};
 use crate::limit::{self, Limit, Limited};
 use crate::proportion::{self, Rate};
 use crate::reference::{Feature, Reference, Values};
-use crate::scores;
+use crate::scores::{self, normal_quantile};
 use crate::summary::{CategorySummary, NumberSummary};
 use crate::window::Window;
 
 /// Seconds of the month over which false alarms are budgeted: 30 days.
 const MONTH_SECONDS: f64 = 30.0 * 86_400.0;
+
+/// Tests of what features do together, at most.
+const TOGETHER: usize = 2;
+
+/// Features that are named as those to blame.
+const BLAMED: usize = 3;
 
 /// The share of intervals that do not hold the true effect.
 const DOUBT: f64 = 0.05;
@@ -34,6 +42,8 @@ pub struct MinEffect {
     pub data_format_drift: f64,
     /// For the rise of the error rate, or of the mean rank of errors, 0 to 1.
     pub concept_drift: f64,
+    /// For the rise of the share of rows that stand out, 0 to 1.
+    pub outliers: f64,
 }
 
 /// When a change counts.
@@ -69,6 +79,7 @@ impl Default for Rules {
                 completeness: 0.05,
                 data_format_drift: 0.02,
                 concept_drift: 0.05,
+                outliers: 0.05,
             },
             min_rows: 200,
             max_detectable: 3.0,
@@ -94,8 +105,8 @@ pub fn alpha_per_look(false_alarms_per_month: f64, hop_seconds: f64) -> f64 {
 }
 
 /// Makes every test that `reference` and `window` allow: per feature its values and its null
-/// rate, once the rate of contract violations, and the limits. Findings come in the order of the
-/// features, then the violation rate, then the limits of features that there are.
+/// rate, once the rate of contract violations, the limits, and what features do together: one test of
+/// all correlations, and one of the rows that stand out. Findings come in this order.
 ///
 /// The reference of the violation rate is none in as many exchanges as the training data has
 /// rows, since the contract was inferred from them. All p-values of the window are corrected
@@ -103,7 +114,7 @@ pub fn alpha_per_look(false_alarms_per_month: f64, hop_seconds: f64) -> f64 {
 #[must_use]
 pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Finding> {
     let columns = reference.features.iter().zip(window.features.iter().zip(&window.times));
-    let tests = 2 * columns.len() + 1 + rules.limits.len();
+    let tests = 2 * columns.len() + 1 + rules.limits.len() + TOGETHER;
     // What the smallest p-value of the window must reach.
     let alpha = rules.alpha / tests as f64;
     let mut found = Vec::with_capacity(tests);
@@ -121,11 +132,19 @@ pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Findi
     }
     found.push(violations(reference, window, alpha));
     found.extend(rules.limits.iter().filter_map(|limit| limited(limit, window, alpha)));
+    let one_by_one = found.len();
+    if let (Some(joint), Some(together)) = (&reference.joint, &window.together) {
+        let times: &[f64] = if rules.ordered { &window.times } else { &[] };
+        let changes = joint.changes(together, rules.min_rows.max(1), times);
+        found.extend(correlations(reference, &changes, rules, alpha));
+        found.extend(outliers(reference, joint, together, rules, alpha));
+    }
+    let together = found.len() - one_by_one;
 
     let p_values: Vec<f64> = found.iter().map(|evidence| evidence.p_value).collect();
     let adjusted = match rules.effective_tests {
-        // Limits were not among those that were measured.
-        Some(effective) => step_down(&p_values, effective + rules.limits.len() as f64),
+        // Limits, and what features do together, were not among those that were measured.
+        Some(effective) => step_down(&p_values, effective + (rules.limits.len() + together) as f64),
         None => holm(&p_values),
     };
     let coverage = window.exchanges.coverage();
@@ -167,6 +186,7 @@ struct Evidence {
     detector: Detector,
     kind: Kind,
     feature: Option<String>,
+    features: Vec<String>,
     statistic: f64,
     effect: f64,
     /// How far the effect may be from the truth, with the confidence of [`DOUBT`].
@@ -194,6 +214,7 @@ fn conclude(
         Kind::Completeness => rules.min_effect.completeness,
         Kind::DataFormatDrift => rules.min_effect.data_format_drift,
         Kind::ConceptDrift => rules.min_effect.concept_drift,
+        Kind::Outliers => rules.min_effect.outliers,
     };
     let matters = evidence.effect >= min_effect;
     // A level of 0 rejects nothing, even a p-value too small for a float.
@@ -215,6 +236,7 @@ fn conclude(
         detector: evidence.detector,
         kind: evidence.kind,
         feature: evidence.feature,
+        features: evidence.features,
         verdict,
         statistic: evidence.statistic,
         effect: evidence.effect,
@@ -264,6 +286,7 @@ fn numbers(
         detector: Detector::KolmogorovSmirnov,
         kind: Kind::DataDrift,
         feature: Some(name.to_owned()),
+        features: Vec::new(),
         statistic: test.statistic,
         effect: test.statistic,
         doubt: ks::detectable(was.count, worth(now.count, time), DOUBT) + hidden,
@@ -313,6 +336,7 @@ fn categories(
         detector: Detector::ChiSquared,
         kind: Kind::DataDrift,
         feature: Some(name.to_owned()),
+        features: Vec::new(),
         statistic: compared.test.statistic,
         effect: compared.total_variation,
         doubt: ks::detectable(reference_rows, worth(rows, time), DOUBT),
@@ -395,6 +419,7 @@ fn limited(limit: &Limit, window: &Window, alpha: f64) -> Option<Evidence> {
         detector: Detector::Limit,
         kind: Kind::DataFormatDrift,
         feature: Some(limit.feature.clone()),
+        features: Vec::new(),
         statistic: excess,
         effect: excess.max(0.0),
         doubt: ks::detectable(u64::MAX, happened.of(), DOUBT),
@@ -409,12 +434,91 @@ fn limited(limit: &Limit, window: &Window, alpha: f64) -> Option<Evidence> {
     })
 }
 
+/// All correlations as one test: each pair's p-value times the pairs (Bonferroni). It is told of the
+/// pair with the least p-value, of those whose change matters where there are any. The effect is half
+/// the difference of correlations, which are 2 apart at most.
+fn correlations(
+    reference: &Reference,
+    changes: &[Change],
+    rules: &Rules,
+    alpha: f64,
+) -> Option<Evidence> {
+    let effect = |change: &Change| (change.now - change.was).abs() / 2.0;
+    let matters = |change: &&Change| effect(change) >= rules.min_effect.data_drift;
+    let least = |changes: &mut dyn Iterator<Item = &Change>| {
+        changes.min_by(|a, b| a.p_value.total_cmp(&b.p_value)).copied()
+    };
+    let change =
+        least(&mut changes.iter().filter(matters)).or_else(|| least(&mut changes.iter()))?;
+    let pairs = changes.len() as f64;
+    // A pair that varies more than any other here could have changed by so much, unseen.
+    let widest = changes.iter().map(|change| change.deviation).fold(0.0, f64::max);
+    let name = |at: usize| reference.features.get(at).map(|feature| feature.name.clone());
+    let text = |r: f64| format!("correlation {r:.2}");
+    Some(Evidence {
+        detector: Detector::Correlation,
+        kind: Kind::DataDrift,
+        feature: None,
+        features: [change.one, change.other].into_iter().filter_map(name).collect(),
+        statistic: change.now - change.was,
+        effect: effect(&change),
+        doubt: normal_quantile(1.0 - DOUBT / 2.0) * change.deviation / 2.0,
+        p_value: (change.p_value * pairs).min(1.0),
+        detectable: (normal_quantile(1.0 - (alpha / pairs / 2.0).max(f64::EPSILON)) * widest / 2.0)
+            .min(1.0),
+        at_stake: 1.0,
+        rows: change.rows,
+        reference_rows: change.reference_rows,
+        direction: match change.now - change.was {
+            difference if difference > 0.0 => Some(Direction::Higher),
+            difference if difference < 0.0 => Some(Direction::Lower),
+            _ => None,
+        },
+        was: text(change.was),
+        now: text(change.now),
+    })
+}
+
+/// Whether more rows stand out than in training; fewer are no trouble.
+fn outliers(
+    reference: &Reference,
+    joint: &Joint,
+    together: &Tally,
+    rules: &Rules,
+    alpha: f64,
+) -> Option<Evidence> {
+    let threshold = joint.threshold?;
+    let (before, now) = (Rate::new(threshold.reached, threshold.rows), together.out());
+    let time = if rules.ordered { together.time() } else { 1.0 };
+    let worth = Rate::new(worth(now.hits(), time), worth(now.of(), time));
+    let more = now.share() > before.share();
+    let blame = together.blame();
+    let name = |(at, _): &(usize, f64)| Some(reference.features.get(*at)?.name.clone());
+    let evidence = rates("standing out", before, worth, alpha);
+    Some(Evidence {
+        detector: Detector::OutlierRate,
+        kind: Kind::Outliers,
+        features: if more {
+            blame.iter().take(BLAMED).filter_map(name).collect()
+        } else {
+            Vec::new()
+        },
+        statistic: now.share() - before.share(),
+        effect: (now.share() - before.share()).max(0.0),
+        p_value: if more { evidence.p_value } else { 1.0 },
+        rows: now.of(),
+        now: counted("standing out", now),
+        ..evidence
+    })
+}
+
 fn rates(what: &str, was: Rate, now: Rate, alpha: f64) -> Evidence {
     let compared = proportion::compare(was, now);
     Evidence {
         detector: Detector::NullRate,
         kind: Kind::Completeness,
         feature: None,
+        features: Vec::new(),
         statistic: compared.difference,
         effect: compared.difference.abs(),
         doubt: ks::detectable(was.of(), now.of(), DOUBT),
@@ -528,7 +632,7 @@ mod tests {
             Feature::category(work),
             Feature::category(country),
         ];
-        let mut reference = Reference { rows, features };
+        let mut reference = Reference::of(rows, features);
         for _ in 0..rows {
             row(&mut dice, Shift::default(), |i, value| reference.features[i].observe(value));
         }
@@ -576,6 +680,7 @@ mod tests {
             completeness: 0.0,
             data_format_drift: 0.0,
             concept_drift: 0.0,
+            outliers: 0.0,
         };
         let rules = Rules { alpha: 0.1, min_effect, ..Rules::default() };
         let alarms = (0..400)
@@ -685,7 +790,7 @@ mod tests {
             Feature::number("year"),
             Feature::category("country"),
         ];
-        let mut reference = Reference { rows: 20_000, features };
+        let mut reference = Reference::of(20_000, features);
         barely(1, 20_000, None, |i, value| reference.features[i].observe(value));
         let mut pane = Pane::new(&reference);
         barely(seed, rows, odd, |i, value| pane.observe(i, value));
@@ -727,7 +832,7 @@ mod tests {
 
     #[test]
     fn the_few_values_of_a_feature_are_judged_once_there_are_enough() {
-        let mut reference = Reference { rows: 20_000, features: vec![Feature::number("gain")] };
+        let mut reference = Reference::of(20_000, vec![Feature::number("gain")]);
         barely(1, 20_000, None, |i, value| {
             if i == 0 {
                 reference.features[0].observe(value);

@@ -112,7 +112,7 @@ mod tests {
             age.observe(Observation::Number(f64::from(row * 37 % 997) / 7.0));
             work.observe(Observation::Category(["a", "b", "c"][row as usize % 3]));
         }
-        Reference { rows: 5_000, features: vec![age, work] }
+        Reference::of(5_000, vec![age, work])
     }
 
     /// The row of this number from traffic that moved by `shift`.
@@ -217,7 +217,7 @@ mod tests {
     fn a_pane_of_other_features_is_left_out() {
         let reference = reference();
         let mut whole = Pane::new(&reference);
-        let other = Reference { rows: 0, features: vec![Feature::category("age")] };
+        let other = Reference::of(0, vec![Feature::category("age")]);
         assert!(!whole.merge(&Pane::new(&other)));
         assert_eq!(whole, Pane::new(&reference));
     }

@@ -2,6 +2,7 @@
 //!
 //! It does not know the contract, nor where the rows came from; `tidegate profile` streams them in.
 
+use crate::joint::Joint;
 use crate::summary::{CategorySummary, NumberSummary};
 use serde::{Deserialize, Serialize};
 
@@ -25,9 +26,18 @@ pub struct Reference {
     pub rows: u64,
     /// Columns, in the order of the training data. Panes address them by this index.
     pub features: Vec<Feature>,
+    /// What they did together, where that was learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joint: Option<Joint>,
 }
 
 impl Reference {
+    /// Of these features, one by one: what they did together is not known.
+    #[must_use]
+    pub fn of(rows: u64, features: Vec<Feature>) -> Self {
+        Reference { rows, features, joint: None }
+    }
+
     /// The index of the feature called `name`.
     #[must_use]
     pub fn position(&self, name: &str) -> Option<usize> {
@@ -173,7 +183,7 @@ mod tests {
     fn the_file_is_tagged_and_says_what_is_in_it() {
         let mut feature = Feature::category("work");
         feature.observe(Observation::Category("State"));
-        let reference = Reference { rows: 1, features: vec![feature] };
+        let reference = Reference::of(1, vec![feature]);
         let text = serde_json::to_string(&reference).unwrap();
         assert_eq!(
             text,

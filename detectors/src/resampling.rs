@@ -37,6 +37,16 @@ enum Kept {
     Level(Arc<str>),
 }
 
+impl Kept {
+    fn observed(&self) -> Observation<'_> {
+        match self {
+            Kept::Missing => Observation::Missing,
+            Kept::Number(number) => Observation::Number(*number),
+            Kept::Level(level) => Observation::Category(level),
+        }
+    }
+}
+
 /// The values of one column in the rows that are kept.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct KeptColumn {
@@ -59,6 +69,23 @@ impl KeptColumn {
     #[must_use]
     pub fn bits(&self) -> u32 {
         self.bits
+    }
+
+    /// How many rows are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Whether no row is kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// The values of the rows that are kept, in their order.
+    pub fn values(&self) -> impl Iterator<Item = Observation<'_>> {
+        self.values.iter().map(|(_, kept)| kept.observed())
     }
 
     /// Adds the rows that come after these. Numbers of rows must not be met twice.
@@ -163,7 +190,7 @@ pub fn effective_tests(reference: &Reference, columns: &[KeptColumn]) -> Option<
             let pane = filled(reference, columns, left);
             let rest = Window::of(reference, [&pane]);
             let features = rest.features;
-            smallest_p(&Reference { rows: left.len() as u64, features }, &window)
+            smallest_p(&Reference::of(left.len() as u64, features), &window)
         });
     }
     let tests = effective(&smallest)?;
@@ -179,14 +206,7 @@ fn filled(reference: &Reference, columns: &[KeptColumn], rows: &[usize]) -> Pane
     let mut pane = Pane::new(reference);
     for (at, column) in columns.iter().enumerate() {
         for row in rows {
-            pane.observe(
-                at,
-                match &column.values[*row].1 {
-                    Kept::Missing => Observation::Missing,
-                    Kept::Number(number) => Observation::Number(*number),
-                    Kept::Level(level) => Observation::Category(level),
-                },
-            );
+            pane.observe(at, column.values[*row].1.observed());
         }
     }
     rows.iter().for_each(|_| pane.row());
@@ -201,10 +221,8 @@ mod tests {
 
     /// `rows` rows of two numbers and a category; where `same`, all say the same.
     fn worth(rows: u64, same: bool) -> Option<f64> {
-        let mut reference = Reference {
-            rows,
-            features: vec![Feature::number("a"), Feature::number("b"), Feature::number("c")],
-        };
+        let features = ["a", "b", "c"].map(Feature::number).into();
+        let mut reference = Reference::of(rows, features);
         let mut columns = vec![KeptColumn::default(); 3];
         let mut random = Random::seeded(7);
         for _ in 0..rows {

@@ -391,7 +391,7 @@ mod tests {
         let names = ["x", "three", "level"];
         let features =
             vec![Feature::number(names[0]), Feature::number(names[1]), Feature::category(names[2])];
-        let mut reference = Reference { rows, features };
+        let mut reference = Reference::of(rows, features);
         let (mut dice, mut last) = (Dice(seed), 0.0);
         for _ in 0..rows {
             row(&mut dice, &mut last, TRAINING, |at, value| reference.features[at].observe(value));

@@ -2,17 +2,13 @@
 //!
 //! It does not know time: when a pane begins and how many make a window is the caller's.
 
-use crate::autocorrelation;
+use crate::joint::{Lens, Rows, Tally};
 use crate::reference::{Feature, Observation, Reference};
+use crate::series::Series;
 use serde::{Deserialize, Serialize};
 
 /// Levels beyond the reference's that a pane names before it counts them together.
 const UNKNOWN_LEVELS: usize = 100;
-
-/// Values of a feature in a row that are looked at for dependence, in each pane.
-const SERIES: usize = 512;
-/// Values from which on dependence can be told.
-const LEAST_SERIES: usize = 64;
 
 /// What the filter counted while a pane was open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,45 +46,8 @@ pub struct Pane {
     features: Vec<Feature>,
     exchanges: Exchanges,
     series: Vec<Series>,
-}
-
-/// The first values of one feature in their order, until it is known how much they depend on each
-/// other.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-struct Series {
-    values: Vec<f64>,
-    /// Their integrated autocorrelation time, once for each pane that was added up here.
-    times: Vec<f64>,
-}
-
-impl Series {
-    fn take(&mut self, observation: Observation<'_>) {
-        if self.values.len() >= SERIES || !self.times.is_empty() {
-            return;
-        }
-        match observation {
-            // What is not finite is no part of a series.
-            Observation::Number(value) if !value.is_finite() => {}
-            Observation::Number(value) => self.values.push(value),
-            // Levels that come in runs depend on each other, whatever numbers stand for them.
-            Observation::Category(level) => self.values.push(stand_in(level)),
-            Observation::Missing | Observation::Foreign => {}
-        }
-    }
-
-    fn settle(&mut self) {
-        if self.values.len() >= LEAST_SERIES {
-            self.times.push(autocorrelation::time(&self.values));
-            self.values = Vec::new();
-        }
-    }
-}
-
-/// A number from 0 to 1 for a level, the same each time (FNV-1a; Fowler, Noll & Vo 1991).
-fn stand_in(level: &str) -> f64 {
-    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let hash = level.bytes().fold(0xcbf2_9ce4_8422_2325, fold);
-    (hash >> 11) as f64 / (1u64 << 53) as f64
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    together: Option<Tally>,
 }
 
 impl Pane {
@@ -100,6 +59,7 @@ impl Pane {
             features: reference.features.iter().map(|f| f.blank(UNKNOWN_LEVELS)).collect(),
             exchanges: Exchanges::default(),
             series: vec![Series::default(); reference.features.len()],
+            together: reference.joint.as_ref().map(Tally::new),
         }
     }
 
@@ -121,10 +81,18 @@ impl Pane {
         }
     }
 
+    /// Takes in what the values of rows say together. Each of them is given to [`Pane::observe`] too.
+    pub fn together(&mut self, lens: &Lens, rows: &Rows) {
+        if let Some(together) = &mut self.together {
+            together.rows(lens, rows);
+        }
+    }
+
     /// Says that no more rows come: what is only needed while they do is let go.
     pub fn settle(&mut self) {
         self.features.iter_mut().for_each(Feature::settle);
         self.series.iter_mut().for_each(Series::settle);
+        self.together.iter_mut().for_each(Tally::settle);
     }
 
     /// Makes each sketch fit into so many bytes when stored.
@@ -144,8 +112,11 @@ impl Pane {
             here.merge(there);
         }
         for (here, there) in self.series.iter_mut().zip(&other.series) {
-            here.times.extend(&there.times);
-            here.values.extend(&there.values);
+            here.merge(there);
+            here.settle();
+        }
+        if let (Some(here), Some(there)) = (&mut self.together, &other.together) {
+            here.merge(there);
             here.settle();
         }
         true
@@ -179,6 +150,8 @@ pub struct Window {
     pub features: Vec<Feature>,
     /// How many rows in a row are worth one independent row, by column: at least 1.
     pub times: Vec<f64>,
+    /// What the features did together, where the reference says what they did before.
+    pub together: Option<Tally>,
     /// What the filter counted.
     pub exchanges: Exchanges,
 }
@@ -188,8 +161,8 @@ impl Window {
     /// a new profile the old panes cannot be mistaken for traffic of the new one.
     #[must_use]
     pub fn of<'a>(reference: &Reference, panes: impl IntoIterator<Item = &'a Pane>) -> Self {
-        let Pane { mut rows, mut features, mut exchanges, .. } = Pane::new(reference);
-        let mut series = vec![(Vec::new(), Vec::new()); features.len()];
+        let Pane { mut rows, mut features, mut exchanges, mut series, mut together } =
+            Pane::new(reference);
         for pane in panes {
             if !fit(&features, pane) {
                 continue;
@@ -199,14 +172,16 @@ impl Window {
             for (here, there) in features.iter_mut().zip(&pane.features) {
                 here.merge(there);
             }
-            for ((times, values), there) in series.iter_mut().zip(&pane.series) {
-                times.extend(&there.times);
-                values.extend_from_slice(&there.values);
+            for (here, there) in series.iter_mut().zip(&pane.series) {
+                here.merge(there);
+            }
+            if let (Some(here), Some(there)) = (&mut together, &pane.together) {
+                here.merge(there);
             }
         }
         features.iter_mut().for_each(Feature::settle);
-        let times = series.into_iter().map(|(times, values)| time(times, &values)).collect();
-        Window { rows, features, times, exchanges }
+        let times = series.into_iter().map(Series::time).collect();
+        Window { rows, features, times, together, exchanges }
     }
 }
 
@@ -217,21 +192,12 @@ fn fit(features: &[Feature], pane: &Pane) -> bool {
         && features.iter().zip(&pane.features).all(|(here, there)| here.fits(there))
 }
 
-/// The median of what panes say, the values of those that were too small to tell as one more.
-fn time(mut times: Vec<f64>, values: &[f64]) -> f64 {
-    if values.len() >= LEAST_SERIES {
-        times.push(autocorrelation::time(values));
-    }
-    times.sort_by(f64::total_cmp);
-    times.get(times.len() / 2).copied().unwrap_or(1.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn reference(names: &[&str]) -> Reference {
-        Reference { rows: 0, features: names.iter().copied().map(Feature::number).collect() }
+        Reference::of(0, names.iter().copied().map(Feature::number).collect())
     }
 
     #[test]
@@ -255,8 +221,7 @@ mod tests {
 
     #[test]
     fn rows_that_follow_each_other_are_worth_fewer_settled_or_not() {
-        let reference =
-            Reference { rows: 0, features: vec![Feature::number("x"), Feature::category("c")] };
+        let reference = Reference::of(0, vec![Feature::number("x"), Feature::category("c")]);
         let window = |settle: bool| {
             let panes = (0..5).map(|pane| {
                 let mut filled = Pane::new(&reference);
@@ -282,7 +247,7 @@ mod tests {
     #[test]
     fn panes_of_another_profile_stay_out() {
         let reference = reference(&["age"]);
-        let mut old = Pane::new(&Reference { rows: 0, features: vec![Feature::category("age")] });
+        let mut old = Pane::new(&Reference::of(0, vec![Feature::category("age")]));
         old.row();
         old.observe(0, Observation::Category("34"));
         let window = Window::of(&reference, [&old, &Pane::new(&reference)]);

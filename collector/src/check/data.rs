@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use tidegate_contract::protocol::Side;
+use tidegate_detectors::joint::Lens;
 use tidegate_detectors::reference::{Observation, Reference, Values};
+use tidegate_detectors::resampling::KeptColumn;
 use tidegate_detectors::window::{Pane, Window};
 
 use crate::check::CheckError;
@@ -40,8 +42,7 @@ impl Gathered {
         let has = |name: &str| tables.iter().any(|table| table.names().iter().any(|n| n == name));
         // Inputs were given by whoever asked; answers are there only where somebody kept them.
         let outputs = profile.outputs.features.iter().filter(|feature| has(&feature.name));
-        let outputs =
-            Reference { rows: profile.outputs.rows, features: outputs.cloned().collect() };
+        let outputs = Reference::of(profile.outputs.rows, outputs.cloned().collect());
         let sides = Sides::of(&profile.reference, &outputs);
         let reference = sides.reference();
         let known = |name: &String| reference.position(name).is_some();
@@ -61,8 +62,12 @@ impl Gathered {
             });
         }
         let mut pane = Pane::new(reference);
+        let mut kept = vec![KeptColumn::default(); profile.reference.features.len()];
         for table in &tables {
-            fill(&mut pane, reference, table)?;
+            fill(&mut pane, &mut kept, reference, table)?;
+        }
+        if let Some(lens) = Lens::of(reference) {
+            pane.together(&lens, &lens.rows_of(&kept));
         }
         let window = Window::of(reference, [&pane]);
         Ok(Self { sides, window, files, missing, ignored })
@@ -94,8 +99,20 @@ fn files(data: &Path) -> Result<Vec<PathBuf>, CheckError> {
     Ok(folder::files(&[data.to_owned()])?)
 }
 
-/// Adds a file's rows. What it has no column for is missing in each of them.
-fn fill(pane: &mut Pane, reference: &Reference, table: &Table) -> Result<(), CheckError> {
+/// Adds a file's rows. What it has no column for is missing in each of them. Of the inputs some whole
+/// rows are kept, of which it is judged what they say together.
+fn fill(
+    pane: &mut Pane,
+    kept: &mut [KeptColumn],
+    reference: &Reference,
+    table: &Table,
+) -> Result<(), CheckError> {
+    let mut take = |at: usize, observation: Observation<'_>| {
+        pane.observe(at, observation);
+        if let Some(column) = kept.get_mut(at) {
+            column.take(observation);
+        }
+    };
     let place = |name: &String| reference.position(name);
     let found = table.names().iter().enumerate().filter_map(|(at, name)| Some((at, place(name)?)));
     let (positions, features): (Vec<usize>, Vec<usize>) = found.unzip();
@@ -111,36 +128,35 @@ fn fill(pane: &mut Pane, reference: &Reference, table: &Table) -> Result<(), Che
     let mut meter = Meter::start("reading");
     let mut each = |at: usize, cell: Cell<'_>| {
         let Some(&at) = features.get(at) else { return };
-        observe(pane, at, &reference.features[at].values, cell);
+        observed(&reference.features[at].values, cell, |observation| take(at, observation));
     };
     let rows = table.scan(&columns, &mut each, &mut |progress| meter.show(progress))?;
-    for _ in 0..rows {
-        pane.row();
-    }
     for at in (0..reference.features.len()).filter(|at| !features.contains(at)) {
         for _ in 0..rows {
-            pane.observe(at, Observation::Missing);
+            take(at, Observation::Missing);
         }
+    }
+    for _ in 0..rows {
+        pane.row();
     }
     Ok(())
 }
 
-fn observe(pane: &mut Pane, at: usize, values: &Values, cell: Cell<'_>) {
+/// Gives what a cell is as a value of this column.
+fn observed(values: &Values, cell: Cell<'_>, mut take: impl FnMut(Observation<'_>)) {
     match (values, cell) {
-        (_, Cell::Null) => pane.observe(at, Observation::Missing),
-        (Values::Number(_), Cell::Number(number)) => pane.observe(at, Observation::Number(number)),
+        (_, Cell::Null) => take(Observation::Missing),
+        (Values::Number(_), Cell::Number(number)) => take(Observation::Number(number)),
         // One text in a column makes all of its cells texts.
         (Values::Number(_), Cell::Text(text)) => match text.trim_ascii().parse() {
-            Ok(number) => pane.observe(at, Observation::Number(number)),
-            Err(_) => pane.observe(at, Observation::Foreign),
+            Ok(number) => take(Observation::Number(number)),
+            Err(_) => take(Observation::Foreign),
         },
-        (Values::Number(_), Cell::Boolean(_)) => pane.observe(at, Observation::Foreign),
-        (Values::Category(_), Cell::Text(text)) => pane.observe(at, Observation::Category(text)),
-        (Values::Category(_), Cell::Number(number)) => {
-            pane.observe(at, Observation::Category(&code(number)));
-        }
+        (Values::Number(_), Cell::Boolean(_)) => take(Observation::Foreign),
+        (Values::Category(_), Cell::Text(text)) => take(Observation::Category(text)),
+        (Values::Category(_), Cell::Number(number)) => take(Observation::Category(&code(number))),
         (Values::Category(_), Cell::Boolean(truth)) => {
-            pane.observe(at, Observation::Category(if truth { "true" } else { "false" }));
+            take(Observation::Category(if truth { "true" } else { "false" }));
         }
     }
 }

@@ -124,17 +124,19 @@ fn table(page: &mut String, report: &Report) -> std::fmt::Result {
 }
 
 fn row(page: &mut String, finding: &Finding) -> std::fmt::Result {
-    let name = finding.feature.as_deref().unwrap_or("rows");
+    // What several features do together has no plot to go to.
+    let name = match (&finding.feature, finding.subject()) {
+        (Some(feature), _) => format!("<a href=\"#{}\">{}</a>", anchor(feature), escaped(feature)),
+        (None, subject) => escaped(&subject.unwrap_or_else(|| "rows".to_owned())),
+    };
     let (effect, least) = (finding.effect.clamp(0.0, 1.0), finding.min_effect.clamp(0.0, 1.0));
     write!(
         page,
-        "<tr class=\"{class}\"><td><span class=\"badge\">{}</span><td><a href=\"#{}\">{}</a><td>{}\
+        "<tr class=\"{class}\"><td><span class=\"badge\">{}</span><td>{name}<td>{}\
          <td>{}<td>{}<td class=\"effect\"><span class=\"meter\" title=\"{} matters\">\
          <i style=\"width:{:.1}%\"></i><b style=\"left:{:.1}%\"></b></span>{effect:.3}\
          <td class=\"num\">{}<td class=\"num\">{}</tr>",
         verdict(finding.verdict).to_lowercase(),
-        anchor(name),
-        escaped(name),
         about(finding),
         escaped(&finding.was),
         escaped(&finding.now),

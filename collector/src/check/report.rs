@@ -114,6 +114,8 @@ pub(super) fn about(finding: &Finding) -> &'static str {
         Detector::ViolationRate => "contract",
         Detector::Limit => "the contract's limit",
         Detector::KolmogorovSmirnov | Detector::ChiSquared => "distribution",
+        Detector::Correlation => "moving together",
+        Detector::OutlierRate => "outliers",
         Detector::RealisedError => "errors",
     }
 }

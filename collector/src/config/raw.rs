@@ -220,12 +220,13 @@ const THEN: [(&str, Then); 4] = [
     ("divert", Then::Divert),
     ("block", Then::Block),
 ];
-const KINDS: [(&str, Kind); 5] = [
+const KINDS: [(&str, Kind); 6] = [
     ("data_drift", Kind::DataDrift),
     ("output_drift", Kind::OutputDrift),
     ("concept_drift", Kind::ConceptDrift),
     ("data_format_drift", Kind::DataFormatDrift),
     ("completeness", Kind::Completeness),
+    ("outliers", Kind::Outliers),
 ];
 const SEVERITIES: [(&str, Severity); 2] =
     [("warning", Severity::Warning), ("alarm", Severity::Alarm)];

@@ -61,6 +61,8 @@ pub enum Kind {
     DataFormatDrift,
     /// Values are missing.
     Completeness,
+    /// Rows lie further out than in training.
+    Outliers,
 }
 
 /// The verdicts that a rule can ask for.
@@ -155,6 +157,7 @@ impl fmt::Display for Rule {
             Kind::ConceptDrift => "concept_drift",
             Kind::DataFormatDrift => "data_format_drift",
             Kind::Completeness => "completeness",
+            Kind::Outliers => "outliers",
         };
         let verdict = match self.verdict {
             Severity::Warning => "warning",

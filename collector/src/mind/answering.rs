@@ -123,7 +123,7 @@ impl Mind {
                 verdict: judgement.verdict,
                 rows: judgement.rows,
                 coverage: judgement.coverage,
-                worst: worst.map(|f| f.feature.clone().unwrap_or_else(|| "requests".to_owned())),
+                worst: worst.map(|f| f.subject().unwrap_or_else(|| "requests".to_owned())),
             }
         });
         let rules = watched.model.policy.iter().enumerate().map(|(place, rule)| RuleStanding {

@@ -13,6 +13,7 @@ use tidegate_detectors::summary::NumberSummary;
 use crate::profile::shape::{Shape, TextShape};
 use crate::profile::survey::{Learned, SHARES};
 use crate::profile::texts::Told;
+use crate::profile::together::Correlations;
 use crate::table::Kind;
 
 /// The value of [`Document::format`].
@@ -52,6 +53,10 @@ pub struct Document {
     /// less. Absent where there were too few rows to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_tests: Option<f64>,
+    /// How numbers among the inputs move together. Absent where fewer than two vary, or there were too
+    /// few rows, and in merged profiles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlations: Option<Correlations>,
 }
 
 /// Where a profile's rows came from.
@@ -276,7 +281,8 @@ impl Summary {
 impl Numbers {
     fn of(numbers: &NumberSummary, quantiles: &[Option<f64>; SHARES.len()]) -> Self {
         let sketch = numbers.sketch();
-        let [p0_1, p01, p05, p25, p50, p75, p95, p99, p99_9] = *quantiles;
+        let [p0_1, p01, p05, p25, p50, p75, p95, p99, p99_9] =
+            quantiles.map(|quantile| quantile.map(digits));
         let atoms = sketch.atoms().into_iter();
         Self {
             mean: numbers.mean(),
@@ -292,6 +298,11 @@ impl Numbers {
             atoms: atoms.map(|(value, count)| Atom { value, count }).collect(),
         }
     }
+}
+
+/// To nine significant digits, more than a quantile of a sketch has.
+fn digits(value: f64) -> f64 {
+    if value == value.trunc() { value } else { format!("{value:.8e}").parse().unwrap_or(value) }
 }
 
 fn kind(learned: &Learned) -> SummaryKind {

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tidegate_contract::contract::Contract;
+use tidegate_detectors::joint::Joint;
 use tidegate_detectors::reference::Reference;
 
 use crate::profile::document::{Document, FORMAT, FORMAT_VERSION};
@@ -175,11 +176,23 @@ fn reference(profile: &Profile) -> serde_json::Result<String> {
     let rows = |reference: &Reference| reference.rows;
     let [inputs, outputs] = [&profile.reference, &profile.outputs];
     Ok(format!(
-        "{{\"rows\":{},\"features\":{},\n\"outputs\":{{\"rows\":{},\"features\":{}}}}}\n",
+        "{{\"rows\":{},\"features\":{},\n{}\"outputs\":{{\"rows\":{},\"features\":{}}}}}\n",
         rows(inputs),
         by_line(&inputs.features)?,
+        joint(inputs.joint.as_ref())?,
         rows(outputs),
         by_line(&outputs.features)?,
+    ))
+}
+
+/// What features did together, with a line for each pair.
+fn joint(joint: Option<&Joint>) -> serde_json::Result<String> {
+    let Some(joint) = joint else { return Ok(String::new()) };
+    Ok(format!(
+        "\"joint\":{{\"columns\":{},\"threshold\":{},\n\"correlations\":{}}},\n",
+        serde_json::to_string(&joint.columns)?,
+        serde_json::to_string(&joint.threshold)?,
+        by_line(&joint.correlations)?,
     ))
 }
 
@@ -229,6 +242,9 @@ pub fn load(dir: &Path) -> Result<Profile, ProfileError> {
     let (path, text) = read(REFERENCE)?;
     let stored: Stored =
         serde_json::from_str(&text).map_err(|why| broken(&path, why.to_string()))?;
+    if stored.inputs.joint.as_ref().is_some_and(|joint| !joint.fits(&stored.inputs)) {
+        return Err(broken(&path, "its `joint` is not of its features".to_owned()));
+    }
     let (path, text) = read(CONTRACT)?;
     let contract = Contract::parse(&text)
         .and_then(|contract| match contract.mistakes() {

@@ -1,5 +1,5 @@
 //! JSON for `diff` and for eyes: what has parts of its own takes a line for each of them, and small
-//! objects deep inside take one line. It does not know what is written.
+//! objects deep inside take one line, as does a list in a list. It does not know what is written.
 
 use std::io::{self, Write};
 
@@ -21,32 +21,51 @@ pub(super) fn written(value: &impl Serialize) -> serde_json::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Counts how deep the writer is inside, and whether the innermost has elements.
+/// What the writer is inside of.
+#[derive(Clone, Copy, PartialEq)]
+enum Inside {
+    Object,
+    List,
+    /// A list in a list.
+    Row,
+}
+
+/// Remembers what the writer is inside of, and whether the innermost has elements.
 #[derive(Default)]
 struct Lines {
-    depth: usize,
+    inside: Vec<Inside>,
     filled: bool,
 }
 
 impl Lines {
     fn indent<W: ?Sized + Write>(&self, to: &mut W) -> io::Result<()> {
         to.write_all(b"\n")?;
-        (0..self.depth).try_for_each(|_| to.write_all(b"  "))
+        self.inside.iter().try_for_each(|_| to.write_all(b"  "))
     }
 
-    fn begin<W: ?Sized + Write>(&mut self, to: &mut W, bracket: &[u8]) -> io::Result<()> {
-        self.depth += 1;
+    /// Whether each element of the innermost takes a line.
+    fn lines(&self) -> bool {
+        match self.inside.last() {
+            Some(Inside::Object) => self.inside.len() <= DEEPEST,
+            Some(Inside::Row) => false,
+            Some(Inside::List) | None => true,
+        }
+    }
+
+    fn begin<W: ?Sized + Write>(
+        &mut self,
+        to: &mut W,
+        inside: Inside,
+        bracket: &[u8],
+    ) -> io::Result<()> {
+        self.inside.push(inside);
         self.filled = false;
         to.write_all(bracket)
     }
 
-    fn end<W: ?Sized + Write>(
-        &mut self,
-        to: &mut W,
-        bracket: &[u8],
-        lines: bool,
-    ) -> io::Result<()> {
-        self.depth -= 1;
+    fn end<W: ?Sized + Write>(&mut self, to: &mut W, bracket: &[u8]) -> io::Result<()> {
+        let lines = self.lines();
+        self.inside.pop();
         if self.filled && lines {
             self.indent(to)?;
         }
@@ -54,8 +73,8 @@ impl Lines {
         to.write_all(bracket)
     }
 
-    fn element<W: ?Sized + Write>(&self, to: &mut W, first: bool, lines: bool) -> io::Result<()> {
-        match (first, lines) {
+    fn element<W: ?Sized + Write>(&self, to: &mut W, first: bool) -> io::Result<()> {
+        match (first, self.lines()) {
             (true, true) => self.indent(to),
             (true, false) => Ok(()),
             (false, true) => to.write_all(b",").and_then(|()| self.indent(to)),
@@ -66,15 +85,16 @@ impl Lines {
 
 impl Formatter for Lines {
     fn begin_array<W: ?Sized + Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.begin(to, b"[")
+        let row = matches!(self.inside.last(), Some(Inside::List | Inside::Row));
+        self.begin(to, if row { Inside::Row } else { Inside::List }, b"[")
     }
 
     fn end_array<W: ?Sized + Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.end(to, b"]", true)
+        self.end(to, b"]")
     }
 
     fn begin_array_value<W: ?Sized + Write>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
-        self.element(to, first, true)
+        self.element(to, first)
     }
 
     fn end_array_value<W: ?Sized + Write>(&mut self, _: &mut W) -> io::Result<()> {
@@ -83,16 +103,15 @@ impl Formatter for Lines {
     }
 
     fn begin_object<W: ?Sized + Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.begin(to, b"{")
+        self.begin(to, Inside::Object, b"{")
     }
 
     fn end_object<W: ?Sized + Write>(&mut self, to: &mut W) -> io::Result<()> {
-        let lines = self.depth <= DEEPEST;
-        self.end(to, b"}", lines)
+        self.end(to, b"}")
     }
 
     fn begin_object_key<W: ?Sized + Write>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
-        self.element(to, first, self.depth <= DEEPEST)
+        self.element(to, first)
     }
 
     fn begin_object_value<W: ?Sized + Write>(&mut self, to: &mut W) -> io::Result<()> {
@@ -118,5 +137,12 @@ mod tests {
         let text = "{\n  \"a\": [],\n  \"b\": [\n    {\n      \"c\": {\n        \"d\": {\"e\": 1, \"f\": 2},\n        \"g\": [\n          {\"h\": 3, \"i\": 4}\n        ]\n      }\n    }\n  ]\n}\n";
         assert_eq!(written(&value).expect("JSON"), text);
         assert_eq!(serde_json::from_str::<serde_json::Value>(text).expect("JSON"), value);
+    }
+
+    #[test]
+    fn a_row_of_a_matrix_takes_one_line() {
+        let value = json!({"m": [[1, 2], [3, null]], "n": ["a", "b"]});
+        let text = "{\n  \"m\": [\n    [1, 2],\n    [3, null]\n  ],\n  \"n\": [\n    \"a\",\n    \"b\"\n  ]\n}\n";
+        assert_eq!(written(&value).expect("JSON"), text);
     }
 }

@@ -21,6 +21,7 @@ pub mod survey;
 #[cfg(test)]
 mod tests;
 pub mod texts;
+pub mod together;
 
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -29,6 +30,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tidegate_contract::contract::Contract;
 use tidegate_contract::protocol::Protocol;
+use tidegate_detectors::joint::Joint;
 use tidegate_detectors::reference::Reference;
 use tidegate_detectors::resampling::{KeptColumn, effective_tests};
 
@@ -40,6 +42,7 @@ pub use crate::profile::folder::{Memory, Timed, load};
 use crate::profile::hours::Hours;
 use crate::profile::selection::Selection;
 use crate::profile::survey::{Learned, Survey};
+use crate::profile::together::Correlations;
 use crate::table::error::TableError;
 use crate::table::{Column, Guess, Reading, Table, calendar, folder as files};
 use crate::wording;
@@ -279,16 +282,20 @@ impl Told {
             features: inputs.iter().map(Summary::of).collect(),
             outputs: outputs.iter().map(Summary::of).collect(),
             effective_tests: self.effective_tests,
+            correlations: None,
         };
         let kept: Vec<KeptColumn> = inputs.iter().map(|learned| learned.kept.clone()).collect();
         let stored = |learned: Vec<Learned>| {
             let (features, memory) = learned.into_iter().map(Learned::stored).unzip();
-            (Reference { rows, features }, memory)
+            (Reference::of(rows, features), memory)
         };
-        let ((reference, inputs), (of_outputs, outputs)) = (stored(inputs), stored(outputs));
+        let ((mut reference, inputs), (of_outputs, outputs)) = (stored(inputs), stored(outputs));
         let memory = Memory { inputs, outputs, time };
         // Of merged profiles no row is there to draw.
         document.effective_tests = effective_tests(&reference, &kept).or(document.effective_tests);
+        reference.joint = Joint::learn(&reference, &kept);
+        document.correlations =
+            (reference.joint.as_ref()).and_then(|joint| Correlations::of(&reference, joint, &kept));
         Ok(Profile { document, contract, reference, outputs: of_outputs, memory })
     }
 }

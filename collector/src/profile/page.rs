@@ -9,6 +9,10 @@ use crate::wording::{counted, grouped, percent, protocol, short, size};
 /// Levels shown of a category.
 const SHOWN_LEVELS: usize = 3;
 
+/// Pairs of numbers shown, and from which coefficient on.
+const SHOWN_PAIRS: usize = 10;
+const LEAST_RHO: f64 = 0.3;
+
 /// Characters shown of a text.
 const SHOWN_CHARACTERS: usize = 32;
 
@@ -22,6 +26,7 @@ pub(super) fn of(profile: &Profile) -> String {
             page += &columns(part);
         }
     }
+    page += &together(document);
     page += &notes(document);
     page += &asked(&profile.contract);
     page += &certainty(document);
@@ -110,6 +115,26 @@ fn category_row(summary: &Summary) -> Vec<String> {
         }
     }
     vec![quoted(&summary.name), nulls, levels, top]
+}
+
+fn together(document: &Document) -> String {
+    let Some(correlations) = &document.correlations else { return String::new() };
+    let strong = |(_, _, rho): &(&str, &str, f64)| rho.abs() >= LEAST_RHO;
+    let pairs = correlations.strongest().into_iter().filter(strong).take(SHOWN_PAIRS);
+    let row = |(one, other, rho): (&str, &str, f64)| {
+        vec![quoted(one), format!("{rho:.2}"), quoted(other)]
+    };
+    let rows: Vec<Vec<String>> = pairs.map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    format!(
+        "\n## Numbers that move together\n\nSpearman's \u{3c1} in {} rows that were drawn; \
+         `profile.json` has all pairs of {}. Windows of traffic are\nheld against it, too.\n{}",
+        grouped(correlations.rows),
+        counted(correlations.columns.len(), "column"),
+        table(&["one", "\u{3c1}", "the other"], 1, &rows),
+    )
 }
 
 fn notes(document: &Document) -> String {

@@ -163,8 +163,8 @@ mod tests {
     fn outputs() -> Outputs {
         let mut score = Feature::number("score");
         (0..=100_u32).for_each(|row| score.observe(Observation::Number(f64::from(row) / 10.0)));
-        let none = Reference { rows: 0, features: Vec::new() };
-        let outputs = Reference { rows: 101, features: vec![score] };
+        let none = Reference::of(0, Vec::new());
+        let outputs = Reference::of(101, vec![score]);
         Outputs::of(&Sides::of(&none, &outputs), [].into_iter(), 0.05)
     }
 

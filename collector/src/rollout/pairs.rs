@@ -351,8 +351,8 @@ mod tests {
             age.observe(Observation::Number(f64::from(row % 100)));
             score.observe(Observation::Number(f64::from(row % 100) / 100.0));
         }
-        let inputs = Reference { rows: 1000, features: vec![age] };
-        Sides::of(&inputs, &Reference { rows: 1000, features: vec![score] })
+        let inputs = Reference::of(1000, vec![age]);
+        Sides::of(&inputs, &Reference::of(1000, vec![score]))
     }
 
     fn pairs(plan: &Plan) -> Pairs {

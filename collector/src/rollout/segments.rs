@@ -134,8 +134,8 @@ mod tests {
             age.observe(Observation::Number(f64::from(row % 100)));
             class.observe(Observation::Category(if row % 3 == 0 { "Private" } else { "None" }));
         }
-        let inputs = Reference { rows: 1000, features: vec![age, class] };
-        let none = Reference { rows: 0, features: Vec::new() };
+        let inputs = Reference::of(1000, vec![age, class]);
+        let none = Reference::of(0, Vec::new());
         let segments = Segments::of(&Sides::of(&inputs, &none));
         assert_eq!(segments.labels().len(), 4 + 2);
         let column = |name: &str, cells| Column { name: name.to_owned(), cells };

@@ -196,8 +196,8 @@ mod tests {
             .map(Feature::number)
             .into_iter()
             .chain([Feature::category("extra")]);
-        let inputs = Reference { rows: 1, features: inputs.collect() };
-        let outputs = Reference { rows: 1, features: vec![Feature::number("age")] };
+        let inputs = Reference::of(1, inputs.collect());
+        let outputs = Reference::of(1, vec![Feature::number("age")]);
         Sides::of(&inputs, &outputs)
     }
 
@@ -231,7 +231,7 @@ mod tests {
     fn what_is_not_of_its_type_is_null() {
         let contract = r#"{"inputs": [{"name": "age", "type": "integer"}]}"#;
         let contract = Contract::parse(contract).expect("a contract");
-        let none = Reference { rows: 0, features: Vec::new() };
+        let none = Reference::of(0, Vec::new());
         let columns = columns(&contract, &Sides::of(&none, &none));
         let cells = vec![Cell::Number(3.0), Cell::Number(3.5), Cell::Text("3".into()), Cell::Null];
         let read =

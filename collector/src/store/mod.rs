@@ -286,7 +286,7 @@ mod tests {
         let contract = r#"{"inputs": [{"name": "age", "type": "integer"}],
             "outputs": [{"name": "score", "type": "number"}]}"#;
         let contract = Contract::parse(contract).expect("a contract");
-        let none = Reference { rows: 0, features: Vec::new() };
+        let none = Reference::of(0, Vec::new());
         let shape = Shape {
             model: "census".to_owned(),
             versions: vec!["v1".to_owned()],

@@ -104,8 +104,8 @@ mod tests {
     fn watch() -> Watch {
         let mut age = Feature::number("age");
         (0..9_000_u32).for_each(|row| age.observe(Observation::Number(f64::from(row * 37 % 90))));
-        let reference = Reference { rows: 9_000, features: vec![age] };
-        let none = Reference { rows: 0, features: Vec::new() };
+        let reference = Reference::of(9_000, vec![age]);
+        let none = Reference::of(0, Vec::new());
         let sides = Sides::of(&reference, &none);
         Watch::new(&config(DIVERT).models[0], &Contract::default(), sides, None)
     }

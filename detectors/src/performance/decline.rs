@@ -210,6 +210,7 @@ impl Decline {
             detector: Detector::RealisedError,
             kind: Kind::ConceptDrift,
             feature: Some(output.to_owned()),
+            features: Vec::new(),
             verdict,
             statistic: difference,
             effect,
