@@ -66,7 +66,8 @@ impl Mean {
             return (0.0, 1.0);
         }
         let enough = -alpha.ln();
-        let held = |p: f64| self.evidence(p) < enough;
+        let evidence = self.evidence();
+        let held = |p: f64| evidence(p) < enough;
         // The evidence falls towards the mean and rises behind it.
         let edge = |mut outside: f64, mut inside: f64| {
             if held(outside) {
@@ -81,14 +82,15 @@ impl Mean {
         (edge(0.0, mean), edge(1.0, mean))
     }
 
-    /// The logarithm of the evidence against the mean `p`: `ln M(p)`.
-    fn evidence(&self, p: f64) -> f64 {
+    /// The logarithm of the evidence against a mean `p`: `ln M(p)`.
+    fn evidence(&self) -> impl Fn(f64) -> f64 {
         let (s, f) = (self.sum, (self.count - self.sum).max(0.0));
         let beta = |a: f64, b: f64| ln_gamma(a) + ln_gamma(b) - ln_gamma(a + b);
+        // The same for every p, of which an interval asks about a hundred.
+        let mixed = beta(PRIOR + s, PRIOR + f) - beta(PRIOR, PRIOR);
         // 0 · ln 0 is 0: nothing was bet on what did not happen.
         let weighed = |times: f64, p: f64| if times > 0.0 { times * p.ln() } else { 0.0 };
-        let likelihood = weighed(s, p) + weighed(f, 1.0 - p);
-        beta(PRIOR + s, PRIOR + f) - beta(PRIOR, PRIOR) - likelihood
+        move |p| mixed - (weighed(s, p) + weighed(f, 1.0 - p))
     }
 }
 
@@ -128,7 +130,7 @@ mod tests {
             })
             .sum();
         let expected = (mixed / (p.powi(3) * (1.0 - p).powi(2))).ln();
-        assert!((of(3, 2).evidence(p) - expected).abs() < 1e-9);
+        assert!((of(3, 2).evidence()(p) - expected).abs() < 1e-9);
     }
 
     #[test]

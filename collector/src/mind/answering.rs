@@ -8,7 +8,7 @@ use super::{Mind, Watched};
 use crate::api::answer::{ContractStatus, ModelStatus, Status, WindowStatus};
 use crate::api::ask::{Ask, Refusal};
 use crate::clock;
-use crate::decision::Decision;
+use crate::decision::{Decision, UnixMillis};
 use crate::judgement::Judgement;
 use crate::labels::label::Label;
 use crate::labels::outcomes::{Outcomes, Taken};
@@ -58,61 +58,65 @@ impl Mind {
 
     fn status(&mut self) -> Status {
         let crew = self.crew_status();
-        let acknowledged = self.fleet.follows(&self.worlds.borrow());
-        let now = clock::unix_ms();
-        let world = Arc::clone(&self.worlds.borrow());
-        let models = self.watched.iter().enumerate().map(|(at, watched)| {
-            let name = &watched.model.name;
-            let last = watched.judgements.back();
-            let routing = world.routings().get(name);
-            ModelStatus {
-                model: name.clone(),
-                mode: watched.model.mode,
-                verdict: last.map_or(Verdict::Inconclusive, |judgement| judgement.verdict),
-                decision: self
-                    .ledger
-                    .active(name)
-                    .filter(|decision| decision.changes_routes())
-                    .cloned(),
-                proposed: self.ledger.proposed(name).cloned(),
-                quiet_until_unix_ms: quiet_until(&self.ledger, &watched.model, now),
-                weights: routing.map(|routing| routing.weights.clone()).unwrap_or_default(),
-                mirrors: routing.map(|routing| routing.mirrors.clone()).unwrap_or_default(),
-                window: last.map(|judgement| WindowStatus {
-                    rows: judgement.rows,
-                    exchanges: judgement.exchanges,
-                    coverage: judgement.coverage,
-                    dropped: judgement.dropped,
-                    closed_unix_ms: judgement.closed_unix_ms,
-                }),
-                contract: ContractStatus {
-                    deeds: watched.breaches.deeds(),
-                    broken: watched.breaches.most(BREACHES_TOLD),
-                },
-                findings: last.map(|judgement| judgement.findings.clone()).unwrap_or_default(),
-                labels: watched.outcomes.as_ref().map(Outcomes::status),
-                primary: self
-                    .ledger
-                    .promoted(name)
-                    .map_or(&watched.model.primary().name[..], |(version, _)| version)
-                    .to_owned(),
-                rollout: self.rollout_status(at, now),
-                envoys: self.fleet.serving(&watched.model.envoys),
-                acknowledged,
-                refusals: self
-                    .fleet
-                    .refusals()
-                    .map(|(node, why)| format!("{node}: {why}"))
-                    .collect(),
-            }
-        });
+        let (now, acknowledged) = (clock::unix_ms(), self.acknowledged());
+        let models = (0..self.watched.len()).map(|at| self.model_status(at, now, acknowledged));
         Status { models: models.collect(), crew }
     }
 
+    /// Whether every Envoy has what it should have.
+    fn acknowledged(&self) -> bool {
+        self.fleet.follows(&self.worlds.borrow())
+    }
+
+    fn model_status(&self, at: usize, now: UnixMillis, acknowledged: bool) -> ModelStatus {
+        let watched = &self.watched[at];
+        let name = &watched.model.name;
+        let last = watched.judgements.back();
+        let world = self.worlds.borrow();
+        let routing = world.routings().get(name);
+        ModelStatus {
+            model: name.clone(),
+            mode: watched.model.mode,
+            verdict: last.map_or(Verdict::Inconclusive, |judgement| judgement.verdict),
+            decision: self
+                .ledger
+                .active(name)
+                .filter(|decision| decision.changes_routes())
+                .cloned(),
+            proposed: self.ledger.proposed(name).cloned(),
+            quiet_until_unix_ms: quiet_until(&self.ledger, &watched.model, now),
+            weights: routing.map(|routing| routing.weights.clone()).unwrap_or_default(),
+            mirrors: routing.map(|routing| routing.mirrors.clone()).unwrap_or_default(),
+            window: last.map(|judgement| WindowStatus {
+                rows: judgement.rows,
+                exchanges: judgement.exchanges,
+                coverage: judgement.coverage,
+                dropped: judgement.dropped,
+                closed_unix_ms: judgement.closed_unix_ms,
+            }),
+            contract: ContractStatus {
+                deeds: watched.breaches.deeds(),
+                broken: watched.breaches.most(BREACHES_TOLD),
+            },
+            findings: last.map(|judgement| judgement.findings.clone()).unwrap_or_default(),
+            labels: watched.outcomes.as_ref().map(Outcomes::status),
+            primary: self
+                .ledger
+                .promoted(name)
+                .map_or(&watched.model.primary().name[..], |(version, _)| version)
+                .to_owned(),
+            rollout: self.rollout_status(at, now),
+            envoys: self.fleet.serving(&watched.model.envoys),
+            acknowledged,
+            refusals: self.fleet.refusals().map(|(node, why)| format!("{node}: {why}")).collect(),
+        }
+    }
+
     /// What led to where a model stands.
-    fn why(&mut self, model: &str) -> Result<Why, Refusal> {
+    fn why(&self, model: &str) -> Result<Why, Refusal> {
         let at = self.place(model)?;
-        let status = self.status().models.swap_remove(at);
+        let now = clock::unix_ms();
+        let status = self.model_status(at, now, self.acknowledged());
         let watched = &self.watched[at];
         let latest = watched.judgements.len().saturating_sub(why::WINDOWS);
         let windows = watched.judgements.iter().skip(latest).map(|judgement| {
@@ -137,7 +141,7 @@ impl Mind {
             decisions,
             windows: windows.collect(),
             rules: rules.collect(),
-            maintenance: watched.model.guard.in_maintenance(clock::unix_ms()),
+            maintenance: watched.model.guard.in_maintenance(now),
             status,
         })
     }
