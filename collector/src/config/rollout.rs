@@ -1,6 +1,8 @@
 //! How a candidate becomes the primary version: by which steps, and how far it may be from the one
 //! it replaces. It does not know how far it has come.
 
+use std::fmt::{self, Display};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -38,26 +40,57 @@ pub struct Plan {
 
 /// The most steps of a rollout.
 pub const MAX_STEPS: usize = 16;
+/// Percent of the requests that may be mirrored.
+pub const SHADOW: RangeInclusive<u8> = 1..=100;
 
-impl Plan {
-    /// What is wrong with steps that somebody asks for, in words.
-    ///
-    /// # Errors
-    /// Where there are too many of them, or one is not more than the one before, or not from 1 to 99.
-    pub fn check_steps(steps: &[u8]) -> Result<(), String> {
-        if steps.len() > MAX_STEPS {
-            return Err(format!("{} steps; give at most {MAX_STEPS}", steps.len()));
-        }
+/// A step that may not stand where it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Misstep {
+    /// Its place.
+    pub at: usize,
+    /// What it may be at least; at most 99.
+    pub least: u8,
+}
+
+impl Misstep {
+    /// The first step that is not more than the one before, or not from 1 to 99.
+    #[must_use]
+    pub fn of(steps: &[u8]) -> Option<Self> {
         let mut least = 1;
-        for step in steps {
+        for (at, step) in steps.iter().enumerate() {
             if !(least..=99).contains(step) {
-                return Err(format!(
-                    "a step of {step} %; give from {least} to 99, more than the step before"
-                ));
+                return Some(Self { at, least });
             }
             least = step + 1;
         }
-        Ok(())
+        None
+    }
+}
+
+impl Display for Misstep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "from {} to 99, more than the step before", self.least)
+    }
+}
+
+impl Plan {
+    /// What is wrong with a plan that somebody asks for, in words.
+    ///
+    /// # Errors
+    /// Where its shadow is not a percentage, or there are too many steps, or one may not stand where
+    /// it does.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { shadow, steps, .. } = self;
+        if !SHADOW.contains(shadow) {
+            let (least, most) = (SHADOW.start(), SHADOW.end());
+            return Err(format!("a shadow of {shadow} %; give from {least} to {most}"));
+        }
+        if steps.len() > MAX_STEPS {
+            return Err(format!("{} steps; give at most {MAX_STEPS}", steps.len()));
+        }
+        Misstep::of(steps).map_or(Ok(()), |misstep| {
+            Err(format!("a step of {} %; give {misstep}", steps[misstep.at]))
+        })
     }
 }
 

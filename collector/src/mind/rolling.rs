@@ -10,7 +10,6 @@ use crate::api::answer::RolloutStatus;
 use crate::api::ask::{Refusal, RolloutWish};
 use crate::clock;
 use crate::config::model::{Model, Role};
-use crate::config::rollout::Plan;
 use crate::decision::{Action, Decision, State, UnixMillis};
 use crate::ledger::{Ends, Event};
 use crate::rollout::pairs::Pairs;
@@ -115,7 +114,7 @@ impl Mind {
                 plan.hold = hold.unwrap_or(plan.hold);
                 plan.min_pairs = min_pairs.unwrap_or(plan.min_pairs);
                 plan.promote = promote.unwrap_or(plan.promote);
-                check(&plan)?;
+                plan.check().map_err(|why| Refusal::BadPlan { why })?;
                 self.carry_out(at, Rollout::begin(model, &to, &plan, author, now), author, now)
             }
             RolloutWish::Pause { reason } => {
@@ -285,12 +284,4 @@ fn over(rollout: Rollout, why: &str, now: UnixMillis) -> Rollout {
     let mut over = rollout.moved(Phase::Aborted, now);
     over.paused = Some(why.to_owned());
     over
-}
-
-fn check(plan: &Plan) -> Result<(), Refusal> {
-    let mut wrong = Plan::check_steps(&plan.steps).err();
-    if !(1..=100).contains(&plan.shadow) {
-        wrong = Some(format!("a shadow of {} %; give from 1 to 100", plan.shadow));
-    }
-    wrong.map_or(Ok(()), |why| Err(Refusal::BadPlan { why }))
 }

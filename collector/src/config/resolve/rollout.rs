@@ -6,7 +6,7 @@ use super::range::{lasting, positive, within};
 use crate::config::mistake::{Mistakes, Problem};
 use crate::config::raw;
 use crate::config::reader::{Field, Written};
-use crate::config::rollout::Plan;
+use crate::config::rollout::{Misstep, Plan, SHADOW};
 
 const HOLDS: [Duration; 2] = [Duration::from_millis(100), Duration::from_hours(7 * 24)];
 const LASTS: [Duration; 2] = [Duration::from_secs(1), Duration::from_hours(30 * 24)];
@@ -24,11 +24,11 @@ pub(super) fn one(
         Field::Mistaken => return None,
         Field::Given(written) => written.value,
     };
-    let shadow = within(raw.shadow, 1, 100, mistakes);
+    let shadow = within(raw.shadow, *SHADOW.start(), *SHADOW.end(), mistakes);
     let steps = match raw.steps {
         Field::Absent => Some(inherited.steps.clone()),
         Field::Mistaken => None,
-        Field::Given(written) => steps(written.value, mistakes),
+        Field::Given(written) => steps(&written.value, mistakes),
     };
     let hold = lasting(raw.hold, HOLDS[0], HOLDS[1], mistakes);
     let lasts = lasting(raw.lasts, LASTS[0], LASTS[1], mistakes);
@@ -60,17 +60,12 @@ pub(super) fn one(
 }
 
 /// Percent of the requests, step by step; each is more than the one before.
-fn steps(raw: Vec<Written<u8>>, mistakes: &mut Mistakes) -> Option<Vec<u8>> {
-    let mut steps: Vec<u8> = Vec::with_capacity(raw.len());
-    for step in raw {
-        let least = steps.last().map_or(1, |before| before + 1);
-        if !(least..=99).contains(&step.value) {
-            let range = format!("from {least} to 99, more than the step before");
-            let got = step.value.to_string();
-            mistakes.add(step.place, Problem::OutOfRange { got, range });
-            return None;
-        }
-        steps.push(step.value);
+fn steps(raw: &[Written<u8>], mistakes: &mut Mistakes) -> Option<Vec<u8>> {
+    let steps: Vec<u8> = raw.iter().map(|step| step.value).collect();
+    if let Some(misstep) = Misstep::of(&steps) {
+        let (got, range) = (steps[misstep.at].to_string(), misstep.to_string());
+        mistakes.add(raw[misstep.at].place.clone(), Problem::OutOfRange { got, range });
+        return None;
     }
     Some(steps)
 }
