@@ -2,11 +2,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::config::duration::millis;
 use crate::decision::UnixMillis;
 
 /// Now, in milliseconds since the Unix epoch; 0 on a machine whose clock is before it.
 #[must_use]
 pub fn unix_ms() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }

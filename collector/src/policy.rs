@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tidegate_detectors::finding::{Finding, Kind, Verdict};
 
+use crate::config::duration::millis;
 use crate::config::model::Model;
 use crate::config::rule::{self, Approval, Part, Rule, Severity};
 use crate::decision::{Action, Decision, State, UnixMillis};
@@ -185,7 +186,7 @@ pub fn longest_cooldown(model: &Model) -> Duration {
 #[must_use]
 pub fn quiet_until(ledger: &Ledger, model: &Model, now: UnixMillis) -> UnixMillis {
     let longest = longest_cooldown(model).max(LEAST_QUIET);
-    ledger.quiet_until(&model.name).min(now.saturating_add(milliseconds(longest)))
+    ledger.quiet_until(&model.name).min(now.saturating_add(millis(longest)))
 }
 
 fn meets(rule: &Rule, finding: &Finding) -> bool {
@@ -246,9 +247,9 @@ fn extension(
         again && (streak.held >= needed || streak.met >= rule.windows)
     };
     let lasts = model.policy.iter().zip(&streaks.0).filter(holds);
-    let lasts = lasts.map(|(rule, _)| milliseconds(rule.expires)).max()?;
+    let lasts = lasts.map(|(rule, _)| millis(rule.expires)).max()?;
     (active.author == AUTHOR && left < lasts / 2)
-        .then(|| Move::Extend { id: active.id.clone(), expires_unix_ms: now + lasts })
+        .then(|| Move::Extend { id: active.id.clone(), expires_unix_ms: now.saturating_add(lasts) })
 }
 
 fn decision(
@@ -277,8 +278,8 @@ fn decision(
         evidence,
         exchanges: Vec::new(),
         decided_unix_ms: now,
-        expires_unix_ms: Some(now + milliseconds(rule.expires)),
-        quiet_until_unix_ms: now + milliseconds(rule.cooldown),
+        expires_unix_ms: Some(now.saturating_add(millis(rule.expires))),
+        quiet_until_unix_ms: now.saturating_add(millis(rule.cooldown)),
         window_closed_unix_ms: Some(judgement.closed_unix_ms),
         acknowledged_unix_ms: None,
         seconds_to_acknowledgement: None,
@@ -323,10 +324,6 @@ fn reason(judgement: &Judgement, rule: &Rule) -> String {
         "{what}: {} became {} (effect {:.2}, at least {:.2} matters; {} rows){more}",
         worst.was, worst.now, worst.effect, worst.min_effect, worst.rows
     )
-}
-
-fn milliseconds(duration: Duration) -> UnixMillis {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
 }
 
 #[cfg(test)]

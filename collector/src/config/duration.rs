@@ -30,6 +30,12 @@ pub fn show(duration: Duration) -> String {
     format!("{}{unit}", milliseconds / u128::from(*size))
 }
 
+/// A duration in whole milliseconds, as times are told; the most there is where it is longer.
+#[must_use]
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A duration in JSON, as text.
 pub mod text {
     use std::time::Duration;

@@ -15,6 +15,7 @@ use tidegate_detectors::performance::{Measured, Scored, binary, classes, regress
 
 use super::kept::{Answered, Joined, Kept, LabelCounts, Met};
 use super::label::{Label, Said, Truth};
+use crate::config::duration::millis;
 use crate::config::model::{Labels, Model, Role, Task};
 use crate::decision::UnixMillis;
 use crate::watch::{MONTH_MS, of_a_bet};
@@ -108,7 +109,7 @@ impl Outcomes {
     /// For a model that awaits labels. Its bets are some of the model's.
     #[must_use]
     pub fn new(model: &Model, labels: &Labels, bets: usize) -> Self {
-        let horizon_ms = UnixMillis::try_from(labels.horizon.as_millis()).unwrap_or(u64::MAX);
+        let horizon_ms = millis(labels.horizon);
         let against = labels.reference_error.map_or(Against::First(FIRST_ROWS), Against::ErrorRate);
         let alpha = of_a_bet(model, bets);
         let versions = model.versions.iter().map(|version| OfVersion {
@@ -125,7 +126,7 @@ impl Outcomes {
             labels: labels.clone(),
             kept: Kept::new(labels.max_rows, horizon_ms),
             versions: versions.collect(),
-            window_ms: UnixMillis::try_from(model.window.length.as_millis()).unwrap_or(u64::MAX),
+            window_ms: millis(model.window.length),
         }
     }
 

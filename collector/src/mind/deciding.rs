@@ -9,6 +9,7 @@ use tracing::{info, info_span, warn};
 use super::{Mind, Pushed, Watched, orders};
 use crate::api::ask::Refusal;
 use crate::clock;
+use crate::config::duration::millis;
 use crate::config::model::Model;
 use crate::decision::{Decision, State, UnixMillis};
 use crate::ledger::{Ends, Event};
@@ -263,7 +264,7 @@ impl Mind {
                 (by.to_owned(), format!("promotion of {version} by {by}"))
             }
         };
-        let quiet_until = now.saturating_add(u64::try_from(quiet.as_millis()).unwrap_or(0));
+        let quiet_until = now.saturating_add(millis(quiet));
         let reason = match reason {
             "" => format!("{what} rolled back"),
             reason => reason.to_owned(),

@@ -7,6 +7,7 @@ use super::Mind;
 use crate::api::ask::Refusal;
 use crate::client::action_text;
 use crate::clock;
+use crate::config::duration::millis;
 use crate::config::model::Role;
 use crate::decision::{Action, Decision, State};
 use crate::manual::wish::Order;
@@ -44,10 +45,9 @@ impl Mind {
             });
         }
         let now = clock::unix_ms();
-        let lasts = u64::try_from(order.lasts.as_millis()).unwrap_or(0);
         let decision = Decision {
             action: order.action,
-            expires_unix_ms: Some(now.saturating_add(lasts)),
+            expires_unix_ms: Some(now.saturating_add(millis(order.lasts))),
             ..Decision::serve(self.ledger.next_id(), model, &order.author, order.reason, 0, now)
         };
         debug_assert_eq!(decision.state, State::Active);

@@ -11,6 +11,7 @@ use super::Mind;
 use crate::api::answer::CrewStatus;
 use crate::api::ask::Refusal;
 use crate::clock;
+use crate::config::duration::millis;
 use crate::decision::UnixMillis;
 use crate::ledger::{Event, Ledger};
 use crate::state::{Hop, News, Standing};
@@ -141,7 +142,7 @@ impl Mind {
     ) -> Instant {
         let Some(sharing) = self.store.sharing() else { return instant + hop };
         let now = now.saturating_add_signed(sharing.ahead_ms());
-        let hop = millis(hop);
+        let hop = millis(hop).max(1);
         instant + Duration::from_millis(hop - (now + EARLY_MS) % hop + EARLY_MS)
     }
 
@@ -151,7 +152,8 @@ impl Mind {
         let hop = watched.model.window.hop;
         let Some(sharing) = self.store.sharing() else { return };
         // The hop that is full now, by the clock that all share.
-        let number = (now.saturating_add_signed(sharing.ahead_ms()) + EARLY_MS) / millis(hop);
+        let number =
+            (now.saturating_add_signed(sharing.ahead_ms()) + EARLY_MS) / millis(hop).max(1);
         if matches!(sharing.crew().standing, Standing::Lost { .. }) {
             watched.watch.lose();
             return;
@@ -167,7 +169,7 @@ impl Mind {
         let of_model = |watched: &super::Watched| watched.model.name == hop.model;
         let Some(at) = self.watched.iter().position(of_model) else { return };
         let now = clock::unix_ms();
-        let closed_ms = hop.number.saturating_mul(millis(self.watched[at].model.window.hop));
+        let closed_ms = hop.number.saturating_mul(millis(self.watched[at].model.window.hop).max(1));
         let ahead_ms = self.store.sharing().map_or(0, |sharing| sharing.ahead_ms());
         let shared = now.saturating_add_signed(ahead_ms);
         let ago = Duration::from_millis(shared.saturating_sub(closed_ms).min(60_000));
@@ -205,8 +207,4 @@ impl Mind {
             }
         }
     }
-}
-
-fn millis(hop: Duration) -> u64 {
-    u64::try_from(hop.as_millis()).unwrap_or(u64::MAX).max(1)
 }

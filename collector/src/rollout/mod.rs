@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_detectors::finding::Verdict;
 use tidegate_detectors::paired::{Compared, Quantity};
 
+use crate::config::duration::millis;
 use crate::config::rollout::{Plan, Promote};
 use crate::decision::{Action, UnixMillis};
 use pairs::Comparison;
@@ -75,7 +76,7 @@ impl Rollout {
     /// A rollout that begins now with its shadow.
     #[must_use]
     pub fn begin(model: &str, to: &str, plan: &Plan, author: &str, now: UnixMillis) -> Self {
-        let lasts = u64::try_from(plan.lasts.as_millis()).unwrap_or(u64::MAX / 4);
+        let lasts = millis(plan.lasts);
         Self {
             model: model.to_owned(),
             to: to.to_owned(),
@@ -166,7 +167,7 @@ impl Rollout {
             }
             Verdict::Inconclusive | Verdict::Alarm => return Turn::Wait(lacking(self, comparison)),
         }
-        let held = u64::try_from(self.plan.hold.as_millis()).unwrap_or(u64::MAX);
+        let held = millis(self.plan.hold);
         let left = self.since_unix_ms.saturating_add(held).saturating_sub(now);
         if left > 0 {
             return Turn::Wait(format!("healthy; the step lasts {} s more", left.div_ceil(1000)));

@@ -10,12 +10,12 @@ mod tests;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tidegate_contract::protocol::Side;
 use tidegate_detectors::finding::Verdict;
 
 use crate::config::Config;
+use crate::config::duration::millis;
 use crate::config::mistake::ConfigError;
 use crate::config::model::Model;
 use crate::decision::{Decision, State, UnixMillis};
@@ -138,8 +138,8 @@ fn play(
         streaks: Streaks::default(),
         seen: 0,
     };
-    let hop = milliseconds(model.window.hop);
-    let panes = milliseconds(model.window.length).div_ceil(hop);
+    let hop = millis(model.window.hop).max(1);
+    let panes = millis(model.window.length).max(1).div_ceil(hop);
     let mut closes = recording.times().first().map_or(0, |first| first.saturating_add(hop));
     let mut from = 0;
     while from < recording.times().len() {
@@ -162,10 +162,6 @@ fn play(
     let times = recording.times();
     let span = times.first().copied().zip(times.last().copied());
     Ok(Played { span, ledger: replay.ledger, sum })
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 /// The model that is meant: the one named, or the only one.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use redis::{Connection, RedisError, Script, Value};
 
+use crate::config::duration::millis;
 use crate::config::state::Redis;
 use crate::decision::UnixMillis;
 
@@ -160,7 +161,7 @@ impl Door {
     pub fn settled(&mut self) -> Option<bool> {
         let mut command = redis::cmd("WAITAOF");
         // A little less than an answer may take.
-        command.arg(1).arg(0).arg(ANSWER.as_millis() as u64 - 100);
+        command.arg(1).arg(0).arg(millis(ANSWER) - 100);
         let (local, _): (u64, u64) = command.query(&mut self.connection).ok()?;
         Some(local > 0)
     }
@@ -194,7 +195,7 @@ impl Door {
             .arg(id)
             .arg(name)
             .arg(lease)
-            .arg(lasts.as_millis() as u64)
+            .arg(millis(lasts))
             .arg(followed.map_or(NO_ENVOYS.to_owned(), |length| length.to_string()))
             .invoke::<(UnixMillis, String, u64, Vec<(String, String)>)>(&mut self.connection)?;
         let followed = followed.into_iter().map(|(id, length)| (id, length.parse().ok()));
@@ -226,7 +227,7 @@ impl Door {
         let key = self.key(pane);
         let mut pipe = redis::pipe();
         pipe.cmd("HSET").arg(&key).arg(id).arg(bytes).ignore();
-        pipe.cmd("PEXPIRE").arg(&key).arg(lasts.as_millis() as u64).ignore();
+        pipe.cmd("PEXPIRE").arg(&key).arg(millis(lasts)).ignore();
         Ok(pipe.query(&mut self.connection)?)
     }
 

@@ -17,6 +17,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
 use crate::clock;
+use crate::config::duration::millis;
 use crate::config::samples::Samples;
 use crate::decision::UnixMillis;
 use crate::metrics::{Loss, Metrics};
@@ -143,7 +144,7 @@ impl Keeper {
     }
 
     async fn close_due(&mut self, now: UnixMillis) {
-        let lasts = u64::try_from(self.samples.part.as_millis()).unwrap_or(u64::MAX);
+        let lasts = millis(self.samples.part);
         let due = |part: &Part| now.saturating_sub(part.begun) >= lasts;
         let keys: Vec<_> =
             self.open.iter().filter(|(_, part)| due(part)).map(|(key, _)| key.clone()).collect();
@@ -191,7 +192,7 @@ impl Keeper {
                 return;
             }
         };
-        let lasts = u64::try_from(self.samples.retention.as_millis()).unwrap_or(u64::MAX);
+        let lasts = millis(self.samples.retention);
         let oldest = now.saturating_sub(lasts);
         for name in too_many(lying, oldest, self.samples.max_bytes) {
             if let Err(why) = self.shelf.remove(&name).await {
