@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use tidegate_contract::plugin::{Collector, Plugin};
+use tidegate_contract::plugin::{BUCKET_HEADER, Collector, Plugin};
 
 use crate::client::{Client, ClientError};
 use crate::config::Config;
@@ -166,7 +166,7 @@ fn envoy(config: &Config, routed: &[Routed]) -> Value {
             "clusters": clusters,
         });
         if model.sticky.is_some() {
-            weighted["header_name"] = json!("x-tidegate-bucket");
+            weighted["header_name"] = json!(BUCKET_HEADER);
         }
         let mirrors: Vec<Value> = routing
             .mirrors

@@ -12,6 +12,10 @@ use crate::mistake::{Fault, Mistake};
 use crate::order::{Block, Divert};
 use crate::protocol::Protocol;
 
+/// The request header in which the filter says which percent a client is in, where a model is
+/// sticky; Envoy's weighted clusters take it instead of a random number.
+pub const BUCKET_HEADER: &str = "x-tidegate-bucket";
+
 /// The whole table one filter works by.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prost::Message as _;
+use tidegate_contract::plugin::BUCKET_HEADER;
 use tidegate_proto::intake::v1::ShipResponse;
 
 use crate::exchange::{Asked, Effect, End};
@@ -226,7 +227,7 @@ impl Shell {
             let client = || host::property(&["source", "address"]).ok();
             if let Some(bucket) = sticky::bucket(sticky, pairs::read(&headers), client) {
                 // The host looks for the route again, and takes the bucket for its random number.
-                let _ = host::add_header(Map::RequestHeaders, sticky::HEADER, &bucket);
+                let _ = host::add_header(Map::RequestHeaders, BUCKET_HEADER, &bucket);
             }
         }
         let (may_hold, now_nanos) = (self.holding.may_hold(), host::now_nanos());

@@ -6,8 +6,6 @@ use tidegate_contract::plugin::Sticky;
 
 use crate::sampling;
 
-/// The header that Envoy's weighted clusters take instead of a random number.
-pub const HEADER: &str = "x-tidegate-bucket";
 /// Weights are percent.
 const BUCKETS: f64 = 100.0;
 

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tidegate_contract::plugin::BUCKET_HEADER;
+
 use super::abi::{self, Action, Body, Level, Map, Refused, Root, Stream};
 use super::fleet::{self, Berth, Flights, held, now_nanos};
 use crate::exchange::{Asked, Effect, End};
@@ -185,7 +187,7 @@ impl Filter {
         let sticky = served.sticky.as_ref();
         let bucket = sticky.and_then(|by| sticky::bucket(by, stream.headers(Map::Request), client));
         if let Some(bucket) = &bucket {
-            stream.add_header(Map::Request, sticky::HEADER, bucket);
+            stream.add_header(Map::Request, BUCKET_HEADER, bucket);
         }
         if bucket.is_some() || !head.forged.is_empty() {
             // What a client forged must not have chosen the route, either.
