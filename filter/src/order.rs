@@ -110,8 +110,9 @@ impl Order {
     }
 }
 
-/// The address in `10.1.2.3:4711` or `[::1]:4711`, as hosts write it.
-fn address(text: &[u8]) -> Option<IpAddr> {
+/// The address in `10.1.2.3:4711` or `[::1]:4711`, as hosts write it; its port is another one on each
+/// connection.
+pub fn address(text: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(text).ok()?;
     text.parse().map(|address: SocketAddr| address.ip()).or_else(|_| text.parse()).ok()
 }

@@ -4,6 +4,7 @@
 
 use tidegate_contract::plugin::Sticky;
 
+use crate::order::address;
 use crate::sampling;
 
 /// Weights are percent.
@@ -21,15 +22,12 @@ pub fn bucket<'a>(
             let mut named = headers.into_iter().filter(|(other, _)| *other == name.as_bytes());
             named.next().map(|(_, value)| sampling::share(value))
         }
-        Sticky::Client => client().map(|address| sampling::share(host(&address))),
+        Sticky::Client => {
+            let address = client().as_deref().and_then(address);
+            address.map(|address| sampling::share(address.to_string().as_bytes()))
+        }
     };
     share.map(|share| format!("{:.0}", (share * BUCKETS).floor()))
-}
-
-/// An address without its port, which is another one on each connection.
-fn host(address: &[u8]) -> &[u8] {
-    let port = address.iter().rposition(|byte| *byte == b':');
-    port.and_then(|colon| address.get(..colon)).unwrap_or(address)
 }
 
 #[cfg(test)]
@@ -60,11 +58,16 @@ mod tests {
         assert_eq!(of("10.0.0.1:5000"), of("10.0.0.1:6000"));
         assert_eq!(of("[::1]:5000"), of("[::1]:6000"));
         assert!(of("10.0.0.1:1").is_some());
+        // Of one without a port nothing is cut off.
+        assert_eq!(of("fd00::1"), of("[fd00::1]:5000"));
+        assert_ne!(of("fd00::1"), of("fd00::2"));
+        assert_eq!(of("10.0.0.1"), of("10.0.0.1:5000"));
     }
 
     #[test]
     fn without_the_header_or_the_address_chance_decides() {
         assert_eq!(bucket(&Sticky::Header("x-user".to_owned()), [], || None), None);
         assert_eq!(bucket(&Sticky::Client, [], || None), None);
+        assert_eq!(bucket(&Sticky::Client, [], || Some(b"a unix socket".to_vec())), None);
     }
 }
