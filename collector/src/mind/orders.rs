@@ -33,12 +33,9 @@ pub(super) fn give(
         cluster: config.envoy.collector_cluster.clone(),
         ..plugin::Collector::default()
     };
-    // Told only where it is needed: who may see Envoy's configuration sees it.
-    let sensitive = watched.iter().any(|watched| has_sensitive(&watched.contract));
-    let sensitive_key = sensitive.then(|| sensitive_key.to_owned());
     let table = plugin::Plugin {
         collector: Some(collector),
-        sensitive_key,
+        sensitive_key: Some(sensitive_key.to_owned()),
         models,
         ..plugin::Plugin::default()
     };
@@ -67,8 +64,4 @@ pub(crate) fn plugin_model(model: &Model, contract: &Contract, routing: &Routing
         block: routing.block.clone(),
         divert: routing.divert.clone(),
     }
-}
-
-fn has_sensitive(contract: &Contract) -> bool {
-    contract.inputs.iter().chain(&contract.outputs).any(|field| field.sensitive.is_some())
 }

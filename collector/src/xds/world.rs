@@ -120,6 +120,7 @@ impl World {
         envoys: Vec<Envoys>,
         envoy: &Envoy,
     ) -> Self {
+        let table = sparing(table);
         let whole = Snapshot::of(&routings, &table, envoy, Generation::Current);
         Self { routings, table, envoys, envoy: envoy.clone(), whole, kept: Mutex::default() }
     }
@@ -152,13 +153,22 @@ impl World {
         let names: Vec<&str> = models.iter().map(|model| model.model.as_str()).collect();
         let routings = self.routings.iter().filter(|(name, _)| names.contains(&name.as_str()));
         let routings = routings.map(|(name, routing)| (name.clone(), routing.clone())).collect();
-        let table = Plugin { models, ..self.table.clone() };
+        let table = sparing(Plugin { models, ..self.table.clone() });
         let made = Arc::new(Snapshot::of(&routings, &table, &self.envoy, audience.1));
         if kept.len() < MAX_KEPT {
             kept.insert(audience, Arc::clone(&made));
         }
         made
     }
+}
+
+/// A table that tells the key of sensitive values only where a model of it has some: who may see an
+/// Envoy's configuration sees it.
+fn sparing(table: Plugin) -> Plugin {
+    let contracts = table.models.iter().filter_map(|model| model.contract.as_ref());
+    let mut fields = contracts.flat_map(|contract| contract.inputs.iter().chain(&contract.outputs));
+    let sensitive = fields.any(|field| field.sensitive.is_some());
+    Plugin { sensitive_key: table.sensitive_key.filter(|_| sensitive), ..table }
 }
 
 #[cfg(test)]
@@ -244,6 +254,33 @@ mod tests {
             version(&before) != version(&after)
         };
         assert!(differs("edge-1") && !differs("core-1"));
+    }
+
+    #[test]
+    fn only_an_envoy_whose_own_models_have_sensitive_fields_gets_their_key() {
+        let config = config(DIVERT);
+        let named = |name: &str, field: &str| {
+            let json = format!(
+                r#"{{"model":"{name}","route":{{}},"mode":"observe","sample_rate":1.0,
+                    "contract":{{"inputs":[{field}]}}}}"#
+            );
+            serde_json::from_str(&json).expect("a model")
+        };
+        let plain = named("a", r#"{"name":"age","type":"integer"}"#);
+        let sensitive = named("b", r#"{"name":"work","type":"text","sensitive":"hash"}"#);
+        let key = Some("0badc0de".to_owned());
+        let table =
+            Plugin { sensitive_key: key, models: vec![plain, sensitive], ..Plugin::default() };
+        let of_b = envoys(Some("edge-*"), None);
+        let envoys = vec![Envoys::default(), of_b];
+        let world = World::of(BTreeMap::new(), table, envoys, &config.envoy);
+        let has_key = |id: &str| {
+            let snapshot = world.snapshot(&asker(id, "eu"));
+            let told = &snapshot.get(Resource::Extension).any.value;
+            told.windows(8).any(|bytes| bytes == b"0badc0de")
+        };
+        assert!(has_key("edge-1"), "what it hashes is comparable");
+        assert!(!has_key("core-1"), "it hashes nothing");
     }
 
     #[test]
