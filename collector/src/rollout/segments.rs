@@ -3,14 +3,15 @@
 //! training. It does not know what is compared within them.
 
 use std::collections::HashMap;
+use std::iter;
 
 use tidegate_contract::columns::{Cell, Columns};
 use tidegate_contract::protocol::Side;
+use tidegate_contract::segment::{Bound, Condition, Range, Segment};
 use tidegate_detectors::reference::Values;
 
 use crate::profile::survey::code;
 use crate::sides::Sides;
-use crate::wording::short;
 
 /// Features that are told apart; the first of the profile.
 const MAX_FEATURES: usize = 64;
@@ -46,9 +47,10 @@ impl Segments {
                     let mut levels: Vec<(&String, u64)> =
                         levels.counts().iter().map(|(level, count)| (level, *count)).collect();
                     levels.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-                    let levels = levels.into_iter().take(MAX_LEVELS).map(|(level, _)| {
-                        segments.labels.push(format!("{name} = {level}"));
-                        (level.clone(), segments.labels.len() - 1)
+                    let levels = levels.into_iter().take(MAX_LEVELS).filter_map(|(level, _)| {
+                        let (input, levels) = (name.clone(), vec![level.clone()]);
+                        segments.labels.push(spelled(Condition::Levels { input, levels })?);
+                        Some((level.clone(), segments.labels.len() - 1))
                     });
                     Parts::Levels(levels.collect())
                 }
@@ -57,7 +59,8 @@ impl Segments {
                     let mut edges: Vec<f64> = QUARTILES.iter().filter_map(at).collect();
                     edges.dedup();
                     let first = segments.labels.len();
-                    segments.labels.extend(ranges(name, &edges));
+                    let Some(ranges) = ranges(name, &edges) else { continue };
+                    segments.labels.extend(ranges);
                     Parts::Numbers { edges, first }
                 }
             };
@@ -66,7 +69,7 @@ impl Segments {
         segments
     }
 
-    /// What each segment is, in words.
+    /// What each segment is, spelled as commands and rules take it.
     #[must_use]
     pub fn labels(&self) -> &[String] {
         &self.labels
@@ -100,30 +103,31 @@ impl Parts {
     }
 }
 
-/// The ranges that the edges part the numbers into, each up to its edge and with it.
-fn ranges(name: &str, edges: &[f64]) -> Vec<String> {
-    let mut ranges = Vec::with_capacity(edges.len() + 1);
-    let mut below: Option<f64> = None;
-    for edge in edges {
-        ranges.push(match below {
-            None => format!("{name} ≤ {}", short(*edge)),
-            Some(below) => format!("{} < {name} ≤ {}", short(below), short(*edge)),
-        });
-        below = Some(*edge);
-    }
-    ranges.push(match below {
-        None => format!("{name} any"),
-        Some(below) => format!("{name} > {}", short(below)),
+/// The ranges that the edges part the numbers into, each up to its edge and with it. Without an edge
+/// nothing is parted.
+fn ranges(name: &str, edges: &[f64]) -> Option<Vec<String>> {
+    let bound = |value: &f64, included| Some(Bound { value: *value, included });
+    let below = iter::once(None).chain(edges.iter().map(|edge| bound(edge, false)));
+    let upto = edges.iter().map(|edge| bound(edge, true)).chain([None]);
+    let ranges = below.zip(upto).map(|(least, greatest)| {
+        spelled(Condition::Range { input: name.to_owned(), range: Range { least, greatest } })
     });
-    ranges
+    ranges.collect()
+}
+
+/// A part as people may give it to a command; `None` for what no segment can be, such as a text that
+/// is too long.
+fn spelled(part: Condition) -> Option<String> {
+    Segment::of([part]).ok().map(String::from)
 }
 
 #[cfg(test)]
 mod tests {
     use tidegate_contract::columns::{Cell, Column, Columns};
+    use tidegate_contract::segment::{Condition, Segment};
     use tidegate_detectors::reference::{Feature, Observation, Reference};
 
-    use super::Segments;
+    use super::{Parts, Segments};
     use crate::sides::Sides;
 
     #[test]
@@ -137,7 +141,8 @@ mod tests {
         let inputs = Reference::of(1000, vec![age, class]);
         let none = Reference::of(0, Vec::new());
         let segments = Segments::of(&Sides::of(&inputs, &none));
-        assert_eq!(segments.labels().len(), 4 + 2);
+        let labels = segments.labels();
+        assert_eq!(labels.len(), 4 + 2);
         let column = |name: &str, cells| Column { name: name.to_owned(), cells };
         let asked = Columns {
             rows: 3,
@@ -156,9 +161,45 @@ mod tests {
             .map(|row| row.iter().map(|at| segments.labels()[usize::from(*at)].as_str()).collect())
             .collect();
         assert_eq!(told[0].len(), 2);
-        assert!(told[0][0].starts_with("age ≤ 2"), "{told:?}");
+        assert!(told[0][0].starts_with("age <= 2"), "{told:?}");
         assert_eq!(told[0][1], "class = Private");
         assert!(told[1][0].starts_with("age > 7"), "{told:?}");
         assert!(told[2].is_empty());
+        assert_eq!(labels.iter().filter(|label| label.contains(" and age <= ")).count(), 2);
+    }
+
+    #[test]
+    fn each_label_is_a_segment_that_holds_the_rows_it_is_of() {
+        let mut wage = Feature::number("wage an hour");
+        let mut work = Feature::category("in");
+        let mut void = Feature::number("void");
+        let levels = ["Private", "Self emp", "and", "3", "", "a \"b\"\n"];
+        for row in 0..1000_u32 {
+            wage.observe(Observation::Number(f64::from(row) / 7.0 - 30.0));
+            work.observe(Observation::Category(levels[row as usize % levels.len()]));
+            void.observe(Observation::Missing);
+        }
+        let inputs = Reference { rows: 1000, features: vec![void, wage, work] };
+        let none = Reference { rows: 0, features: Vec::new() };
+        let segments = Segments::of(&Sides::of(&inputs, &none));
+        assert_eq!(segments.labels().len(), 4 + levels.len(), "{:?}", segments.labels());
+        let mut ranges = Vec::new();
+        for label in segments.labels() {
+            let segment: Segment = label.parse().unwrap_or_else(|why| panic!("{label}: {why}"));
+            assert_eq!(segment.to_string(), *label);
+            match &segment.conditions()[0] {
+                Condition::Range { input, range } if input == "wage an hour" => ranges.push(*range),
+                Condition::Levels { input, levels: of } if input == "in" => {
+                    assert!(levels.contains(&&*of[0]), "{label}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let Parts::Numbers { edges, first } = &segments.features["wage an hour"] else { panic!() };
+        for value in edges.iter().flat_map(|edge| [edge.next_down(), *edge, edge.next_up()]) {
+            let of = segments.features["wage an hour"].of(&Cell::Number(value)).unwrap() - first;
+            let held = ranges.iter().position(|range| range.contains(value));
+            assert_eq!(held, Some(of), "{value}");
+        }
     }
 }
