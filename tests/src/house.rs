@@ -363,6 +363,14 @@ impl House {
         self.client().ask(request)
     }
 
+    /// Which version of the bootstrap's model answers right now.
+    #[must_use]
+    pub fn version(&self) -> String {
+        let one = people::oip(&people::people(7, 1, Era::Training)).to_string();
+        let answer = self.ask(&Request::post(INFER, one));
+        answer.json()["model_version"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// The running collector.
     ///
     /// # Panics

@@ -11,6 +11,7 @@ pub mod patience;
 pub mod people;
 pub mod recorder;
 pub mod spans;
+pub mod stream;
 pub mod tap;
 pub mod tools;
 pub mod wire;

@@ -3,15 +3,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tidegate_tests::client::{Client, Request};
+use tidegate_tests::client::Request;
 use tidegate_tests::house::{House, INFER, Model, Plan, SOON};
 use tidegate_tests::patience::{eventually, throughout};
-use tidegate_tests::people::{Dice, Era, oip, person};
+use tidegate_tests::people::{Era, oip};
 use tidegate_tests::recorder::Reply;
+use tidegate_tests::stream::Flow;
 
 /// A rule that acts on drift.
 fn on_drift(then: &str, expires: &str, cooldown: &str) -> String {
@@ -24,57 +24,8 @@ fn house(play: &str, rule: &str) -> House {
     Plan::of(play).model(Model::census().mode("enforce").rule(rule)).raise()
 }
 
-/// A stream of requests about people of one era that goes on until it is dropped. It fails with a
-/// request that gets no answer.
-struct Stream {
-    goes_on: Arc<AtomicBool>,
-    sent: Arc<AtomicU64>,
-    client: Option<JoinHandle<()>>,
-}
-
-impl Stream {
-    fn of(house: &House, era: Era) -> Self {
-        let (goes_on, sent) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
-        let (going, counted, port) =
-            (Arc::clone(&goes_on), Arc::clone(&sent), house.envoy.listener);
-        let client = thread::spawn(move || {
-            let mut dice = Dice::of(1995);
-            let mut client = Client::to(port);
-            while going.load(Ordering::Relaxed) {
-                let people: Vec<_> = (0..5).map(|_| person(&mut dice, era)).collect();
-                client.ask(&Request::post(INFER, oip(&people).to_string()));
-                counted.fetch_add(1, Ordering::Relaxed);
-                // The pace of a client, about 500 rows a second; nothing waits for it.
-                thread::sleep(Duration::from_millis(10));
-            }
-        });
-        Self { goes_on, sent, client: Some(client) }
-    }
-
-    fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.goes_on.store(false, Ordering::Relaxed);
-        let ended = self.client.take().map(JoinHandle::join);
-        if !thread::panicking() {
-            ended.expect("a stream has a client").expect("each request is answered");
-        }
-    }
-}
-
-/// Which version answers right now.
-fn version(house: &House) -> String {
-    let one = oip(&tidegate_tests::people::people(7, 1, Era::Training)).to_string();
-    let answer = house.ask(&Request::post(INFER, one));
-    answer.json()["model_version"].as_str().unwrap_or_default().to_owned()
-}
-
 fn await_version(house: &House, wanted: &str) {
-    eventually(&format!("{wanted} answers"), SOON, || (version(house) == wanted).then_some(()));
+    eventually(&format!("{wanted} answers"), SOON, || (house.version() == wanted).then_some(()));
 }
 
 /// The newest decision, once it is of this action and state.
@@ -98,7 +49,7 @@ fn id(decision: &Value) -> &str {
 #[test]
 fn a_stable_stream_leads_to_no_decision() {
     let house = house("loop-stable", &on_drift("divert, to: v2", "1h", "1s"));
-    let stream = Stream::of(&house, Era::Training);
+    let stream = Flow::of(Era::Training).begin(&house);
     await_judged(&house);
     let begun = stream.sent();
     // Several windows, each judged by every detector.
@@ -109,7 +60,7 @@ fn a_stable_stream_leads_to_no_decision() {
     let status = house.status();
     assert_eq!(status["verdict"], "healthy", "{status:#}");
     assert!(status["window"]["coverage"].as_f64() > Some(0.95), "{status:#}");
-    assert_eq!(version(&house), "v1");
+    assert_eq!(house.version(), "v1");
     assert_eq!(house.v2.whole(), 0);
     assert_eq!(house.tidegate(&["status"]).status.code(), Some(0));
 }
@@ -117,13 +68,13 @@ fn a_stable_stream_leads_to_no_decision() {
 #[test]
 fn drift_changes_the_route_and_a_person_changes_it_back() {
     let house = house("loop-drift", &on_drift("divert, to: v2", "1h", "1h"));
-    let stable = Stream::of(&house, Era::Training);
+    let stable = Flow::of(Era::Training).begin(&house);
     await_judged(&house);
-    assert_eq!(version(&house), "v1");
+    assert_eq!(house.version(), "v1");
     drop(stable);
 
     let begun = Instant::now();
-    let drifted = Stream::of(&house, Era::Later);
+    let drifted = Flow::of(Era::Later).begin(&house);
     await_version(&house, "v2");
     let took = begun.elapsed();
     // One window of two seconds plus one second; the clients of this test share its two cores.
@@ -185,25 +136,25 @@ fn drift_changes_the_route_and_a_person_changes_it_back() {
     );
     assert!(drifted.sent() > sent);
     assert_eq!(house.status()["verdict"], "alarm");
-    assert_eq!(version(&house), "v1");
+    assert_eq!(house.version(), "v1");
 }
 
 #[test]
 fn a_decision_survives_the_collectors_death_and_ends_by_itself() {
     let mut house = house("loop-survives", &on_drift("divert, to: v2", "12s", "1h"));
-    let drifted = Stream::of(&house, Era::Later);
+    let drifted = Flow::of(Era::Later).begin(&house);
     await_version(&house, "v2");
     let decision = await_decision(&house, "divert", "active");
     drop(drifted);
 
     house.collector().process.kill();
-    assert_eq!(version(&house), "v2", "Envoy keeps its last good state");
+    assert_eq!(house.version(), "v2", "Envoy keeps its last good state");
     house.start_collector();
     let again = await_decision(&house, "divert", "active");
     assert_eq!(id(&again), id(&decision));
     assert_eq!(house.status()["decision"]["id"], decision["id"]);
     house.await_acknowledged();
-    assert_eq!(version(&house), "v2", "and the decision is still in force after the restart");
+    assert_eq!(house.version(), "v2", "and the decision is still in force after the restart");
 
     await_version(&house, "v1");
     let decisions = house.decisions();
@@ -217,9 +168,9 @@ fn a_canary_waits_for_a_person() {
     let rule = on_drift("canary, to: v3, share: 99", "1h", "1s");
     let rule = rule.replace('}', ", approval: required}");
     let house = house("loop-canary", &rule);
-    let drifted = Stream::of(&house, Era::Later);
+    let drifted = Flow::of(Era::Later).begin(&house);
     let proposed = await_decision(&house, "canary", "proposed");
-    assert_eq!(version(&house), "v1", "a proposal changes nothing");
+    assert_eq!(house.version(), "v1", "a proposal changes nothing");
     assert_eq!(house.v2.whole(), 0);
     assert_eq!(house.status()["proposed"]["id"], proposed["id"]);
 
@@ -236,7 +187,7 @@ fn a_canary_waits_for_a_person() {
 #[test]
 fn a_block_answers_in_the_models_place_and_ends_by_itself() {
     let house = house("loop-block", &on_drift("block", "6s", "1h"));
-    let drifted = Stream::of(&house, Era::Later);
+    let drifted = Flow::of(Era::Later).begin(&house);
     let one = oip(&tidegate_tests::people::people(7, 1, Era::Training)).to_string();
     let request = Request::post(INFER, one);
     let blocked = eventually("the model is blocked", SOON, || {
@@ -258,9 +209,9 @@ fn a_block_answers_in_the_models_place_and_ends_by_itself() {
 #[test]
 fn a_shadow_sees_what_the_primary_answers() {
     let house = house("loop-shadow", &on_drift("shadow, to: v2, share: 100", "1h", "1h"));
-    let drifted = Stream::of(&house, Era::Later);
+    let drifted = Flow::of(Era::Later).begin(&house);
     eventually("the shadow gets copies", SOON, || (house.v2.whole() > 20).then_some(()));
-    assert_eq!(version(&house), "v1", "the primary answers");
+    assert_eq!(house.version(), "v1", "the primary answers");
     drop(drifted);
     assert_eq!(house.status()["mirrors"]["census-v2"], 100);
     // What the shadow got, the primary got too, byte for byte.
@@ -278,7 +229,7 @@ fn payloads_that_break_the_contract_more_often_than_in_training_lead_to_a_decisi
     let mut bad = oip(&tidegate_tests::people::people(7, 1, Era::Training));
     bad["inputs"][1]["data"][0] = "10k".into();
     let bad = Request::post(INFER, bad.to_string());
-    let stable = Stream::of(&house, Era::Training);
+    let stable = Flow::of(Era::Training).begin(&house);
     let mut client = house.client();
     let decision = eventually("a decision", SOON, || {
         assert_eq!(client.ask(&bad).status, 200, "observe refuses nothing");
@@ -304,7 +255,7 @@ fn answers_that_drift_while_requests_do_not_lead_to_a_decision() {
         let headers = [("content-type", "application/json")];
         Reply::whole(200, &headers, body.to_string().as_bytes())
     });
-    let stable = Stream::of(&house, Era::Training);
+    let stable = Flow::of(Era::Training).begin(&house);
     let judged = eventually("answers are judged", SOON, || {
         let findings = house.status()["findings"].as_array().cloned().unwrap_or_default();
         findings.into_iter().find(|finding| {
@@ -340,10 +291,10 @@ fn an_envoy_that_speaks_the_incremental_variant_is_moved_as_well() {
     await_version(&house, "v2");
     // The collector dies and comes back: what Envoy has it keeps, and nothing is sent twice.
     house.collector().process.kill();
-    assert_eq!(version(&house), "v2");
+    assert_eq!(house.version(), "v2");
     house.start_collector();
     house.await_acknowledged();
-    assert_eq!(version(&house), "v2");
+    assert_eq!(house.version(), "v2");
     // Envoy dies and comes back: it is told everything again.
     house.restart_envoy();
     house.await_acknowledged();

@@ -2,17 +2,15 @@
 //! goes on, or back, by what they say. Real Envoy, whose shadow answers the filter before the
 //! candidate's cluster keeps.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidegate_tests::client::{Client, Request};
+use tidegate_tests::client::Request;
 use tidegate_tests::house::{House, INFER, Model, Plan, SOON};
 use tidegate_tests::patience::{eventually, throughout};
-use tidegate_tests::people::{Dice, Era, oip, person};
+use tidegate_tests::people::{Era, oip};
 use tidegate_tests::recorder::{Recorder, Reply, Seen};
+use tidegate_tests::stream::{Flow, Stream};
 
 /// A plan that a play has time for.
 const PLAN: &str = "rollout: {shadow: 100, steps: [20, 60], hold: 1s, min_pairs: 100, \
@@ -48,40 +46,9 @@ fn over_40(age: i64) -> i64 {
     i64::from(age > 40)
 }
 
-/// Requests about people as in training, until it is dropped. It fails with one that is not
-/// answered 200.
-struct Stream {
-    goes_on: Arc<AtomicBool>,
-    client: Option<JoinHandle<()>>,
-}
-
-impl Stream {
-    fn of(house: &House) -> Self {
-        let goes_on = Arc::new(AtomicBool::new(true));
-        let (going, port) = (Arc::clone(&goes_on), house.envoy.listener);
-        let client = thread::spawn(move || {
-            let mut dice = Dice::of(1995);
-            let mut client = Client::to(port);
-            while going.load(Ordering::Relaxed) {
-                let people: Vec<_> = (0..3).map(|_| person(&mut dice, Era::Training)).collect();
-                let answer = client.ask(&Request::post(INFER, oip(&people).to_string()));
-                assert_eq!(answer.status, 200, "{}", answer.text());
-                // The pace of a client; nothing waits for it.
-                thread::sleep(Duration::from_millis(5));
-            }
-        });
-        Self { goes_on, client: Some(client) }
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.goes_on.store(false, Ordering::Relaxed);
-        let ended = self.client.take().map(JoinHandle::join);
-        if !thread::panicking() {
-            ended.expect("a stream has a client").expect("each request is answered");
-        }
-    }
+/// Requests about people as in training; each must be answered 200.
+fn stream(house: &House) -> Stream {
+    Flow::of(Era::Training).rows(3).pause(Duration::from_millis(5)).served().begin(house)
 }
 
 fn rollout(house: &House, arguments: &[&str]) -> (Option<i32>, String) {
@@ -117,7 +84,7 @@ fn a_candidate_that_answers_alike_goes_up_by_a_persons_word_and_comes_back_by_on
     let house = house("rollout-up", &[]);
     predicts(&house.v1, "v1", over_40);
     predicts(&house.v2, "v3", over_40);
-    let _stream = Stream::of(&house);
+    let _stream = stream(&house);
 
     let (code, said) = rollout(&house, &["promote", "census"]);
     assert_eq!(code, Some(2), "{said}");
@@ -162,7 +129,7 @@ fn a_candidate_that_answers_otherwise_goes_back_by_itself_and_no_client_saw_it()
     let house = house("rollout-back", &["guard: {changes_per_hour: 6}"]);
     predicts(&house.v1, "v1", over_40);
     predicts(&house.v2, "v3", |age| 1 - over_40(age));
-    let stream = Stream::of(&house);
+    let stream = stream(&house);
     granted(&house, &["start", "census", "--promote", "automatic"]);
     let rollout = await_phase(&house, "aborted", None);
     let why = rollout["next"].as_str().unwrap_or_default();
@@ -181,7 +148,7 @@ fn one_that_errs_for_some_people_only_is_not_promoted_by_itself_and_they_are_nam
     predicts(&house.v1, "v1", over_40);
     // Everybody from 55 on: an eighth of all, and half of the oldest quarter.
     predicts(&house.v2, "v3", |age| if age >= 55 { 0 } else { over_40(age) });
-    let _stream = Stream::of(&house);
+    let _stream = stream(&house);
     granted(&house, &["start", "census", "--promote", "automatic"]);
     let comparison = eventually("the segment is known", SOON, || {
         let comparison = house.status()["rollout"]["comparison"].clone();
@@ -209,7 +176,7 @@ fn by_a_plan_that_says_so_in_writing_it_goes_all_the_way_and_a_pause_holds_it() 
     let house = house("rollout-automatic", &[]);
     predicts(&house.v1, "v1", over_40);
     predicts(&house.v2, "v3", over_40);
-    let stream = Stream::of(&house);
+    let stream = stream(&house);
     granted(&house, &["start", "census", "--promote", "automatic"]);
     await_phase(&house, "canary", Some(0));
     granted(&house, &["pause", "census", "--reason", "lunch"]);
@@ -227,7 +194,7 @@ fn what_was_reached_survives_the_collectors_death_and_a_persons_rollback_ends_it
     let mut house = house("rollout-survives", &[]);
     predicts(&house.v1, "v1", over_40);
     predicts(&house.v2, "v3", over_40);
-    let _stream = Stream::of(&house);
+    let _stream = stream(&house);
     granted(&house, &["start", "census"]);
     granted(&house, &["promote", "census", "--force"]);
     await_phase(&house, "canary", Some(0));

@@ -2,16 +2,14 @@
 //! one decides, and all Envoys follow; whoever is killed or stands still meanwhile.
 
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use tidegate_tests::client::{Client, Request};
-use tidegate_tests::house::{House, INFER, Model, Plan, SOON};
+use tidegate_tests::house::{House, Model, Plan, SOON};
 use tidegate_tests::patience::{eventually, throughout};
-use tidegate_tests::people::{Dice, Era, oip, person};
+use tidegate_tests::people::{Dice, Era};
+use tidegate_tests::stream::{Flow, Stream};
 use tidegate_tests::tools;
 use xtask::stage::Stage;
 use xtask::stage::collector::Collector;
@@ -51,12 +49,10 @@ impl Harbour {
         })
     }
 
+    /// On each Envoy requests about so many people, at most 50 a second; each must be answered 200.
     fn streams(&self, era: Era, rows: usize) -> Vec<Stream> {
-        self.houses
-            .iter()
-            .zip(1995..)
-            .map(|(house, seed)| Stream::of(house, era, seed, rows))
-            .collect()
+        let flow = Flow::of(era).rows(rows).pause(Duration::from_millis(20)).served();
+        self.houses.iter().zip(1995..).map(|(house, seed)| flow.seed(seed).begin(house)).collect()
     }
 }
 
@@ -73,59 +69,10 @@ fn await_role(house: &House, wanted: &str) {
     });
 }
 
-/// Requests about so many people of one era on one Envoy, at most 50 a second, until it is dropped. Each
-/// must be answered 200.
-struct Stream {
-    goes_on: Arc<AtomicBool>,
-    sent: Arc<AtomicU64>,
-    client: Option<JoinHandle<()>>,
-}
-
-impl Stream {
-    fn of(house: &House, era: Era, seed: u64, rows: usize) -> Self {
-        let (goes_on, sent) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU64::new(0)));
-        let (going, counted, port) =
-            (Arc::clone(&goes_on), Arc::clone(&sent), house.envoy.listener);
-        let client = thread::spawn(move || {
-            let mut dice = Dice::of(seed);
-            let mut client = Client::to(port);
-            while going.load(Ordering::Relaxed) {
-                let people: Vec<_> = (0..rows).map(|_| person(&mut dice, era)).collect();
-                let answer = client.ask(&Request::post(INFER, oip(&people).to_string()));
-                assert_eq!(answer.status, 200);
-                counted.fetch_add(1, Ordering::Relaxed);
-                thread::sleep(Duration::from_millis(20));
-            }
-        });
-        Self { goes_on, sent, client: Some(client) }
-    }
-
-    fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.goes_on.store(false, Ordering::Relaxed);
-        let ended = self.client.take().map(JoinHandle::join);
-        if !thread::panicking() {
-            ended.expect("a stream has a client").expect("each request is answered 200");
-        }
-    }
-}
-
-/// Which version answers at a house right now.
-fn version(house: &House) -> String {
-    let one = oip(&tidegate_tests::people::people(7, 1, Era::Training)).to_string();
-    let answer = house.ask(&Request::post(INFER, one));
-    answer.json()["model_version"].as_str().unwrap_or_default().to_owned()
-}
-
 fn await_versions(harbour: &Harbour, wanted: &str) {
     for house in &harbour.houses {
         eventually(&format!("{wanted} answers at every Envoy"), SOON, || {
-            (version(house) == wanted).then_some(())
+            (house.version() == wanted).then_some(())
         });
     }
 }
@@ -233,10 +180,10 @@ fn when_the_leader_is_killed_another_takes_over_and_no_route_changes_twice() {
         let house = &harbour.houses[at];
         let known = vec!["d-000001 divert active".to_owned()];
         throughout("the decision stands", Duration::from_secs(2), &known, || told(house));
-        assert_eq!(version(house), "v2");
+        assert_eq!(house.version(), "v2");
     }
     // The Envoy of the dead one keeps what it had.
-    assert_eq!(version(&harbour.houses[leader]), "v2");
+    assert_eq!(harbour.houses[leader].version(), "v2");
     assert!(streams.iter().zip(before).all(|(stream, before)| stream.sent() > before));
 
     harbour.houses[leader].start_collector();
@@ -278,7 +225,7 @@ fn while_redis_is_away_envoys_are_served_and_nothing_is_decided() {
         for house in &harbour.houses {
             let known = vec!["d-000001 divert active".to_owned()];
             throughout("the decision stands", Duration::from_secs(1), &known, || told(house));
-            assert_eq!(version(house), "v2");
+            assert_eq!(house.version(), "v2");
         }
         assert!(streams.iter().zip(before).all(|(stream, before)| stream.sent() > before));
         if pause {
@@ -293,7 +240,7 @@ fn while_redis_is_away_envoys_are_served_and_nothing_is_decided() {
             assert_eq!(started.status.code(), Some(2));
             let words = String::from_utf8_lossy(&started.stderr).into_owned();
             assert!(words.contains(&harbour.redis.url()), "{words}");
-            assert_eq!(version(&harbour.houses[0]), "v2");
+            assert_eq!(harbour.houses[0].version(), "v2");
             harbour.redis.restart().expect("Redis starts again");
             harbour.houses[0].start_collector();
         }
@@ -322,8 +269,8 @@ fn a_leader_that_stood_still_past_its_lease_changes_nothing_when_it_goes_on() {
     let undone = harbour.houses[new].tidegate(&["rollback", "census", "--author", "ann"]);
     // Its own Envoy follows; that of the one that stands still cannot.
     assert!(undone.status.code().is_some_and(|code| code < 2), "{undone:?}");
-    eventually("v1 answers", SOON, || (version(&harbour.houses[new]) == "v1").then_some(()));
-    assert_eq!(version(&harbour.houses[old]), "v2", "an Envoy keeps what it has");
+    eventually("v1 answers", SOON, || (harbour.houses[new].version() == "v1").then_some(()));
+    assert_eq!(harbour.houses[old].version(), "v2", "an Envoy keeps what it has");
 
     // It wakes as the leader that it was, in the middle of traffic that drifts.
     paused.process.resume();
