@@ -144,7 +144,7 @@ fn nothing_sensitive_is_on_the_disk_and_a_killed_collector_leaves_whole_files() 
 import json, pandas as pd
 rows = pd.read_parquet('samples')
 print(json.dumps({'columns': list(rows.columns), 'rows': len(rows),
-                  'hashes': int(rows.work.nunique()), 'text': rows.to_csv()[:0]}))",
+                  'hashes': int(rows.work.nunique())}))",
     );
     assert!(told["rows"].as_u64() >= Some(100), "{told:#}");
     assert_eq!(told["hashes"], 1, "equal values stay equal, after a restart too");
