@@ -44,23 +44,39 @@ pub fn step_down(p_values: &[f64], effective: f64) -> Vec<f64> {
     let all = p_values.len() as f64;
     let effective = if effective.is_nan() { all } else { effective.clamp(1.0, all.max(1.0)) };
     let p = |index: usize| if p_values[index].is_nan() { 1.0 } else { p_values[index] };
-    let usual = (MEASURED_AT / effective).ln();
-    let tests = |p: f64| {
-        let far =
-            ((usual - p.max(f64::MIN_POSITIVE).ln()) / (usual - FAR_OUT.ln())).clamp(0.0, 1.0);
-        effective + (all - effective) * far
-    };
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&a, &b| p(a).total_cmp(&p(b)));
     let mut adjusted = vec![1.0; p_values.len()];
     let mut largest = 0.0f64;
     for (rank, &index) in order.iter().enumerate() {
-        let left = (tests(p(index)) * (all - rank as f64) / all).max(1.0);
-        let any = -(left * (-p(index)).ln_1p()).exp_m1();
-        largest = largest.max(any).min(1.0);
+        let left = (worth(p(index), effective, all) * (all - rank as f64) / all).max(1.0);
+        largest = largest.max(sidak(p(index), left)).min(1.0);
         adjusted[index] = largest;
     }
     adjusted
+}
+
+/// The p-value of the smallest of `all` p-values, where these tests are worth `effective` independent
+/// ones at the usual level: fewer, because they depend on each other, or more, because each of them errs
+/// more often there than it should. Further out it counts for `all`, or for `effective` where that is more.
+#[must_use]
+pub fn any(smallest: f64, effective: f64, all: f64) -> f64 {
+    let smallest = if smallest.is_nan() { 1.0 } else { smallest.clamp(0.0, 1.0) };
+    let effective = if effective.is_nan() { all } else { effective.max(1.0) };
+    sidak(smallest, worth(smallest, effective, all.max(effective))).min(1.0)
+}
+
+/// 1 − (1 − p)ᵏ.
+fn sidak(p: f64, tests: f64) -> f64 {
+    -(tests * (-p).ln_1p()).exp_m1()
+}
+
+/// How many independent tests count for a p-value: `effective` at the usual level, and from there to
+/// p = 1e-6 in proportion to ln p up to `all`.
+fn worth(p: f64, effective: f64, all: f64) -> f64 {
+    let usual = (MEASURED_AT / effective).ln();
+    let out = ((usual - p.max(f64::MIN_POSITIVE).ln()) / (usual - FAR_OUT.ln())).clamp(0.0, 1.0);
+    effective + (all - effective) * out
 }
 
 /// How many independent tests err as often as those whose smallest p-values, in draws without any

@@ -52,6 +52,8 @@ pub enum Detector {
     Limit,
     /// [`crate::association`] on pairs of columns of numbers.
     Correlation,
+    /// [`crate::cluster::mass`] on how rows fall into clusters.
+    ClusterMass,
     /// [`crate::joint`] on rows that stand out.
     OutlierRate,
     /// [`crate::performance::decline`] on rows that a label has joined.
@@ -60,13 +62,14 @@ pub enum Detector {
 
 impl Detector {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::KolmogorovSmirnov,
         Self::ChiSquared,
         Self::NullRate,
         Self::ViolationRate,
         Self::Limit,
         Self::Correlation,
+        Self::ClusterMass,
         Self::OutlierRate,
         Self::RealisedError,
     ];
@@ -81,6 +84,7 @@ impl Detector {
             Self::ViolationRate => "violation_rate",
             Self::Limit => "limit",
             Self::Correlation => "correlation",
+            Self::ClusterMass => "cluster_mass",
             Self::OutlierRate => "outlier_rate",
             Self::RealisedError => "realised_error",
         }

@@ -1,11 +1,12 @@
 //! What the features of a row say together, which none of them shows alone: whether numbers still
-//! move together as they did, and whether rows lie further out than they did.
+//! move together as they did, whether rows fall into clusters as often, and whether they lie further
+//! out than they did.
 //!
 //! It does not know when a change matters; [`crate::judge`] does. Outputs are no part of it.
 //!
-//! Two things are learned from some rows of the training data, and nothing of these rows is kept:
-//! the correlation of scores of each pair of numbers ([`crate::association`]), and the score that one
-//! row of a hundred reaches. That score adds up how far out each value lies in its own feature, as
+//! Three things are learned from some rows of the training data, and no row of it is kept: the
+//! correlation of scores of each pair of numbers ([`crate::association`]), a map of clusters of numbers
+//! ([`crate::cluster::map`]), and how far out one row of a hundred lies. How far adds up how far out each value lies in its own feature, as
 //! [`crate::ecod`] does: −ln of a tail. The tail of a number is the rarer of both; the tail of a level
 //! is the share of rows whose level is at most as frequent, and that of a level that was never seen is
 //! less than one row's. What is missing adds nothing.
@@ -18,21 +19,32 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::association::{self, Association, Change, Correlation};
+use crate::association::{self, Association, Change, Known};
+use crate::cluster::map::{Cluster, Map};
+use crate::cluster::mass::{self, Masses};
+use crate::correction::{any, effective};
 use crate::ecod::Tails;
+use crate::forest::random::Random;
 use crate::outlier::Calibration;
 use crate::proportion::Rate;
 use crate::reference::{Observation, Reference, Values};
-use crate::resampling::KeptColumn;
+use crate::resampling::{KeptColumn, WINDOWS, rounded_up};
 use crate::series::Series;
-use crate::summary::{CategorySummary, LEVEL_BYTES};
+use crate::summary::{CategorySummary, LEVEL_BYTES, NumberSummary};
 
 /// Columns of numbers whose pairs are learned at most: those that move most with another one.
 pub const MAX_COLUMNS: usize = 24;
-/// Columns of numbers that are looked at for that.
+/// Columns of numbers that are looked at for that, the first ones.
 const MAX_LOOKED_AT: usize = 128;
 /// Rows below which nothing is learned.
 const LEAST_ROWS: usize = 200;
+/// Rows of the windows that are drawn to see how the tests of pairs depend on each other.
+const WINDOW_ROWS: usize = 500;
+/// Numbers that clusters are sought in at most, and the share of rows in which they may be missing.
+const CLUSTERED: usize = 6;
+const SELDOM_MISSING: f64 = 0.05;
+/// From so far on a cluster's centre is high, or low.
+const APART: f64 = 0.5;
 /// The share of rows of training that stand out.
 const STANDING_OUT: f64 = 0.01;
 /// Tails whose product is smaller are added up as logarithms, long before it underflows.
@@ -43,10 +55,78 @@ const SMALL: f64 = 1e-150;
 pub struct Joint {
     /// Numbers, by their index in the reference, those that move most with another one first.
     pub columns: Vec<usize>,
-    /// How each pair of them moves together, in the order of [`association::pairs`].
-    pub correlations: Vec<Option<Correlation>>,
+    /// How they move together.
+    pub known: Known,
+    /// How many independent tests of a pair those of all pairs are worth at the usual level, where
+    /// rows were enough to tell; see [`crate::correction::effective`].
+    pub effective_pairs: Option<f64>,
     /// From where on a row stands out; `None` where it could not be told.
     pub threshold: Option<Threshold>,
+    /// The clusters that rows fall into; `None` where there are none.
+    pub clusters: Option<Clusters>,
+}
+
+/// Clusters of rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Clusters {
+    /// The numbers that they are clusters of, by their index in the reference.
+    pub columns: Vec<usize>,
+    /// The scale of each: its median, and a deviation.
+    pub scales: Vec<(f64, f64)>,
+    /// Where they are, and how many rows are in each.
+    pub map: Map,
+}
+
+impl Clusters {
+    /// Which numbers make a cluster what it is, and in words, the most telling first.
+    #[must_use]
+    pub fn told(&self, reference: &Reference, cluster: u32) -> (Vec<String>, String) {
+        let Some(cluster) = self.map.clusters.get(cluster as usize) else {
+            return (Vec::new(), String::new());
+        };
+        let mut columns: Vec<(&usize, f64)> =
+            self.columns.iter().zip(cluster.centre.iter().copied()).collect();
+        columns.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+        columns.truncate(2);
+        let name = |at: &usize| reference.features.get(*at).map(|feature| feature.name.clone());
+        let names: Vec<String> = columns.iter().filter_map(|(at, _)| name(at)).collect();
+        let how = |stand: f64| match stand {
+            stand if stand.abs() < APART => "near its median",
+            stand if stand > 0.0 => "high",
+            _ => "low",
+        };
+        let words: Vec<String> = names
+            .iter()
+            .zip(&columns)
+            .map(|(name, (_, stand))| format!("{name} {}", how(*stand)))
+            .collect();
+        (names, words.join(", "))
+    }
+
+    /// What the numbers are at the centre of each cluster, in the order of [`Clusters::columns`].
+    #[must_use]
+    pub fn centres(&self) -> Vec<Vec<f64>> {
+        let value =
+            |((median, deviation), place): (&(f64, f64), &f64)| median + deviation * place.sinh();
+        let centre = |of: &Cluster| self.scales.iter().zip(&of.centre).map(value).collect();
+        self.map.clusters.iter().map(centre).collect()
+    }
+}
+
+/// Where a number stands on a scale: near the median as it is, far out as its logarithm, so that gaps
+/// remain and no tail outweighs all else.
+fn place((median, deviation): (f64, f64), value: f64) -> f64 {
+    ((value - median) / deviation).asinh()
+}
+
+/// The scale of a column of numbers: its median, and the deviation of a normal one with the same 5 % and
+/// 95 % quantiles, or where these are one, the standard deviation. `None` where it does not vary.
+fn scale(numbers: &NumberSummary) -> Option<(f64, f64)> {
+    const NORMAL_RANGE: f64 = 3.29;
+    let quantile = |share| numbers.sketch().quantile(share);
+    let range = (quantile(0.95)? - quantile(0.05)?) / NORMAL_RANGE;
+    let deviation = if range > 0.0 { range } else { numbers.variance()?.sqrt() };
+    (deviation > 0.0 && deviation.is_finite()).then_some((quantile(0.5)?, deviation))
 }
 
 /// From where on a row stands out.
@@ -77,18 +157,45 @@ impl Joint {
         if rows.count < LEAST_ROWS {
             return None;
         }
-        let mut tally = Tally::new(&all);
-        tally.rows(&lens, &rows);
-        let correlations = tally.association.correlations().into_iter();
-        let correlations = correlations.map(|pair| pair.map(Correlation::rounded)).collect();
-        let all = Joint { correlations, ..all };
-        Some(Joint { threshold: lens.threshold(&rows), ..all.strongest(MAX_COLUMNS) })
+        let columns: Vec<Vec<f64>> =
+            (0..all.columns.len()).map(|place| rows.column(place).collect()).collect();
+        let all = Joint { known: Known::learn(&columns), ..all }.strongest(MAX_COLUMNS);
+        Some(Joint {
+            effective_pairs: all.effective_pairs(&lens, &rows),
+            clusters: all.clusters(reference, kept),
+            threshold: lens.threshold(&rows),
+            ..all
+        })
+    }
+
+    /// What windows drawn among the rows say of the tests of all pairs: how they depend on each other,
+    /// and how far windows of this size are from what the tests take for granted.
+    fn effective_pairs(&self, lens: &Lens, rows: &Rows) -> Option<f64> {
+        let size = WINDOW_ROWS.min(rows.count / 4);
+        let places: Vec<usize> = self.columns.iter().filter_map(|&at| lens.places[at]).collect();
+        let mut random = Random::seeded(2);
+        let mut order: Vec<usize> = (0..rows.count).collect();
+        let mut smallest = Vec::with_capacity(WINDOWS);
+        let mut scores = vec![f64::NAN; places.len()];
+        for _ in 0..WINDOWS {
+            random.choose_first(&mut order, size);
+            let mut drawn = Association::new(places.len());
+            for row in &order[..size] {
+                for (score, place) in scores.iter_mut().zip(&places) {
+                    *score = rows.scores[row * rows.columns + place];
+                }
+                drawn.row(&scores);
+            }
+            let changes = self.known.changes(&drawn, association::Window::Part, |_, _| 1.0);
+            smallest.push(changes.iter().map(|change| change.p_value).fold(1.0, f64::min));
+        }
+        effective(&smallest).map(rounded_up)
     }
 
     /// With these of the columns at most that move most with another one.
     fn strongest(&self, columns: usize) -> Self {
         let mut most = vec![0.0f64; self.columns.len()];
-        for ((one, other), pair) in association::pairs(self.columns.len()).zip(&self.correlations) {
+        for ((one, other), pair) in association::pairs(self.columns.len()).zip(&self.known.pairs) {
             let r = pair.map_or(0.0, |pair| pair.r.abs());
             most[one] = most[one].max(r);
             most[other] = most[other].max(r);
@@ -108,17 +215,40 @@ impl Joint {
 
     /// Of the columns at these places.
     fn of(&self, places: &[usize]) -> Self {
-        let known: BTreeMap<(usize, usize), Option<Correlation>> =
-            association::pairs(self.columns.len()).zip(self.correlations.iter().copied()).collect();
-        let pair = |(one, other): (usize, usize)| {
-            let (one, other) = (places[one], places[other]);
-            known.get(&(one.min(other), one.max(other))).copied().flatten()
-        };
         Joint {
             columns: places.iter().map(|&place| self.columns[place]).collect(),
-            correlations: association::pairs(places.len()).map(pair).collect(),
-            threshold: self.threshold,
+            known: self.known.of(places),
+            ..self.clone()
         }
+    }
+
+    /// The clusters of rows, by the numbers that are seldom missing: those that move most with another
+    /// one.
+    fn clusters(&self, reference: &Reference, kept: &[KeptColumn]) -> Option<Clusters> {
+        let scaled = |&at: &usize| {
+            let feature = &reference.features[at];
+            let seldom = feature.missing() as f64 <= feature.rows as f64 * SELDOM_MISSING;
+            match &feature.values {
+                Values::Number(numbers) if seldom => Some((at, scale(numbers)?)),
+                _ => None,
+            }
+        };
+        let (columns, scales): (Vec<usize>, Vec<(f64, f64)>) =
+            self.columns.iter().filter_map(scaled).take(CLUSTERED).unzip();
+        let stands = |(&at, &scale): (&usize, &(f64, f64))| -> Vec<f64> {
+            let stand = |value| match value {
+                Observation::Number(value) if value.is_finite() => place(scale, value),
+                _ => f64::NAN,
+            };
+            kept[at].values().map(stand).collect()
+        };
+        let stands: Vec<Vec<f64>> = columns.iter().zip(&scales).map(stands).collect();
+        let count = stands.first().map_or(0, Vec::len);
+        let row = |row: usize| stands.iter().map(|column| column[row]).collect();
+        let rows: Vec<Vec<f64>> = (0..count).map(row).collect();
+        let whole = |row: &&Vec<f64>| row.iter().all(|value| !value.is_nan());
+        let rows: Vec<&[f64]> = rows.iter().filter(whole).map(Vec::as_slice).collect();
+        Some(Clusters { map: Map::draw(&rows)?, columns, scales })
     }
 
     /// Whether it can be of this reference.
@@ -129,9 +259,23 @@ impl Joint {
             feature.is_some_and(|feature| matches!(feature.values, Values::Number(_)))
         };
         let pairs = self.columns.len() * self.columns.len().saturating_sub(1) / 2;
+        let clusters = |clusters: &Clusters| {
+            clusters.columns.iter().all(number)
+                && clusters.scales.len() == clusters.columns.len()
+                && clusters.scales.iter().all(|(_, deviation)| *deviation > 0.0)
+                && clusters.map.fits(clusters.columns.len())
+        };
         self.columns.len() <= MAX_COLUMNS
             && self.columns.iter().all(number)
-            && self.correlations.len() == pairs
+            && self.known.columns.len() == self.columns.len()
+            && self.known.pairs.len() == pairs
+            && self.clusters.as_ref().is_none_or(clusters)
+    }
+
+    /// The p-value of the smallest of so many pairs' p-values.
+    #[must_use]
+    pub fn any_pair(&self, smallest: f64, pairs: usize) -> f64 {
+        any(smallest, self.effective_pairs.unwrap_or(pairs as f64), pairs as f64)
     }
 
     /// Every pair that has at least so many rows in the window, with what it was.
@@ -142,8 +286,8 @@ impl Joint {
             let time = |place: usize| times.get(self.columns[place]).copied().unwrap_or(1.0);
             time(one).min(time(other))
         };
-        let now = window.association.correlations();
-        let mut changes = association::changes(self.columns.len(), &self.correlations, &now, time);
+        let apart = association::Window::Apart;
+        let mut changes = self.known.changes(&window.association, apart, time);
         changes.retain(|change| change.rows >= least_rows);
         for change in &mut changes {
             change.one = self.columns[change.one];
@@ -203,10 +347,12 @@ pub struct Lens {
     features: Vec<Reach>,
     /// Values of each feature in the training data.
     counts: Vec<u64>,
-    columns: Vec<usize>,
-    /// Where each feature stands among the columns.
+    /// Where each feature stands among the columns whose pairs are known, and among those of clusters.
     places: Vec<Option<usize>>,
+    clustered: Vec<Option<usize>>,
+    columns: usize,
     threshold: Option<Threshold>,
+    clusters: Option<Clusters>,
 }
 
 impl Lens {
@@ -221,14 +367,19 @@ impl Lens {
             Values::Number(numbers) => Reach::Number(Tails::of_sketch(numbers.sketch())),
             Values::Category(known) => Reach::levels(known),
         };
+        let among = |columns: &[usize]| {
+            (0..reference.features.len())
+                .map(|at| columns.iter().position(|&column| column == at))
+                .collect()
+        };
         Lens {
             features: reference.features.iter().map(|feature| reach(&feature.values)).collect(),
             counts: reference.features.iter().map(|f| f.rows - f.missing().min(f.rows)).collect(),
-            places: (0..reference.features.len())
-                .map(|at| joint.columns.iter().position(|&column| column == at))
-                .collect(),
-            columns: joint.columns.clone(),
+            places: among(&joint.columns),
+            clustered: among(joint.clusters.as_ref().map_or(&[], |clusters| &clusters.columns)),
+            columns: joint.columns.len(),
             threshold: joint.threshold,
+            clusters: joint.clusters.clone(),
         }
     }
 
@@ -239,8 +390,13 @@ impl Lens {
             count,
             features: self.features.len(),
             tails: vec![1.0; count * self.features.len()],
-            columns: self.columns.len(),
-            scores: vec![f64::NAN; count * self.columns.len()],
+            columns: self.columns,
+            scores: vec![f64::NAN; count * self.columns],
+            clustered: self.clusters.as_ref().map_or(0, |clusters| clusters.columns.len()),
+            stands: vec![
+                f64::NAN;
+                count * self.clusters.as_ref().map_or(0, |clusters| clusters.columns.len())
+            ],
         }
     }
 
@@ -250,11 +406,13 @@ impl Lens {
         if let Some(tail) = reach.tail(value) {
             rows.tails[row * rows.features + feature] = tail;
         }
-        if let (Some(column), Reach::Number(tails), Observation::Number(value)) =
-            (self.places[feature], reach, value)
-            && let Some(rank) = tails.rank(value).filter(|_| value.is_finite())
-        {
+        let (Reach::Number(tails), Observation::Number(value)) = (reach, value) else { return };
+        let Some(rank) = tails.rank(value).filter(|_| value.is_finite()) else { return };
+        if let Some(column) = self.places[feature] {
             rows.scores[row * rows.columns + column] = association::score(rank);
+        }
+        if let (Some(column), Some(clusters)) = (self.clustered[feature], &self.clusters) {
+            rows.stands[row * rows.clustered + column] = place(clusters.scales[column], value);
         }
     }
 
@@ -302,11 +460,36 @@ pub struct Rows {
     columns: usize,
     /// Row by row the score of each of the columns whose pairs are known.
     scores: Vec<f64>,
+    clustered: usize,
+    /// Row by row where each of the numbers stands that clusters are made of.
+    stands: Vec<f64>,
 }
 
 impl Rows {
+    /// Those at these places.
+    #[must_use]
+    pub(crate) fn chosen(&self, places: &[usize]) -> Self {
+        let take = |of: &[f64], width: usize| -> Vec<f64> {
+            places.iter().flat_map(|row| &of[row * width..(row + 1) * width]).copied().collect()
+        };
+        Rows {
+            count: places.len(),
+            tails: take(&self.tails, self.features),
+            scores: take(&self.scores, self.columns),
+            stands: take(&self.stands, self.clustered),
+            features: self.features,
+            columns: self.columns,
+            clustered: self.clustered,
+        }
+    }
+
     fn tails(&self, row: usize) -> &[f64] {
         &self.tails[row * self.features..(row + 1) * self.features]
+    }
+
+    /// The scores of one of the columns whose pairs are known.
+    fn column(&self, place: usize) -> impl Iterator<Item = f64> {
+        (0..self.count).map(move |row| self.scores[row * self.columns + place])
     }
 
     /// How far out a row lies: 0 where nothing of it can be told.
@@ -328,6 +511,10 @@ impl Rows {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     association: Association,
+    /// Rows by the cluster that they are in.
+    masses: Masses,
+    /// Their clusters in their order, to see whether these come in runs.
+    visited: Series,
     rows: u64,
     /// Rows that stand out.
     out: u64,
@@ -342,6 +529,8 @@ impl Tally {
     pub fn new(joint: &Joint) -> Self {
         Tally {
             association: Association::new(joint.columns.len()),
+            masses: Masses::default(),
+            visited: Series::default(),
             rows: 0,
             out: 0,
             blame: Vec::new(),
@@ -353,6 +542,15 @@ impl Tally {
     pub fn rows(&mut self, lens: &Lens, rows: &Rows) {
         for row in 0..rows.count {
             self.association.row(&rows.scores[row * rows.columns..(row + 1) * rows.columns]);
+            let stands = &rows.stands[row * rows.clustered..(row + 1) * rows.clustered];
+            if let Some(clusters) = &lens.clusters
+                && !stands.iter().any(|stand| stand.is_nan())
+            {
+                let cluster = clusters.map.cluster(stands);
+                self.masses.clusters.resize(clusters.map.clusters.len(), 0);
+                self.masses.count(cluster);
+                self.visited.number(cluster.map_or(-1.0, f64::from));
+            }
             let Some(threshold) = lens.threshold else { continue };
             let score = rows.score(row);
             self.rows += 1;
@@ -370,6 +568,8 @@ impl Tally {
     /// Adds what another one saw.
     pub fn merge(&mut self, other: &Tally) {
         self.association.merge(&other.association);
+        self.masses.merge(&other.masses);
+        self.visited.merge(&other.visited);
         self.rows = self.rows.saturating_add(other.rows);
         self.out = self.out.saturating_add(other.out);
         self.blame.resize(self.blame.len().max(other.blame.len()), 0.0);
@@ -382,6 +582,15 @@ impl Tally {
     /// Says that no more rows come.
     pub fn settle(&mut self) {
         self.scores.settle();
+        self.visited.settle();
+    }
+
+    /// How rows fell into clusters against how they did; `dependent` says whether rows that came in
+    /// runs count for less.
+    #[must_use]
+    pub fn clusters(&self, known: &Clusters, dependent: bool) -> (mass::Change, u64) {
+        let time = if dependent { self.visited.clone().time() } else { 1.0 };
+        (mass::compare_corrected(&known.map.masses, &self.masses, time), self.masses.rows())
     }
 
     /// Rows that stand out, of those that were looked at.
@@ -513,6 +722,67 @@ mod tests {
         assert_eq!(same.verdict, Verdict::Healthy, "{same:?}");
     }
 
+    /// Rows of two camps, in which both numbers are low, or both are high.
+    fn camps(rows: usize, low: f64, seed: u64) -> Vec<[f64; 2]> {
+        let mut random = Random::seeded(seed);
+        let row = |_| {
+            let camp = if random.unit() < low { -10.0 } else { 10.0 };
+            [camp + random.unit(), camp + random.unit()]
+        };
+        (0..rows).map(row).collect()
+    }
+
+    /// What is learned of rows of numbers.
+    fn learned<const COLUMNS: usize>(rows: &[[f64; COLUMNS]]) -> Reference {
+        let names = (0..COLUMNS).map(|at| Feature::number(format!("x{at}")));
+        let mut reference = Reference::of(rows.len() as u64, names.collect());
+        let mut kept = vec![KeptColumn::default(); COLUMNS];
+        for row in rows {
+            let features = reference.features.iter_mut().zip(&mut kept);
+            for ((feature, kept), &value) in features.zip(row) {
+                feature.observe(Observation::Number(value));
+                kept.take(Observation::Number(value));
+            }
+        }
+        reference.features.iter_mut().for_each(Feature::settle);
+        reference.joint = Joint::learn(&reference, &kept);
+        reference
+    }
+
+    fn filled<const COLUMNS: usize>(reference: &Reference, rows: &[[f64; COLUMNS]]) -> Pane {
+        let (lens, mut pane) = (Lens::of(reference).unwrap(), Pane::new(reference));
+        let mut seen = lens.rows(rows.len());
+        for (at, row) in rows.iter().enumerate() {
+            for (feature, &value) in row.iter().enumerate() {
+                pane.observe(feature, Observation::Number(value));
+                lens.see(&mut seen, at, feature, Observation::Number(value));
+            }
+            pane.row();
+        }
+        pane.together(&lens, &seen);
+        pane
+    }
+
+    #[test]
+    fn clusters_that_rows_leave_are_named() {
+        let reference = learned(&camps(4_000, 0.6, 20));
+        let clusters = reference.joint.as_ref().unwrap().clusters.as_ref().unwrap();
+        assert_eq!(clusters.map.clusters.len(), 2);
+        let centres = clusters.centres();
+        assert!(centres[0][0] < -9.0 && centres[1][0] > 10.0, "{centres:?}");
+        let window = |low, seed| {
+            found(&reference, &[filled(&reference, &camps(800, low, seed))], Detector::ClusterMass)
+        };
+        let same = window(0.6, 21);
+        assert_eq!(same.verdict, Verdict::Healthy, "{same:?}");
+        let other = window(0.3, 22);
+        assert_eq!(other.verdict, Verdict::Alarm);
+        assert!((other.effect - 0.3).abs() < 0.06, "{other:?}");
+        assert_eq!(other.features.len(), 2);
+        let told = ["x0 high, x1 high", "x1 high, x0 high", "near its median"];
+        assert!(told.iter().any(|told| other.was.contains(told)), "{}", other.was);
+    }
+
     #[test]
     fn rows_like_those_of_training_stand_out_as_seldom() {
         let (mut out, mut all) = (0, 0);
@@ -568,23 +838,17 @@ mod tests {
 
     #[test]
     fn of_many_columns_those_that_move_together_are_kept() {
-        let columns = 40;
-        let names = (0..columns).map(|at| Feature::number(&format!("x{at}")));
-        let mut reference = Reference::of(2_000, names.collect());
-        let mut kept = vec![KeptColumn::default(); columns];
         let mut random = Random::seeded(9);
-        for _ in 0..2_000 {
-            let shared = random.unit();
-            for at in 0..columns {
-                let value = if [7, 31].contains(&at) { shared } else { random.unit() };
-                reference.features[at].observe(Observation::Number(value));
-                kept[at].take(Observation::Number(value));
-            }
-        }
-        let joint = Joint::learn(&reference, &kept).unwrap();
-        assert_eq!((joint.columns.len(), joint.columns[..2].to_vec()), (MAX_COLUMNS, vec![7, 31]));
-        assert!(joint.fits(&reference) && joint.correlations[0].unwrap().r > 0.99);
+        let row = |_| -> [f64; 40] {
+            let mut row = std::array::from_fn(|_| random.unit());
+            row[31] = row[7];
+            row
+        };
+        let reference = learned(&(0..2_000).map(row).collect::<Vec<_>>());
+        let joint = reference.joint.as_ref().unwrap();
+        assert_eq!((joint.columns.len(), &joint.columns[..2]), (MAX_COLUMNS, &[7, 31][..]));
+        assert!(joint.fits(&reference) && joint.known.pairs[0].unwrap().r > 0.99);
         let two = joint.first(2);
-        assert_eq!((two.columns, two.correlations.len()), (vec![7, 31], 1));
+        assert_eq!((two.columns, two.known.pairs.len()), (vec![7, 31], 1));
     }
 }

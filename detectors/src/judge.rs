@@ -7,7 +7,7 @@ use crate::chi2;
 use crate::correction::{cauchy, holm, step_down};
 use crate::excess;
 use crate::finding::{Detector, Direction, Finding, Kind, Verdict};
-use crate::joint::{Joint, Tally};
+use crate::joint::{Clusters, Joint, Tally};
 use crate::ks::{self, Ks};
 use crate::limit::{self, Limit, Limited};
 use crate::proportion::{self, Rate};
@@ -20,7 +20,7 @@ use crate::window::Window;
 const MONTH_SECONDS: f64 = 30.0 * 86_400.0;
 
 /// Tests of what features do together, at most.
-const TOGETHER: usize = 2;
+const TOGETHER: usize = 3;
 
 /// Features that are named as those to blame.
 const BLAMED: usize = 3;
@@ -106,7 +106,7 @@ pub fn alpha_per_look(false_alarms_per_month: f64, hop_seconds: f64) -> f64 {
 
 /// Makes every test that `reference` and `window` allow: per feature its values and its null
 /// rate, once the rate of contract violations, the limits, and what features do together: one test of
-/// all correlations, and one of the rows that stand out. Findings come in this order.
+/// all correlations, one of clusters, and one of the rows that stand out. Findings come in this order.
 ///
 /// The reference of the violation rate is none in as many exchanges as the training data has
 /// rows, since the contract was inferred from them. All p-values of the window are corrected
@@ -132,19 +132,12 @@ pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Findi
     }
     found.push(violations(reference, window, alpha));
     found.extend(rules.limits.iter().filter_map(|limit| limited(limit, window, alpha)));
-    let one_by_one = found.len();
-    if let (Some(joint), Some(together)) = (&reference.joint, &window.together) {
-        let times: &[f64] = if rules.ordered { &window.times } else { &[] };
-        let changes = joint.changes(together, rules.min_rows.max(1), times);
-        found.extend(correlations(reference, &changes, rules, alpha));
-        found.extend(outliers(reference, joint, together, rules, alpha));
-    }
-    let together = found.len() - one_by_one;
+    found.extend(together(reference, window, rules, alpha));
 
     let p_values: Vec<f64> = found.iter().map(|evidence| evidence.p_value).collect();
     let adjusted = match rules.effective_tests {
-        // Limits, and what features do together, were not among those that were measured.
-        Some(effective) => step_down(&p_values, effective + (rules.limits.len() + together) as f64),
+        // Limits were not among those that were measured.
+        Some(effective) => step_down(&p_values, effective + rules.limits.len() as f64),
         None => holm(&p_values),
     };
     let coverage = window.exchanges.coverage();
@@ -162,8 +155,8 @@ pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Findi
         .collect()
 }
 
-/// The smallest p-value of the tests that [`judge`] makes of the features' values and null rates:
-/// what [`crate::correction::effective`] is measured from. 1 without features.
+/// The smallest p-value of the tests that [`judge`] makes of the features' values and null rates, and of
+/// what features do together: what [`crate::correction::effective`] is measured from. 1 without features.
 #[must_use]
 pub fn smallest_p(reference: &Reference, window: &Window) -> f64 {
     let columns = reference.features.iter().zip(&window.features);
@@ -178,7 +171,10 @@ pub fn smallest_p(reference: &Reference, window: &Window) -> f64 {
         };
         drift.min(proportion::compare(before, after).p_value)
     };
-    columns.map(of_column).fold(1.0, f64::min)
+    let rules = Rules { ordered: false, ..Rules::default() };
+    let together = together(reference, window, &rules, LARGEST_ALPHA);
+    let together = together.iter().map(|evidence| evidence.p_value);
+    columns.map(of_column).chain(together).fold(1.0, f64::min)
 }
 
 /// A finding before all tests of the window are known.
@@ -434,11 +430,27 @@ fn limited(limit: &Limit, window: &Window, alpha: f64) -> Option<Evidence> {
     })
 }
 
-/// All correlations as one test: each pair's p-value times the pairs (Bonferroni). It is told of the
-/// pair with the least p-value, of those whose change matters where there are any. The effect is half
+/// What features do together: all correlations, clusters, rows that stand out.
+fn together(reference: &Reference, window: &Window, rules: &Rules, alpha: f64) -> Vec<Evidence> {
+    let (Some(joint), Some(together)) = (&reference.joint, &window.together) else {
+        return Vec::new();
+    };
+    let times: &[f64] = if rules.ordered { &window.times } else { &[] };
+    let changes = joint.changes(together, rules.min_rows.max(1), times);
+    let clusters = joint.clusters.as_ref();
+    let found = [
+        correlations(reference, joint, &changes, rules, alpha),
+        clusters.and_then(|clusters| in_clusters(reference, clusters, together, rules, alpha)),
+        outliers(reference, joint, together, rules, alpha),
+    ];
+    found.into_iter().flatten().collect()
+}
+
+/// All correlations as one test: each pair's p-value corrected for all of them. It is told of the pair with the least p-value, of those whose change matters where there are any. The effect is half
 /// the difference of correlations, which are 2 apart at most.
 fn correlations(
     reference: &Reference,
+    joint: &Joint,
     changes: &[Change],
     rules: &Rules,
     alpha: f64,
@@ -463,7 +475,7 @@ fn correlations(
         statistic: change.now - change.was,
         effect: effect(&change),
         doubt: normal_quantile(1.0 - DOUBT / 2.0) * change.deviation / 2.0,
-        p_value: (change.p_value * pairs).min(1.0),
+        p_value: joint.any_pair(change.p_value, changes.len()),
         detectable: (normal_quantile(1.0 - (alpha / pairs / 2.0).max(f64::EPSILON)) * widest / 2.0)
             .min(1.0),
         at_stake: 1.0,
@@ -476,6 +488,41 @@ fn correlations(
         },
         was: text(change.was),
         now: text(change.now),
+    })
+}
+
+/// Whether rows fall into clusters as often as in training.
+fn in_clusters(
+    reference: &Reference,
+    clusters: &Clusters,
+    together: &Tally,
+    rules: &Rules,
+    alpha: f64,
+) -> Option<Evidence> {
+    let (change, rows) = together.clusters(clusters, rules.ordered);
+    let moved = change.moved?;
+    let (features, words) = match moved.cluster {
+        Some(cluster) => clusters.told(reference, cluster),
+        None => (Vec::new(), "in no cluster".to_owned()),
+    };
+    let reference_rows = clusters.map.masses.rows();
+    let text = |share: f64| format!("{words} {}", percent(share));
+    Some(Evidence {
+        detector: Detector::ClusterMass,
+        kind: Kind::DataDrift,
+        feature: None,
+        features,
+        statistic: change.statistic,
+        effect: change.total_variation,
+        doubt: ks::detectable(reference_rows, rows, DOUBT),
+        p_value: change.p_value,
+        detectable: chi2::detectable(reference_rows, rows, change.degrees.max(1), alpha),
+        at_stake: 1.0,
+        rows,
+        reference_rows,
+        direction: None,
+        was: text(moved.was),
+        now: text(moved.now),
     })
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::correction::{OF_THE_DRAWS, effective};
 use crate::forest::random::Random;
+use crate::joint::Lens;
 use crate::judge::smallest_p;
 use crate::reference::{Observation, Reference};
 use crate::summary::LEVEL_BYTES;
@@ -15,7 +16,7 @@ use crate::window::{Pane, Window};
 /// Rows that are kept at most; at least half as many, where there are so many.
 const KEPT: usize = 8_192;
 /// Windows that are drawn.
-const WINDOWS: usize = 960;
+pub(crate) const WINDOWS: usize = 960;
 /// Rows of a window that is drawn.
 const WINDOW_ROWS: usize = 500;
 /// Rows of a window below which it is no longer like those that are judged.
@@ -175,22 +176,27 @@ pub fn effective_tests(reference: &Reference, columns: &[KeptColumn]) -> Option<
     let few = usize::try_from(reference.rows / FEW_OF_MANY).unwrap_or(usize::MAX);
     let many = few >= LEAST_WINDOW;
     let window_rows = WINDOW_ROWS.min(if many { few.min(rows / 4) } else { rows / 4 });
+    let lens = Lens::of(reference);
+    let rows_seen = lens.as_ref().map(|lens| lens.rows_of(columns));
     let mut random = Random::seeded(1);
     let mut order: Vec<usize> = (0..rows).collect();
     let mut smallest = Vec::with_capacity(WINDOWS);
     for _ in 0..WINDOWS {
         random.choose_first(&mut order, window_rows);
         let (drawn, left) = order.split_at(window_rows);
-        let pane = filled(reference, columns, drawn);
+        let mut pane = filled(reference, columns, drawn);
+        if let (Some(lens), Some(rows)) = (&lens, &rows_seen) {
+            pane.together(lens, &rows.chosen(drawn));
+        }
         let window = Window::of(reference, [&pane]);
         smallest.push(if many {
             smallest_p(reference, &window)
         } else {
             // Rows that make a good part of the reference are like it: those left are compared with.
             let pane = filled(reference, columns, left);
-            let rest = Window::of(reference, [&pane]);
-            let features = rest.features;
-            smallest_p(&Reference::of(left.len() as u64, features), &window)
+            let Window { features, .. } = Window::of(reference, [&pane]);
+            let rest = Reference { joint: reference.joint.clone(), ..Reference::of(0, features) };
+            smallest_p(&Reference { rows: left.len() as u64, ..rest }, &window)
         });
     }
     let tests = effective(&smallest)?;
@@ -198,8 +204,13 @@ pub fn effective_tests(reference: &Reference, columns: &[KeptColumn]) -> Option<
     // 1/n − 1/m, and not by 1/n + 1/m. So far out, that makes the smallest p so much larger.
     let part = if many { window_rows as f64 / reference.rows as f64 } else { 0.0 };
     let squared = 2.0 * (tests / USUAL_LEVEL).ln();
+    Some(rounded_up(tests * (squared * part).exp()))
+}
+
+/// So many tests, as measured from [`WINDOWS`] draws, and what the draws may be off by.
+pub(crate) fn rounded_up(tests: f64) -> f64 {
     let draws = (WINDOWS / OF_THE_DRAWS) as f64;
-    Some(tests * (squared * part).exp() * (1.0 + DEVIATIONS / draws.sqrt()))
+    tests * (1.0 + DEVIATIONS / draws.sqrt())
 }
 
 fn filled(reference: &Reference, columns: &[KeptColumn], rows: &[usize]) -> Pane {

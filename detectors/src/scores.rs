@@ -103,7 +103,7 @@ pub fn sketches(reference: &QuantileSketch, window: &QuantileSketch, time: f64) 
 
 /// A sum in standard deviations, fewer where it is far out: as in Bernstein's inequality for draws
 /// without replacement, whose variance grows by a third of the largest term for each of them.
-fn heavier(sum: f64, variance: f64, largest: f64) -> f64 {
+pub(crate) fn heavier(sum: f64, variance: f64, largest: f64) -> f64 {
     let deviation = variance.sqrt();
     let far = sum.abs() / deviation;
     let beyond = (far - FAR).max(0.0);

@@ -1,11 +1,11 @@
 //! Correlations beside pandas', and how often the change of any pair is found where there is none.
 
 use serde_json::Value;
-use tidegate_detectors::association::{Association, Scorer};
-use tidegate_detectors::correction::holm;
 use tidegate_detectors::correlation::{Correlations, spearman};
 use tidegate_detectors::forest::random::Random;
-use tidegate_detectors::summary::NumberSummary;
+use tidegate_detectors::joint::{Joint, Lens, Tally};
+use tidegate_detectors::reference::{Feature, Observation, Reference};
+use tidegate_detectors::resampling::KeptColumn;
 
 use crate::peers;
 use crate::report::{Quality, Report};
@@ -13,6 +13,7 @@ use crate::speed::forest::normal;
 
 const COLUMNS: usize = 8;
 const WINDOWS: usize = 1_000;
+const TRAINING: u64 = 20_000;
 const LEVEL: f64 = 0.05;
 
 /// Prints the largest difference from pandas, and the shares of windows with a false alarm.
@@ -80,23 +81,31 @@ fn row(random: &mut Random, shape: Shape) -> [f64; COLUMNS] {
 
 fn false_alarms(rows: usize, shape: Shape) -> f64 {
     let mut random = Random::seeded(rows as u64);
-    let training: Vec<_> = (0..20_000).map(|_| row(&mut random, shape)).collect();
-    let mut summaries = vec![NumberSummary::default(); COLUMNS];
-    for row in &training {
-        summaries.iter_mut().zip(row).for_each(|(summary, value)| summary.insert(*value));
+    let names = (0..COLUMNS).map(|at| Feature::number(format!("x{at}")));
+    let mut reference = Reference::of(TRAINING, names.collect());
+    let mut kept = vec![KeptColumn::default(); COLUMNS];
+    for _ in 0..TRAINING {
+        for (at, value) in row(&mut random, shape).into_iter().enumerate() {
+            reference.features[at].observe(Observation::Number(value));
+            kept[at].take(Observation::Number(value));
+        }
     }
-    summaries.iter_mut().for_each(NumberSummary::settle);
-    let scores = |row: &[f64; COLUMNS]| {
-        let scores = summaries.iter().zip(row).map(|(was, value)| Scorer::of(was).score(*value));
-        scores.collect::<Vec<f64>>()
-    };
-    let mut was = Association::new(COLUMNS);
-    training.iter().for_each(|row| was.row(&scores(row)));
+    reference.features.iter_mut().for_each(Feature::settle);
+    let joint = Joint::learn(&reference, &kept).expect("rows enough");
+    reference.joint = Some(joint.clone());
+    let lens = Lens::of(&reference).expect("what was learned");
     let alarms = (0..WINDOWS).filter(|_| {
-        let mut now = Association::new(COLUMNS);
-        (0..rows).for_each(|_| now.row(&scores(&row(&mut random, shape))));
-        let p: Vec<f64> = was.changes(&now).iter().map(|change| change.p_value).collect();
-        holm(&p).iter().any(|p| *p <= LEVEL)
+        let mut seen = lens.rows(rows);
+        for place in 0..rows {
+            for (at, value) in row(&mut random, shape).into_iter().enumerate() {
+                lens.see(&mut seen, place, at, Observation::Number(value));
+            }
+        }
+        let mut tally = Tally::new(&joint);
+        tally.rows(&lens, &seen);
+        let changes = joint.changes(&tally, 1, &[]);
+        let smallest = changes.iter().map(|change| change.p_value).fold(1.0, f64::min);
+        joint.any_pair(smallest, changes.len()) <= LEVEL
     });
     alarms.count() as f64 / WINDOWS as f64
 }

@@ -115,6 +115,7 @@ pub(super) fn about(finding: &Finding) -> &'static str {
         Detector::Limit => "the contract's limit",
         Detector::KolmogorovSmirnov | Detector::ChiSquared => "distribution",
         Detector::Correlation => "moving together",
+        Detector::ClusterMass => "clusters",
         Detector::OutlierRate => "outliers",
         Detector::RealisedError => "errors",
     }

@@ -13,7 +13,7 @@ use tidegate_detectors::summary::NumberSummary;
 use crate::profile::shape::{Shape, TextShape};
 use crate::profile::survey::{Learned, SHARES};
 use crate::profile::texts::Told;
-use crate::profile::together::Correlations;
+use crate::profile::together::{Clusters, Correlations};
 use crate::table::Kind;
 
 /// The value of [`Document::format`].
@@ -57,6 +57,9 @@ pub struct Document {
     /// few rows, and in merged profiles.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlations: Option<Correlations>,
+    /// Clusters of rows by some of these numbers. Absent where there are none, and as above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clusters: Option<Clusters>,
 }
 
 /// Where a profile's rows came from.

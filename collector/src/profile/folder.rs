@@ -189,10 +189,14 @@ fn reference(profile: &Profile) -> serde_json::Result<String> {
 fn joint(joint: Option<&Joint>) -> serde_json::Result<String> {
     let Some(joint) = joint else { return Ok(String::new()) };
     Ok(format!(
-        "\"joint\":{{\"columns\":{},\"threshold\":{},\n\"correlations\":{}}},\n",
+        "\"joint\":{{\"columns\":{},\"effective_pairs\":{},\"threshold\":{},\n\"clusters\":{},\n\
+         \"known\":{{\"columns\":{},\"pairs\":{}}}}},\n",
         serde_json::to_string(&joint.columns)?,
+        serde_json::to_string(&joint.effective_pairs)?,
         serde_json::to_string(&joint.threshold)?,
-        by_line(&joint.correlations)?,
+        serde_json::to_string(&joint.clusters)?,
+        by_line(&joint.known.columns)?,
+        by_line(&joint.known.pairs)?,
     ))
 }
 

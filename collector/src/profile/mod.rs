@@ -42,7 +42,7 @@ pub use crate::profile::folder::{Memory, Timed, load};
 use crate::profile::hours::Hours;
 use crate::profile::selection::Selection;
 use crate::profile::survey::{Learned, Survey};
-use crate::profile::together::Correlations;
+use crate::profile::together::{Clusters, Correlations};
 use crate::table::error::TableError;
 use crate::table::{Column, Guess, Reading, Table, calendar, folder as files};
 use crate::wording;
@@ -283,6 +283,7 @@ impl Told {
             outputs: outputs.iter().map(Summary::of).collect(),
             effective_tests: self.effective_tests,
             correlations: None,
+            clusters: None,
         };
         let kept: Vec<KeptColumn> = inputs.iter().map(|learned| learned.kept.clone()).collect();
         let stored = |learned: Vec<Learned>| {
@@ -292,10 +293,13 @@ impl Told {
         let ((mut reference, inputs), (of_outputs, outputs)) = (stored(inputs), stored(outputs));
         let memory = Memory { inputs, outputs, time };
         // Of merged profiles no row is there to draw.
-        document.effective_tests = effective_tests(&reference, &kept).or(document.effective_tests);
         reference.joint = Joint::learn(&reference, &kept);
-        document.correlations =
-            (reference.joint.as_ref()).and_then(|joint| Correlations::of(&reference, joint, &kept));
+        document.effective_tests = effective_tests(&reference, &kept).or(document.effective_tests);
+        if let Some(joint) = &reference.joint {
+            document.correlations = Correlations::of(&reference, joint, &kept);
+            let clusters = joint.clusters.as_ref();
+            document.clusters = clusters.map(|clusters| Clusters::of(&reference, clusters));
+        }
         Ok(Profile { document, contract, reference, outputs: of_outputs, memory })
     }
 }

@@ -10,8 +10,11 @@ use crate::wording::{counted, grouped, percent, protocol, short, size};
 const SHOWN_LEVELS: usize = 3;
 
 /// Pairs of numbers shown, and from which coefficient on.
-const SHOWN_PAIRS: usize = 10;
+const SHOWN_PAIRS: usize = 6;
 const LEAST_RHO: f64 = 0.3;
+
+/// Clusters shown.
+const SHOWN_CLUSTERS: usize = 6;
 
 /// Characters shown of a text.
 const SHOWN_CHARACTERS: usize = 32;
@@ -27,6 +30,7 @@ pub(super) fn of(profile: &Profile) -> String {
         }
     }
     page += &together(document);
+    page += &clusters(document);
     page += &notes(document);
     page += &asked(&profile.contract);
     page += &certainty(document);
@@ -134,6 +138,27 @@ fn together(document: &Document) -> String {
         grouped(correlations.rows),
         counted(correlations.columns.len(), "column"),
         table(&["one", "\u{3c1}", "the other"], 1, &rows),
+    )
+}
+
+fn clusters(document: &Document) -> String {
+    let Some(clusters) = &document.clusters else { return String::new() };
+    let mut order: Vec<usize> = (0..clusters.shares.len()).collect();
+    order.sort_by(|&a, &b| clusters.shares[b].total_cmp(&clusters.shares[a]));
+    let row = |at: usize| {
+        let numbers = clusters.columns.iter().zip(&clusters.centres[at]);
+        let numbers = numbers.map(|(name, value)| format!("{} {}", quoted(name), short(*value)));
+        let share = format!("{:.1} %", clusters.shares[at] * 100.0);
+        vec![share, numbers.collect::<Vec<_>>().join(", ")]
+    };
+    let rows: Vec<Vec<String>> = order.into_iter().take(SHOWN_CLUSTERS).map(row).collect();
+    format!(
+        "\n## Clusters\n\nOf {} rows {:.1} % are in none of {}; what the rest have in their \
+         midst:\n{}",
+        grouped(clusters.rows),
+        clusters.noise * 100.0,
+        counted(clusters.shares.len(), "cluster"),
+        table(&["rows", "centre"], 0, &rows),
     )
 }
 

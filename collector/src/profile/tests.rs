@@ -16,6 +16,7 @@ use tidegate_detectors::reference::Values;
 use crate::profile::document::SummaryKind;
 use crate::profile::error::ProfileError;
 use crate::profile::shape::TextShape;
+use crate::profile::together::Clusters;
 use crate::profile::{Profile, ProfileArgs, load, make, run};
 use crate::table::specimen::{Cells, Specimen, as_csv, as_parquet, file, folder};
 
@@ -643,6 +644,13 @@ fn the_published_schema_knows_what_is_written_and_nothing_else() {
         profile(&mixed(0..5_000), &["--time", "at", "--outputs", "color", "--model", "m"]);
     let mut document = profile.expect("a profile").document;
     document.features[0].notes.push("a note".to_owned());
+    document.clusters = Some(Clusters {
+        rows: 1_000,
+        columns: vec!["count".to_owned()],
+        shares: vec![0.5, 0.4],
+        noise: 0.1,
+        centres: vec![vec![1.0], vec![9.0]],
+    });
     let written = serde_json::to_value(&document).expect("JSON");
     let mut seen = std::collections::BTreeSet::new();
     compare("", &written, &schema, &schema, &mut seen);

@@ -1,10 +1,10 @@
-//! How numbers move together, as people know it: Pearson's and Spearman's coefficients of the rows that
-//! were drawn. It does not judge; what windows are held against is the reference's own
-//! ([`tidegate_detectors::joint`]).
+//! What numbers do together, as people know it: Pearson's and Spearman's coefficients of the rows that
+//! were drawn, and where clusters of rows lie. It does not judge; what windows are held against is the
+//! reference's own ([`tidegate_detectors::joint`]).
 
 use serde::{Deserialize, Serialize};
 use tidegate_detectors::correlation::{pearson, spearman};
-use tidegate_detectors::joint::Joint;
+use tidegate_detectors::joint::{self, Joint};
 use tidegate_detectors::reference::{Observation, Reference};
 use tidegate_detectors::resampling::KeptColumn;
 
@@ -21,6 +21,32 @@ pub struct Correlations {
     pub spearman: Vec<Vec<Option<f64>>>,
 }
 
+/// Clusters of rows by some numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Clusters {
+    /// Rows that were counted; others were drawn to find the clusters.
+    pub rows: u64,
+    /// The numbers that they are clusters of.
+    pub columns: Vec<String>,
+    /// The share of the rows in each cluster, the largest first as they were found.
+    pub shares: Vec<f64>,
+    /// The share of the rows in none.
+    pub noise: f64,
+    /// What the numbers are at the centre of each cluster.
+    pub centres: Vec<Vec<f64>>,
+}
+
+/// How two columns move together; `None` where one does not vary.
+type Coefficient = fn(&[f64], &[f64]) -> Option<f64>;
+
+fn names(reference: &Reference, columns: &[usize]) -> Vec<String> {
+    columns.iter().map(|&at| reference.features[at].name.clone()).collect()
+}
+
+fn to_three_places(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}
+
 impl Correlations {
     /// Of the columns that the reference knows together; `None` where these are fewer than two.
     pub(super) fn of(reference: &Reference, joint: &Joint, kept: &[KeptColumn]) -> Option<Self> {
@@ -33,18 +59,18 @@ impl Correlations {
         };
         let values: Vec<Vec<f64>> =
             joint.columns.iter().map(|&at| kept[at].values().map(number).collect()).collect();
-        let matrix = |coefficient: &dyn Fn(&[f64], &[f64]) -> Option<f64>| {
+        let matrix = |coefficient: Coefficient| {
             let cell = |one: usize, other: usize| {
-                coefficient(&values[one], &values[other]).map(|r| (r * 1e3).round() / 1e3)
+                coefficient(&values[one], &values[other]).map(to_three_places)
             };
             let row = |one: usize| (0..values.len()).map(|other| cell(one, other)).collect();
             (0..values.len()).map(row).collect()
         };
         Some(Correlations {
             rows: values[0].len() as u64,
-            columns: joint.columns.iter().map(|&at| reference.features[at].name.clone()).collect(),
-            pearson: matrix(&pearson),
-            spearman: matrix(&spearman),
+            columns: names(reference, &joint.columns),
+            pearson: matrix(pearson),
+            spearman: matrix(spearman),
         })
     }
 
@@ -61,5 +87,25 @@ impl Correlations {
         }
         pairs.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
         pairs
+    }
+}
+
+impl Clusters {
+    /// As people read them.
+    pub(super) fn of(reference: &Reference, clusters: &joint::Clusters) -> Self {
+        let masses = &clusters.map.masses;
+        let share = |rows: u64| to_three_places(rows as f64 / masses.rows().max(1) as f64);
+        let digits = |value: f64| format!("{value:.3e}").parse().unwrap_or(value);
+        Clusters {
+            rows: masses.rows(),
+            columns: names(reference, &clusters.columns),
+            shares: masses.clusters.iter().map(|&rows| share(rows)).collect(),
+            noise: share(masses.noise),
+            centres: clusters
+                .centres()
+                .into_iter()
+                .map(|centre| centre.into_iter().map(digits).collect())
+                .collect(),
+        }
     }
 }

@@ -179,8 +179,8 @@ mod tests {
             work.observe(Observation::Category(levels[row as usize % levels.len()]));
             void.observe(Observation::Missing);
         }
-        let inputs = Reference { rows: 1000, features: vec![void, wage, work] };
-        let none = Reference { rows: 0, features: Vec::new() };
+        let inputs = Reference::of(1000, vec![void, wage, work]);
+        let none = Reference::of(0, Vec::new());
         let segments = Segments::of(&Sides::of(&inputs, &none));
         assert_eq!(segments.labels().len(), 4 + levels.len(), "{:?}", segments.labels());
         let mut ranges = Vec::new();

@@ -8,6 +8,8 @@
 //! New clusters: found among the noise of one half of a window, tested on the other half. Rows
 //! that a cluster was found by would always speak for it; the other half has no such bias.
 
+use serde::{Deserialize, Serialize};
+
 use super::Error;
 use super::dbscan::Dbscan;
 use crate::gamma::upper_regularised;
@@ -17,7 +19,7 @@ use crate::proportion::{self, Rate};
 const LEAST_EXPECTED: f64 = 5.0;
 
 /// Rows in each cluster, and those in none.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Masses {
     /// Rows of each cluster, by its number.
     pub clusters: Vec<u64>,
@@ -30,13 +32,25 @@ impl Masses {
     #[must_use]
     pub fn of(labels: impl IntoIterator<Item = Option<u32>>, clusters: usize) -> Self {
         let mut masses = Masses { clusters: vec![0; clusters], noise: 0 };
-        for label in labels {
-            match label.and_then(|label| masses.clusters.get_mut(label as usize)) {
-                Some(count) => *count += 1,
-                None => masses.noise += 1,
-            }
-        }
+        labels.into_iter().for_each(|label| masses.count(label));
         masses
+    }
+
+    /// Counts one row more.
+    pub fn count(&mut self, label: Option<u32>) {
+        match label.and_then(|label| self.clusters.get_mut(label as usize)) {
+            Some(count) => *count += 1,
+            None => self.noise += 1,
+        }
+    }
+
+    /// Adds those of other rows.
+    pub fn merge(&mut self, other: &Masses) {
+        self.clusters.resize(self.clusters.len().max(other.clusters.len()), 0);
+        for (here, there) in self.clusters.iter_mut().zip(&other.clusters) {
+            *here = here.saturating_add(*there);
+        }
+        self.noise = self.noise.saturating_add(other.noise);
     }
 
     /// All rows.
@@ -81,6 +95,35 @@ pub struct Change {
 /// rows that clusters were fitted on are noise less often than new ones.
 #[must_use]
 pub fn compare(reference: &Masses, window: &Masses) -> Change {
+    compared(reference, window, |statistic, _| statistic)
+}
+
+/// The same, with G divided by how many rows of the window are worth an independent one, at least 1, and
+/// by what it is too large in small cells (Williams, "Improved likelihood ratio tests for complete
+/// contingency tables", Biometrika 63, 1976).
+#[must_use]
+pub fn compare_corrected(reference: &Masses, window: &Masses, time: f64) -> Change {
+    compared(reference, window, |statistic, cells| statistic / williams(cells) / time.max(1.0))
+}
+
+/// Williams' q of a table of two rows: 1 + (N Σ 1/row − 1)(N Σ 1/column − 1) / 6N(columns − 1).
+fn williams(cells: &[(u64, u64)]) -> f64 {
+    let (m, n) = cells.iter().fold((0, 0), |sum, cell| (sum.0 + cell.0, sum.1 + cell.1));
+    let (m, n, degrees) = (m as f64, n as f64, cells.len() as f64 - 1.0);
+    if m == 0.0 || n == 0.0 || degrees < 1.0 {
+        return 1.0;
+    }
+    let all = m + n;
+    let rows = all / m + all / n - 1.0;
+    let columns = cells.iter().map(|(was, now)| all / (was + now) as f64).sum::<f64>() - 1.0;
+    1.0 + rows * columns / (6.0 * all * degrees)
+}
+
+fn compared(
+    reference: &Masses,
+    window: &Masses,
+    corrected: impl Fn(f64, &[(u64, u64)]) -> f64,
+) -> Change {
     let (m, n) = (reference.rows(), window.rows());
     if m == 0 || n == 0 {
         return Change {
@@ -113,7 +156,7 @@ pub fn compare(reference: &Masses, window: &Masses) -> Change {
             part(was, pooled * m) + part(now, pooled * n)
         })
         .sum();
-    let statistic = statistic.max(0.0);
+    let statistic = corrected(statistic.max(0.0), &tested);
     let degrees = tested.len() as u64 - 1;
     let p_value = match degrees {
         0 => 1.0,
@@ -201,6 +244,16 @@ mod tests {
         assert_eq!(change.degrees, 2);
         assert_eq!(change.moved.unwrap().cluster, Some(0));
         assert!((change.total_variation - 0.2).abs() < 1e-12);
+    }
+
+    #[test]
+    fn williams_makes_g_smaller_by_hand() {
+        let (was, now) = (masses(&[50, 30], 20), masses(&[30, 45], 25));
+        // N = 200: (4 - 1)(200/80 + 200/75 + 200/45 - 1) / (1200 · 2)
+        let q = 1.0 + 3.0 * (2.5 + 200.0 / 75.0 + 200.0 / 45.0 - 1.0) / 2_400.0;
+        let plain = compare(&was, &now).statistic;
+        assert!((compare_corrected(&was, &now, 1.0).statistic - plain / q).abs() < 1e-12);
+        assert!((compare_corrected(&was, &now, 2.0).statistic - plain / q / 2.0).abs() < 1e-12);
     }
 
     #[test]

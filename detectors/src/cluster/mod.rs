@@ -3,6 +3,7 @@
 
 pub mod dbscan;
 pub mod hdbscan;
+pub mod map;
 pub mod mass;
 #[cfg(test)]
 mod oracle;
