@@ -28,10 +28,35 @@ const LEAST_DEVIATION: f64 = 1e-6;
 /// A pair whose ψ varies by less is one column twice: it counts as varying by so much.
 const LEAST_VARIANCE: f64 = 1e-3;
 
-/// The score of a value of this rank, 0 to 1.
-#[must_use]
-pub fn score(rank: f64) -> f64 {
-    normal_quantile(rank.clamp(1e-9, 1.0 - 1e-9)).clamp(-CUT, CUT)
+/// Scores of ranks, from a table: between its entries in proportion.
+#[derive(Debug, Clone)]
+pub struct Scores(Vec<f64>);
+
+impl Scores {
+    const STEPS: usize = 2_048;
+
+    /// The table.
+    #[must_use]
+    pub fn new() -> Self {
+        let rank = |step: usize| (step as f64 / Self::STEPS as f64).clamp(1e-9, 1.0 - 1e-9);
+        let score = |step| normal_quantile(rank(step)).clamp(-CUT, CUT);
+        Scores((0..=Self::STEPS).map(score).collect())
+    }
+
+    /// The score of a value of this rank, 0 to 1; −2.5 to 2.5.
+    #[must_use]
+    pub fn of(&self, rank: f64) -> f64 {
+        let at = rank.clamp(0.0, 1.0) * Self::STEPS as f64;
+        let step = (at as usize).min(Self::STEPS - 1);
+        let (low, high) = (self.0[step], self.0[step + 1]);
+        low + (high - low) * (at - step as f64)
+    }
+}
+
+impl Default for Scores {
+    fn default() -> Self {
+        Scores::new()
+    }
 }
 
 /// Sums of a pair's scores over the rows in which both have one.
@@ -73,7 +98,19 @@ impl Sums {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Association {
     columns: usize,
+    whole: Whole,
+    /// Of rows that lack a score; empty until one comes.
     pairs: Vec<Sums>,
+}
+
+/// Sums over rows that lack no score, of which columns share what each pair of others has alone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Whole {
+    rows: f64,
+    scores: Vec<f64>,
+    squares: Vec<f64>,
+    /// By pair.
+    products: Vec<f64>,
 }
 
 /// The scores of a column in the reference. It is written as a list of its figures, in their order.
@@ -195,6 +232,10 @@ pub fn pairs(columns: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..columns).flat_map(move |one| (one + 1..columns).map(move |other| (one, other)))
 }
 
+fn count(columns: usize) -> usize {
+    columns * columns.saturating_sub(1) / 2
+}
+
 /// How much a window's own rows add to its deviation: it is no part of the reference, or it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Window {
@@ -258,7 +299,7 @@ impl Known {
         if now.columns != self.columns.len() {
             return Vec::new();
         }
-        let change = |((one, other), (was, sums)): ((usize, usize), (&Option<Pair>, &Sums))| {
+        let change = |((one, other), (was, sums)): ((usize, usize), (&Option<Pair>, Sums))| {
             let (was, now) = ((*was)?, sums.r()?);
             let (a, b) = (&self.columns[one], &self.columns[other]);
             let sum = (sums.influence(a, b, was.r) - was.centre) * sums.rows;
@@ -283,7 +324,7 @@ impl Known {
                 rows: sums.rows as u64,
             })
         };
-        pairs(now.columns).zip(self.pairs.iter().zip(&now.pairs)).filter_map(change).collect()
+        pairs(now.columns).zip(self.pairs.iter().zip(now.sums())).filter_map(change).collect()
     }
 }
 
@@ -316,31 +357,76 @@ impl Association {
     /// Of so many columns, nothing seen yet.
     #[must_use]
     pub fn new(columns: usize) -> Self {
-        let pairs = columns * columns.saturating_sub(1) / 2;
-        Self { columns, pairs: vec![Sums::default(); pairs] }
+        let whole = Whole {
+            rows: 0.0,
+            scores: vec![0.0; columns],
+            squares: vec![0.0; columns],
+            products: vec![0.0; count(columns)],
+        };
+        Self { columns, whole, pairs: Vec::new() }
+    }
+
+    /// The sums of each pair over all rows that have both.
+    fn sums(&self) -> impl Iterator<Item = Sums> {
+        let Whole { rows, scores, squares, products } = &self.whole;
+        let lacking = self.pairs.iter().copied().map(Some).chain(std::iter::repeat(None));
+        pairs(self.columns).zip(products).zip(lacking).map(|(((a, b), &ab), lacking)| {
+            let (aa, bb) = (squares[a], squares[b]);
+            let mut sums = Sums { rows: *rows, a: scores[a], b: scores[b], aa, ab, bb };
+            sums.merge(&lacking.unwrap_or_default());
+            sums
+        })
     }
 
     /// Takes a row of scores in, NaN where one is missing. A row of another width is passed over.
-    pub fn row(&mut self, scores: &[f64]) {
-        if scores.len() != self.columns {
+    pub fn row(&mut self, row: &[f64]) {
+        if row.len() != self.columns {
             return;
         }
-        let mut pairs = self.pairs.iter_mut();
-        for (at, &a) in scores.iter().enumerate() {
-            for &b in &scores[at + 1..] {
-                let Some(sums) = pairs.next() else { return };
-                if !a.is_nan() && !b.is_nan() {
-                    sums.add(a, b);
-                }
+        if row.iter().any(|score| score.is_nan()) {
+            return self.lacking(row);
+        }
+        let Whole { rows, scores, squares, products } = &mut self.whole;
+        *rows += 1.0;
+        let mut products = products.as_mut_slice();
+        for (at, &a) in row.iter().enumerate() {
+            scores[at] += a;
+            squares[at] += a * a;
+            let rest = &row[at + 1..];
+            let (of_this, of_others) = products.split_at_mut(rest.len());
+            of_this.iter_mut().zip(rest).for_each(|(product, b)| *product += a * b);
+            products = of_others;
+        }
+    }
+
+    #[cold]
+    fn lacking(&mut self, row: &[f64]) {
+        self.pairs.resize(count(self.columns), Sums::default());
+        let both = pairs(self.columns).map(|(one, other)| (row[one], row[other]));
+        for (sums, (a, b)) in self.pairs.iter_mut().zip(both) {
+            if !a.is_nan() && !b.is_nan() {
+                sums.add(a, b);
             }
         }
     }
 
     /// Adds everything that `other` saw; one of another width is passed over.
     pub fn merge(&mut self, other: &Association) {
-        if other.columns == self.columns {
-            self.pairs.iter_mut().zip(&other.pairs).for_each(|(here, there)| here.merge(there));
+        if other.columns != self.columns {
+            return;
         }
+        self.whole.rows += other.whole.rows;
+        for (here, there) in [
+            (&mut self.whole.scores, &other.whole.scores),
+            (&mut self.whole.squares, &other.whole.squares),
+            (&mut self.whole.products, &other.whole.products),
+        ] {
+            here.iter_mut().zip(there).for_each(|(here, there)| *here += there);
+        }
+        if !other.pairs.is_empty() {
+            self.pairs.resize(count(self.columns), Sums::default());
+        }
+        self.pairs.iter_mut().zip(&other.pairs).for_each(|(here, there)| here.merge(there));
     }
 }
 
@@ -374,6 +460,17 @@ mod tests {
 
     fn changes(known: &Known, scores: &[Vec<f64>]) -> Vec<Change> {
         known.changes(&association(scores), Window::Apart, |_, _| 1.0)
+    }
+
+    #[test]
+    fn scores_of_the_table_are_normal_quantiles_but_at_its_ends() {
+        let scores = Scores::new();
+        for at in 1..1_000 {
+            let rank = f64::from(at) / 1_000.0;
+            let exact = normal_quantile(rank).clamp(-CUT, CUT);
+            assert!((scores.of(rank) - exact).abs() < 5e-3, "{rank}");
+        }
+        assert_eq!((scores.of(0.0), scores.of(1.0), scores.of(-9.0)), (-CUT, CUT, -CUT));
     }
 
     #[test]

@@ -107,17 +107,13 @@ impl Tails {
         (tail(at_most), tail(1.0 - below))
     }
 
-    /// The rank of a value, 0 to 1: the middle of where it stands. `None` for NaN and where no value
-    /// was seen.
+    /// The rarer tail of a value, and its rank, 0 to 1: the middle of where it stands. `None` for NaN and
+    /// where no value was seen.
     #[must_use]
-    pub fn rank(&self, value: f64) -> Option<f64> {
-        self.shares_at(value).map(|(below, at_most)| f64::midpoint(below, at_most))
-    }
-
-    /// The tail of what lies beyond all values that were seen.
-    #[must_use]
-    pub fn least(&self) -> f64 {
-        self.least
+    pub fn tail_and_rank(&self, value: f64) -> Option<(f64, f64)> {
+        let (below, at_most) = self.shares_at(value)?;
+        let rarer = at_most.min(1.0 - below);
+        Some((rarer * (1.0 - self.least) + self.least, f64::midpoint(below, at_most)))
     }
 
     /// The shares of values below this one, and at most this one.

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::association::{self, Association, Change, Known};
+use crate::association::{self, Association, Change, Known, Scores};
 use crate::cluster::map::{Cluster, Map};
 use crate::cluster::mass::{self, Masses};
 use crate::correction::{any, effective};
@@ -103,12 +103,22 @@ impl Clusters {
         (names, words.join(", "))
     }
 
-    /// What the numbers are at the centre of each cluster, in the order of [`Clusters::columns`].
+    /// What the numbers are at the centre of each cluster, in the order of [`Clusters::columns`]; none is
+    /// beyond what there was in training.
     #[must_use]
-    pub fn centres(&self) -> Vec<Vec<f64>> {
-        let value =
-            |((median, deviation), place): (&(f64, f64), &f64)| median + deviation * place.sinh();
-        let centre = |of: &Cluster| self.scales.iter().zip(&of.centre).map(value).collect();
+    pub fn centres(&self, reference: &Reference) -> Vec<Vec<f64>> {
+        let within = |at: usize, value: f64| match &reference.features[at].values {
+            Values::Number(numbers) => match (numbers.min(), numbers.max()) {
+                (Some(min), Some(max)) => value.clamp(min, max),
+                _ => value,
+            },
+            Values::Category(_) => value,
+        };
+        let value = |((&at, &(median, deviation)), stand): ((&usize, &(f64, f64)), &f64)| {
+            within(at, median + deviation * stand.sinh())
+        };
+        let columns = || self.columns.iter().zip(&self.scales);
+        let centre = |of: &Cluster| columns().zip(&of.centre).map(value).collect();
         self.map.clusters.iter().map(centre).collect()
     }
 }
@@ -325,16 +335,16 @@ impl Reach {
         Reach::Levels(levels.collect(), (known.other() as f64 + 1.0) / (rows + 1.0))
     }
 
-    /// The tail of a value; `None` of what is none of this feature.
-    fn tail(&self, value: Observation<'_>) -> Option<f64> {
+    /// The tail of a value, and of a number its rank; `None` of what is none of this feature.
+    fn tail_and_rank(&self, value: Observation<'_>) -> Option<(f64, Option<f64>)> {
         match (self, value) {
             (Reach::Number(tails), Observation::Number(value)) if value.is_finite() => {
-                let (left, right) = tails.at(value);
-                Some(left.min(right))
+                let (tail, rank) = tails.tail_and_rank(value)?;
+                Some((tail, Some(rank)))
             }
             (Reach::Levels(levels, unseen), Observation::Category(level)) => {
                 let name = &level[..level.floor_char_boundary(LEVEL_BYTES)];
-                Some(levels.get(name).copied().unwrap_or(*unseen))
+                Some((levels.get(name).copied().unwrap_or(*unseen), None))
             }
             _ => None,
         }
@@ -353,6 +363,7 @@ pub struct Lens {
     columns: usize,
     threshold: Option<Threshold>,
     clusters: Option<Clusters>,
+    scores: Scores,
 }
 
 impl Lens {
@@ -380,6 +391,7 @@ impl Lens {
             columns: joint.columns.len(),
             threshold: joint.threshold,
             clusters: joint.clusters.clone(),
+            scores: Scores::new(),
         }
     }
 
@@ -403,13 +415,11 @@ impl Lens {
     /// Sees a value of a row. What is none of the feature is as if it were missing.
     pub fn see(&self, rows: &mut Rows, row: usize, feature: usize, value: Observation<'_>) {
         let Some(reach) = self.features.get(feature).filter(|_| row < rows.count) else { return };
-        if let Some(tail) = reach.tail(value) {
-            rows.tails[row * rows.features + feature] = tail;
-        }
-        let (Reach::Number(tails), Observation::Number(value)) = (reach, value) else { return };
-        let Some(rank) = tails.rank(value).filter(|_| value.is_finite()) else { return };
+        let Some((tail, rank)) = reach.tail_and_rank(value) else { return };
+        rows.tails[row * rows.features + feature] = tail;
+        let (Some(rank), Observation::Number(value)) = (rank, value) else { return };
         if let Some(column) = self.places[feature] {
-            rows.scores[row * rows.columns + column] = association::score(rank);
+            rows.scores[row * rows.columns + column] = self.scores.of(rank);
         }
         if let (Some(column), Some(clusters)) = (self.clustered[feature], &self.clusters) {
             rows.stands[row * rows.clustered + column] = place(clusters.scales[column], value);
@@ -768,7 +778,7 @@ mod tests {
         let reference = learned(&camps(4_000, 0.6, 20));
         let clusters = reference.joint.as_ref().unwrap().clusters.as_ref().unwrap();
         assert_eq!(clusters.map.clusters.len(), 2);
-        let centres = clusters.centres();
+        let centres = clusters.centres(&reference);
         assert!(centres[0][0] < -9.0 && centres[1][0] > 10.0, "{centres:?}");
         let window = |low, seed| {
             found(&reference, &[filled(&reference, &camps(800, low, seed))], Detector::ClusterMass)

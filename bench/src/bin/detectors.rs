@@ -9,6 +9,7 @@ fn main() {
     sketch::speed(&report);
     sequential::speed(&report);
     speed::correlations::print(&report);
+    speed::together::print(&report);
     speed::clusters::print(&report);
     speed::ecod::print(&report);
     speed::forest::print(&report);

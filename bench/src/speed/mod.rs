@@ -6,3 +6,4 @@ pub mod ecod;
 pub mod forest;
 pub mod ks;
 pub mod profile;
+pub mod together;

@@ -95,14 +95,14 @@ impl Clusters {
     pub(super) fn of(reference: &Reference, clusters: &joint::Clusters) -> Self {
         let masses = &clusters.map.masses;
         let share = |rows: u64| to_three_places(rows as f64 / masses.rows().max(1) as f64);
-        let digits = |value: f64| format!("{value:.3e}").parse().unwrap_or(value);
+        let digits = |value: f64| format!("{value:.2e}").parse().unwrap_or(value);
         Clusters {
             rows: masses.rows(),
             columns: names(reference, &clusters.columns),
             shares: masses.clusters.iter().map(|&rows| share(rows)).collect(),
             noise: share(masses.noise),
             centres: clusters
-                .centres()
+                .centres(reference)
                 .into_iter()
                 .map(|centre| centre.into_iter().map(digits).collect())
                 .collect(),

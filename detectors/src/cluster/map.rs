@@ -94,7 +94,7 @@ impl Map {
             return None;
         }
         let cluster = |members: &Vec<&[f64]>| Cluster {
-            centre: mean(members).into_iter().map(round).collect(),
+            centre: mean(members).into_iter().map(|value| (value * 1e4).round() / 1e4).collect(),
             balls: balls(members),
         };
         let clusters = members.iter().map(cluster).collect();
