@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod fleet;
+pub mod intake;
 pub mod labelled;
 pub mod mixed;
 pub mod peers;

@@ -1,13 +1,13 @@
-//! `cargo xtask bench loop`: how soon a decision is in effect. With one real Envoy, and with a hundred
-//! simulated ones that follow twenty models each.
+//! `cargo xtask bench loop`: what a collector takes in, and how soon a decision is in effect: with one real
+//! Envoy, and with a hundred simulated ones that follow twenty models each.
 
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::Value;
-use tidegate_bench::fleet;
 use tidegate_bench::report::{Figure, Report};
+use tidegate_bench::{fleet, intake};
 use xtask::stage::collector::Collector;
 use xtask::stage::envoy::{Addresses, Envoy};
 use xtask::stage::{Stage, port};
@@ -36,6 +36,7 @@ fn main() -> ExitCode {
 
 fn measure() -> Result<(), Failure> {
     let report = Report::from_arguments();
+    intake::print(&report)?;
     let tools = Tools::find(Terminal::plain())?;
     let (envoy, filter, tidegate) = (tools.envoy()?, tools.filter()?, tools.tidegate()?);
 

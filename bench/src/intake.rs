@@ -1,0 +1,159 @@
+//! What a collector's core takes in: batches from the wire, decoded, read into rows, counted into panes,
+//! bet on, judged together, and tested when a pane closes. The gRPC server around it is no part of it.
+
+use prost::Message;
+use tidegate_collector::config::Config;
+use tidegate_collector::sides::Sides;
+use tidegate_collector::watch::{Counts, Watch};
+use tidegate_contract::columns::{self, Wanted};
+use tidegate_contract::contract::Contract;
+use tidegate_contract::format::Format;
+use tidegate_contract::protocol::Side;
+use tidegate_detectors::finding::Verdict;
+use tidegate_detectors::forest::random::Random;
+use tidegate_detectors::joint::Joint;
+use tidegate_detectors::reference::{Feature, Observation, Reference};
+use tidegate_detectors::resampling::KeptColumn;
+use tidegate_proto::intake::v1::{Payload, Sample, ShipRequest};
+
+use crate::clock;
+use crate::report::{Figure, Report};
+
+const COLUMNS: usize = 20;
+const TRAINING: usize = 50_000;
+/// Rows of a request, requests of a batch, batches of a pane, panes that are timed.
+const ROWS: usize = 50;
+const REQUESTS: usize = 20;
+const BATCHES: usize = 5;
+const PANES: usize = 6;
+/// Cells that a body may have.
+const CELLS: usize = 1_000_000;
+
+type Row = [f64; COLUMNS];
+
+fn row(random: &mut Random) -> Row {
+    let mut normal = || (0..12).map(|_| random.unit()).sum::<f64>() - 6.0;
+    let common = normal();
+    // Four digits after the point, as people write numbers.
+    std::array::from_fn(|_| ((0.6 * common + 0.8 * normal()) * 1e4).round() / 1e4)
+}
+
+fn name(at: usize) -> String {
+    format!("feature_{at}")
+}
+
+/// What training data of such rows leaves.
+fn reference(random: &mut Random) -> Reference {
+    let features = (0..COLUMNS).map(|at| Feature::number(name(at))).collect();
+    let mut reference = Reference::of(TRAINING as u64, features);
+    let mut kept = vec![KeptColumn::default(); COLUMNS];
+    for _ in 0..TRAINING {
+        let columns = reference.features.iter_mut().zip(&mut kept);
+        for ((feature, kept), value) in columns.zip(row(random)) {
+            feature.observe(Observation::Number(value));
+            kept.take(Observation::Number(value));
+        }
+    }
+    reference.features.iter_mut().for_each(Feature::settle);
+    reference.features.iter_mut().for_each(|feature| feature.condense(1_150));
+    reference.joint = Joint::learn(&reference, &kept);
+    reference
+}
+
+/// A batch as it comes over the wire.
+fn batch(random: &mut Random) -> Vec<u8> {
+    let body = |random: &mut Random| {
+        let rows: Vec<Row> = (0..ROWS).map(|_| row(random)).collect();
+        let input = |at: usize| {
+            let data: Vec<String> = rows.iter().map(|row| row[at].to_string()).collect();
+            let (name, data) = (name(at), data.join(","));
+            format!(r#"{{"name":"{name}","shape":[{ROWS},1],"datatype":"FP64","data":[{data}]}}"#)
+        };
+        let inputs: Vec<String> = (0..COLUMNS).map(input).collect();
+        format!(r#"{{"inputs":[{}]}}"#, inputs.join(","))
+    };
+    let samples = (0..REQUESTS).map(|_| {
+        let body = body(random).into_bytes();
+        let format = "oip".to_owned();
+        let request = Payload { body_bytes: body.len() as u64, body, format, ..Payload::default() };
+        Sample { model: "census".to_owned(), request: Some(request), ..Sample::default() }
+    });
+    ShipRequest { samples: samples.collect(), ..ShipRequest::default() }.encode_to_vec()
+}
+
+const CONFIG: &str = "
+listen: {grpc: 127.0.0.1:7070, http: 127.0.0.1:7071}
+state: ./state
+envoy: {filter: /filter.wasm, collector_cluster: tidegate_collector}
+models:
+  - name: census
+    protocol: oip
+    route: {path_prefix: /v2/models/census}
+    profile: ./profile
+    versions: [{name: v1, cluster: census-v1, role: primary}]
+    window: {length: 10s, hop: 2s, min_rows: 100}
+";
+
+/// Prints rows a CPU second.
+///
+/// # Errors
+/// When the configuration, a batch or a body is not what the collector reads.
+pub fn print(report: &Report) -> Result<(), Box<dyn std::error::Error>> {
+    let mut random = Random::seeded(12);
+    let reference = reference(&mut random);
+    let nothing = Reference::of(0, Vec::new());
+    let sides = Sides::of(&reference, &nothing);
+    let folder = std::path::Path::new("/");
+    let config = Config::parse(CONFIG.as_bytes(), &folder.join("tidegate.yaml"), folder)?;
+    let fields: Vec<_> =
+        (0..COLUMNS).map(|at| serde_json::json!({"name": name(at), "type": "number"})).collect();
+    let contract = serde_json::json!({ "inputs": fields }).to_string();
+    let contract = Contract::parse(&contract).map_err(|mistakes| format!("{mistakes:?}"))?;
+    let wanted = Wanted::new(sides.names(Side::Request)).in_fields(&contract.inputs);
+    let batches: Vec<Vec<u8>> = (0..BATCHES).map(|_| batch(&mut random)).collect();
+    let format: Format = "oip".parse().map_err(|_| "the format oip")?;
+
+    let mut watch = Watch::new(&config.models[0], &contract, sides, None);
+    let (mut now, mut worst) = (0, Verdict::Healthy);
+    let mut read = || -> Result<(), Box<dyn std::error::Error>> {
+        for _ in 0..PANES {
+            now += 2_000;
+            watch.at(now);
+            for batch in &batches {
+                let batch = ShipRequest::decode(batch.as_slice())?;
+                for sample in &batch.samples {
+                    let body = &sample.request.as_ref().ok_or("a request")?.body;
+                    let rows = columns::read(body, format, Side::Request, &wanted, CELLS)
+                        .map_err(|why| format!("{why:?}"))?;
+                    assert_eq!((rows.rows, rows.columns.len()), (ROWS, COLUMNS));
+                    watch.rows(Side::Request, &rows);
+                }
+                watch.arrived(REQUESTS as u64, 0);
+                let counts = Counts { exchanges: REQUESTS as u64, ..Counts::default() };
+                watch.counts(now, "v1", Counts::default(), counts);
+            }
+            worst = worst.max(watch.close(now).verdict);
+        }
+        Ok(())
+    };
+    let mut failed = None;
+    let seconds = clock::least(3, || failed = read().err());
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if worst == Verdict::Alarm {
+        return Err("traffic like that of training raised an alarm".into());
+    }
+    let rows = (PANES * BATCHES * REQUESTS * ROWS) as f64;
+    report.figure(
+        "loop",
+        &Figure {
+            name: "intake: rows of 20 columns a CPU second, from the wire to the tests",
+            value: rows / seconds,
+            unit: "rows/s",
+            goal: 150e3,
+            lower_is_better: false,
+        },
+    );
+    Ok(())
+}
