@@ -310,6 +310,43 @@ pub(crate) fn ranks_at(knots: &[Knot], count: u64, after: usize, x: f64) -> Rank
     }
 }
 
+/// The ranks of a sketch that takes nothing in any more, laid out for many lookups.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RankTable {
+    values: Vec<f64>,
+    /// At each value, and in the gap below it; the last gap is above all values.
+    at: Vec<(f64, f64)>,
+    below: Vec<(f64, f64)>,
+}
+
+impl RankTable {
+    /// Of what the sketch saw so far.
+    #[must_use]
+    pub fn of(sketch: &QuantileSketch) -> Self {
+        let (knots, _) = sketch.read();
+        let values: Vec<f64> = knots.iter().map(|knot| knot.value).collect();
+        let gaps = values.iter().map(|value| value.next_down()).chain([f64::INFINITY]);
+        RankTable {
+            at: values.iter().map(|&value| sketch.ranks(value)).collect(),
+            below: gaps.map(|gap| sketch.ranks(gap)).collect(),
+            values,
+        }
+    }
+
+    /// As [`QuantileSketch::ranks`].
+    #[must_use]
+    pub fn ranks(&self, x: f64) -> (f64, f64) {
+        if x.is_nan() {
+            return (0.0, 1.0);
+        }
+        let after = self.values.partition_point(|&value| value < x);
+        match self.values.get(after) {
+            Some(&value) if value == x => self.at[after],
+            _ => self.below.get(after).copied().unwrap_or((0.0, 1.0)),
+        }
+    }
+}
+
 /// Knots with exact ranks from a block of values, which it sorts.
 fn exact(values: &mut [f64]) -> Vec<Knot> {
     values.sort_unstable_by(f64::total_cmp);
@@ -794,5 +831,22 @@ mod tests {
         let ages: Vec<f64> = spread(50_000).into_iter().map(|u| (u * 90.0).floor()).collect();
         assert_eq!(of_blocks(&ages, 1_000, 10_000).atoms(), []);
         assert_eq!(of_blocks(&[1.0; 100], 1_000, 10_000).atoms(), []);
+    }
+
+    #[test]
+    fn a_table_of_ranks_says_what_the_sketch_says() {
+        let mut sketch = QuantileSketch::with_capacity(50);
+        // Ties, neighbours that are next to each other, and gaps.
+        let values = (0..3_000).map(|at| f64::from(at * 37 % 211) / 8.0);
+        let close = [1.0, 1.0f64.next_up(), f64::MAX, f64::MIN];
+        values.chain(close).for_each(|value| assert!(sketch.insert(value)));
+        let table = RankTable::of(&sketch);
+        let probes = (-20..500).map(|at| f64::from(at) / 16.0);
+        let far = [f64::NEG_INFINITY, f64::INFINITY, f64::MAX, f64::MIN, f64::NAN, 1.0, -0.0];
+        for probe in probes.chain(far).chain(close) {
+            assert_eq!(table.ranks(probe), sketch.ranks(probe), "{probe}");
+        }
+        let nothing = QuantileSketch::with_capacity(50);
+        assert_eq!(RankTable::of(&nothing).ranks(1.0), nothing.ranks(1.0));
     }
 }

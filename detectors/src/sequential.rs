@@ -123,14 +123,16 @@ impl Bettor {
     }
 
     fn bet(&mut self, up: impl Fn(f64) -> f64, down: impl Fn(f64) -> f64) {
-        for (index, stake) in self.stakes.into_iter().enumerate() {
-            for (at, factor) in [(index, up(stake)), (STAKES + index, down(stake))] {
-                if self.won[at] <= 1.0 {
-                    self.begun[at] = self.now;
-                }
-                self.won[at] = (self.won[at] * factor).clamp(1.0, self.richest);
-                self.owned[at] = (self.owned[at] * factor).min(self.richest);
-            }
+        // Side by side and without a branch, so that several stakes go through the processor at once.
+        let factors: [f64; 2 * STAKES] = std::array::from_fn(|at| match at.checked_sub(STAKES) {
+            None => up(self.stakes[at]),
+            Some(stake) => down(self.stakes[stake]),
+        });
+        for (at, factor) in factors.into_iter().enumerate() {
+            let won = self.won[at];
+            self.begun[at] = if won <= 1.0 { self.now } else { self.begun[at] };
+            self.won[at] = (won * factor).clamp(1.0, self.richest);
+            self.owned[at] = (self.owned[at] * factor).min(self.richest);
         }
     }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::finding::{Detector, Evidence, Finding, Kind, Verdict};
 use crate::judge::Rules;
+use crate::quantile::RankTable;
 use crate::reference::{Feature, Observation, Reference, Values};
 use crate::sequential::Bettor;
 use crate::summary::{CategorySummary, LEVEL_BYTES};
@@ -119,7 +120,7 @@ impl Vigil {
         }
         let lookout = self.lookouts.get(self.reference.position(finding.feature.as_deref()?)?)?;
         let bets: &[&Bettor] = match (finding.kind, &lookout.values.bets) {
-            (Kind::DataDrift, Bets::Number { location, spread }) => &[location, spread],
+            (Kind::DataDrift, Bets::Number { location, spread, .. }) => &[location, spread],
             (Kind::DataDrift, Bets::Category(levels)) => &[&levels.bettor],
             (Kind::Completeness, _) => &[&lookout.absence.bettor],
             _ => return None,
@@ -164,7 +165,7 @@ struct Absence {
 
 #[derive(Debug, Clone)]
 enum Bets {
-    Number { location: Bettor, spread: Bettor },
+    Number { ranks: RankTable, location: Bettor, spread: Bettor },
     Category(Levels),
 }
 
@@ -179,6 +180,7 @@ impl Lookout {
                 let tolerance = STANDARD_ERRORS / (12.0 * rows).sqrt();
                 let tolerance = tolerance + numbers.sketch().rank_error() / 2.0;
                 Bets::Number {
+                    ranks: RankTable::of(numbers.sketch()),
                     location: Bettor::on_ranks(tolerance, enough),
                     spread: Bettor::on_ranks(tolerance, enough),
                 }
@@ -196,7 +198,7 @@ impl Lookout {
 
     fn put_in(&mut self, share: f64, now_ms: i64) {
         match &mut self.values.bets {
-            Bets::Number { location, spread } => {
+            Bets::Number { location, spread, .. } => {
                 location.put_in(share, now_ms);
                 spread.put_in(share, now_ms);
             }
@@ -210,10 +212,10 @@ impl Lookout {
         let there = match (observation, bets, &known.values) {
             (
                 Observation::Number(value),
-                Bets::Number { location, spread },
+                Bets::Number { ranks, location, spread },
                 Values::Number(was),
             ) if value.is_finite() => {
-                let ranks = was.sketch().ranks(value);
+                let ranks = ranks.ranks(value);
                 let rank = (ranks.0 + ranks.1) / 2.0;
                 if was.count > 0 && thinning.takes(rank) {
                     location.observe(rank);
@@ -414,7 +416,9 @@ mod tests {
             row(dice, &mut last, way, |feature, value| vigil.observe(feature, value));
             let owned = vigil.lookouts.iter().flat_map(|lookout| {
                 let bets = match &lookout.values.bets {
-                    Bets::Number { location, spread } => [location.evidence(), spread.evidence()],
+                    Bets::Number { location, spread, .. } => {
+                        [location.evidence(), spread.evidence()]
+                    }
                     Bets::Category(levels) => [levels.bettor.evidence(), 0.0],
                 };
                 [bets[0], bets[1], lookout.absence.bettor.evidence()]
