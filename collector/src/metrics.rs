@@ -97,6 +97,7 @@ pub struct Metrics {
     refusals: Counter,
     journal_failures: Counter,
     envoys: Gauge,
+    refusing: Gauge,
     standing: Gauge,
     collectors: Gauge,
     labels: Family<OfOutcome, Counter>,
@@ -166,6 +167,12 @@ impl Default for Metrics {
         );
         let envoys = Gauge::default();
         registry.register("xds_envoys", "Envoys connected", envoys.clone());
+        let refusing = Gauge::default();
+        registry.register(
+            "xds_envoys_refusing",
+            "Envoys that refuse something, and stay with the last that they took",
+            refusing.clone(),
+        );
         let standing = Gauge::default();
         // A state of its own leaves nobody else to decide.
         standing.set(LEADS);
@@ -216,6 +223,7 @@ impl Default for Metrics {
             refusals,
             journal_failures,
             envoys,
+            refusing,
             standing,
             collectors,
             labels,
@@ -346,9 +354,10 @@ impl Metrics {
         self.refusals.inc();
     }
 
-    /// So many Envoys are connected.
-    pub fn envoys(&self, connected: usize) {
+    /// So many Envoys are connected, and so many of them refuse something.
+    pub fn envoys(&self, connected: usize, refusing: usize) {
         self.envoys.set(i64::try_from(connected).unwrap_or(i64::MAX));
+        self.refusing.set(i64::try_from(refusing).unwrap_or(i64::MAX));
     }
 
     /// The collectors that share the state stand like this.

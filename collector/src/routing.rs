@@ -111,6 +111,24 @@ impl Routing {
         weights.insert(primary_cluster.clone(), primary);
         Self { weights, mirrors, block, divert }
     }
+
+    /// Whether the filter has anything to carry out.
+    #[must_use]
+    pub fn has_orders(&self) -> bool {
+        self.block.is_some() || self.divert.is_some()
+    }
+
+    /// Whether the filter is to carry out the same as by the other one.
+    #[must_use]
+    pub fn orders_as(&self, other: &Self) -> bool {
+        (&self.block, &self.divert) == (&other.block, &other.divert)
+    }
+
+    /// Whether Envoy's routes are the same as by the other one.
+    #[must_use]
+    pub fn shares_as(&self, other: &Self) -> bool {
+        (&self.weights, &self.mirrors) == (&other.weights, &other.mirrors)
+    }
 }
 
 /// When the filter lets go by itself, whether a collector is there or not.

@@ -3,7 +3,7 @@
 //! it. It does not know what is played.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -149,6 +149,8 @@ pub struct Plan {
     tap: Option<(u16, u16)>,
     /// What `state:` says.
     state: String,
+    /// Whether the filter is a file of the play's own.
+    own_filter: bool,
 }
 
 /// A house that stands.
@@ -165,6 +167,7 @@ pub struct House {
     yaml: String,
     http: u16,
     replacements: Vec<Replacement>,
+    filter: PathBuf,
     stage: Stage,
 }
 
@@ -184,6 +187,7 @@ impl Plan {
             answers: false,
             tap: None,
             state: "./state".to_owned(),
+            own_filter: false,
         }
     }
 
@@ -248,6 +252,13 @@ impl Plan {
         self
     }
 
+    /// With a copy of the filter that the play may do away with.
+    #[must_use]
+    pub fn own_filter(mut self) -> Self {
+        self.own_filter = true;
+        self
+    }
+
     /// Without a collector of ours; Envoy looks for one at this port.
     #[must_use]
     pub fn collector_at(mut self, port: u16) -> Self {
@@ -280,7 +291,14 @@ impl Plan {
         let grpc = self.collector.or(self.tap.map(|(collector, _)| collector));
         let grpc = grpc.unwrap_or_else(port::free_port);
         let http = port::free_port();
-        let yaml = self.yaml(grpc, http);
+        let filter = match self.own_filter {
+            true => stage.folder().join("filter.wasm"),
+            false => tools::filter(),
+        };
+        if self.own_filter {
+            std::fs::copy(tools::filter(), &filter).expect("the filter is copied");
+        }
+        let yaml = self.yaml(grpc, http, &filter);
         let collector = (self.collector.is_none()).then(|| {
             profile(&stage, self.contract.as_ref(), self.answers);
             Collector::start(&stage, &tools::tidegate(), &yaml, http).expect("the collector starts")
@@ -291,9 +309,10 @@ impl Plan {
             v2: v2.port(),
             collector: self.tap.map_or(grpc, |(_, tap)| tap),
         };
-        let envoy = start_envoy(&stage, &addresses, &self.replacements);
+        let envoy = start_envoy(&stage, &addresses, &filter, &self.replacements);
         let replacements = self.replacements;
-        let house = House { envoy, collector, v1, v2, addresses, yaml, http, replacements, stage };
+        let house =
+            House { envoy, collector, v1, v2, addresses, yaml, http, replacements, filter, stage };
         if house.collector.is_some() {
             house.await_acknowledged();
         }
@@ -301,12 +320,12 @@ impl Plan {
     }
 
     /// The text of `tidegate.yaml`.
-    fn yaml(&self, grpc: u16, http: u16) -> String {
+    fn yaml(&self, grpc: u16, http: u16, filter: &Path) -> String {
         let mut yaml = format!(
             "listen: {{grpc: 127.0.0.1:{grpc}, http: 127.0.0.1:{http}}}\nstate: {}\n\
              envoy: {{filter: {}, collector_cluster: tidegate_collector}}\n",
             self.state,
-            tools::filter().display()
+            filter.display()
         );
         if let Some(port) = self.otlp {
             yaml.push_str(&format!("telemetry: {{otlp_endpoint: \"http://127.0.0.1:{port}\"}}\n"));
@@ -342,11 +361,15 @@ fn profile(stage: &Stage, contract: Option<&Value>, answers: bool) {
     assert!(made.status.success(), "tidegate profile: {}", String::from_utf8_lossy(&made.stderr));
 }
 
-fn start_envoy(stage: &Stage, addresses: &Addresses, replacements: &[Replacement]) -> Envoy {
+fn start_envoy(
+    stage: &Stage,
+    addresses: &Addresses,
+    filter: &Path,
+    replacements: &[Replacement],
+) -> Envoy {
     let bootstrap = std::fs::read_to_string(tools::root().join("envoy/bootstrap.yaml"));
     let bootstrap = bootstrap.expect("the bootstrap is there");
-    let (binary, filter) = (tools::envoy(), tools::filter());
-    Envoy::start(stage, &binary, &bootstrap, &filter, addresses, replacements)
+    Envoy::start(stage, &tools::envoy(), &bootstrap, filter, addresses, replacements)
         .expect("Envoy starts")
 }
 
@@ -393,7 +416,7 @@ impl House {
     /// Stops Envoy and starts it again, with the same bootstrap and new ports.
     pub fn restart_envoy(&mut self) {
         self.envoy.process.stop();
-        self.envoy = start_envoy(&self.stage, &self.addresses, &self.replacements);
+        self.envoy = start_envoy(&self.stage, &self.addresses, &self.filter, &self.replacements);
     }
 
     /// How the only, or the first, model stands; null when the collector does not answer.
@@ -421,6 +444,12 @@ impl House {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.stage.folder()
+    }
+
+    /// Where the filter lies.
+    #[must_use]
+    pub fn filter(&self) -> &Path {
+        &self.filter
     }
 
     /// Runs the command against the collector.

@@ -12,6 +12,7 @@ use tidegate_tests::patience::{eventually, throughout};
 use tidegate_tests::people::{Era, oip};
 use tidegate_tests::recorder::Reply;
 use tidegate_tests::stream::Flow;
+use xtask::stage::http;
 
 /// A rule that acts on drift.
 fn on_drift(then: &str, expires: &str, cooldown: &str) -> String {
@@ -302,6 +303,62 @@ fn an_envoy_that_speaks_the_incremental_variant_is_moved_as_well() {
     assert!(house.tidegate(&["rollback", "census"]).status.success());
     await_version(&house, "v1");
     assert_eq!(house.ask(&Request::post(INFER, broken.to_string())).status, 400);
+}
+
+#[test]
+fn an_envoy_that_refuses_a_decision_keeps_what_it_has_and_takes_the_next() {
+    let rule = on_drift("divert, to: v2", "1h", "1h");
+    let model = Model::census().mode("enforce").rule(&rule);
+    let house = Plan::of("loop-refuses").own_filter().model(model).raise();
+    let rejected = || house.stats("update_rejected").values().sum::<u64>();
+    let said = |arguments: &[&str]| {
+        String::from_utf8_lossy(&house.tidegate(arguments).stdout).into_owned()
+    };
+    let metric = |name: &str| {
+        let metrics = http::Client::new(SOON).get(&format!("{}/metrics", house.api()));
+        let metrics = metrics.expect("metrics are told").text();
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.map(|rest| rest.trim().to_owned()).unwrap_or_default()
+    };
+    let one = oip(&tidegate_tests::people::people(7, 1, Era::Training)).to_string();
+    let request = Request::post(INFER, one);
+
+    // Envoy refuses a table whose filter it cannot read.
+    let away = house.filter().with_extension("away");
+    std::fs::rename(house.filter(), &away).expect("the filter is the play's own");
+    let block = ["block", "census", "--for", "1h", "--reason", "a play"];
+    let _ = house.tidegate(&block);
+    let decision = eventually("Envoy refuses", SOON, || {
+        house.decisions().pop().filter(|newest| newest["refused"].is_string())
+    });
+    assert_eq!((&decision["action"], &decision["state"]), (&"block".into(), &"active".into()));
+    let words = decision["refused"].as_str().expect("a text").to_owned();
+    assert!(words.contains("filter.wasm"), "Envoy's own words: {words}");
+    assert!(said(&["status"]).contains(&format!("refused   by tidegate-envoy: {words}")));
+    assert!(said(&["decisions"]).contains(&format!("refused by Envoy: {words}")));
+    assert_eq!(metric("tidegate_xds_envoys_refusing"), "1");
+    throughout("it is not pushed again and again", Duration::from_secs(2), &1, rejected);
+    assert_eq!(house.version(), "v1", "what it had is in effect");
+
+    // What is decided next is not held up by it.
+    let divert = ["divert", "census", "--to", "v2", "--for", "1h", "--reason", "a play"];
+    assert!(house.tidegate(&divert).status.success());
+    await_version(&house, "v2");
+    house.await_acknowledged();
+    assert_eq!(metric("tidegate_xds_envoys_refusing"), "0");
+
+    // A block that is refused takes nothing from the divert before it.
+    let _ = house.tidegate(&block);
+    eventually("Envoy refuses again", SOON, || (rejected() == 2).then_some(()));
+    throughout("the divert stays", Duration::from_secs(1), &"v2".to_owned(), || house.version());
+    assert_eq!(rejected(), 2);
+    assert!(house.tidegate(&["rollback", "census"]).status.success());
+    await_version(&house, "v1");
+
+    std::fs::rename(&away, house.filter()).expect("the filter is the play's own");
+    assert!(house.tidegate(&block).status.success());
+    eventually("the model is blocked", SOON, || (house.ask(&request).status == 503).then_some(()));
+    house.await_acknowledged();
 }
 
 #[test]

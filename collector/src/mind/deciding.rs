@@ -172,12 +172,12 @@ impl Mind {
 
     pub(super) fn hear(&mut self, report: &Report) {
         self.fleet.hear(report);
-        self.metrics.envoys(self.fleet.len());
-        if let Some(Heard::Refused { resource, version, why }) = &report.heard {
+        self.metrics.envoys(self.fleet.len(), self.fleet.refusing());
+        if let Some(Heard::Refused { resource, version, whole, why }) = &report.heard {
             self.metrics.refused();
             warn!(node = %report.asker.id, ?resource, %version, %why, "an Envoy refused its configuration");
             // A refusal of what is no longer wanted says nothing of what is.
-            if *version == self.worlds.borrow().snapshot(&report.asker).get(*resource).version {
+            if *whole == self.worlds.borrow().snapshot(&report.asker).get(*resource).version {
                 self.write_refusal(why);
             }
         }

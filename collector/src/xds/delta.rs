@@ -5,6 +5,7 @@
 //! Protocol: <https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#incremental-xds>.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
@@ -33,7 +34,7 @@ impl DeltaSession {
     pub fn hear(
         &mut self,
         request: &DeltaDiscoveryRequest,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
     ) -> (Vec<Heard>, Vec<DeltaDiscoveryResponse>) {
         let (mut heard, mut answers) = (Vec::new(), Vec::new());
         let Some(resource) = Resource::of_type_url(&request.type_url) else {
@@ -51,7 +52,9 @@ impl DeltaSession {
                 error_detail: request.error_detail.clone(),
                 ..plain("")
             };
-            heard.push(self.session.hear(&answer, snapshot).0);
+            let (said, pushes) = self.session.hear(&answer, snapshot);
+            heard.push(said);
+            answers.extend(pushes.into_iter().map(in_its_words));
         }
         let (wanted, unwanted) =
             (&request.resource_names_subscribe, &request.resource_names_unsubscribe);
@@ -66,10 +69,10 @@ impl DeltaSession {
         if all || wanted.iter().any(ours) {
             let has = request.initial_resource_versions.get(RESOURCE);
             self.session.forget(resource);
-            let (subscribed, push) =
+            let (subscribed, pushes) =
                 self.session.hear(&plain(has.map_or("", String::as_str)), snapshot);
             heard.push(subscribed);
-            answers.extend(push.map(in_its_words));
+            answers.extend(pushes.into_iter().map(in_its_words));
         }
         let strangers: Vec<String> =
             wanted.iter().filter(|name| !ours(name)).take(MAX_UNKNOWN).cloned().collect();
@@ -87,7 +90,7 @@ impl DeltaSession {
     }
 
     /// What a new snapshot means on this stream.
-    pub fn turn(&mut self, snapshot: &Snapshot) -> (Vec<DeltaDiscoveryResponse>, Vec<Heard>) {
+    pub fn turn(&mut self, snapshot: &Arc<Snapshot>) -> (Vec<DeltaDiscoveryResponse>, Vec<Heard>) {
         let turn = self.session.turn(snapshot);
         (turn.pushes.into_iter().map(in_its_words).collect(), turn.has)
     }
@@ -123,13 +126,13 @@ mod tests {
     use crate::routing::Routing;
     use crate::xds::snapshot::Generation;
 
-    fn snapshot(to: Option<&str>) -> Snapshot {
+    fn snapshot(to: Option<&str>) -> Arc<Snapshot> {
         let config = config(DIVERT);
         let to = to.map(|to| Action::Divert { to: to.to_owned(), segment: None });
         let decision = to.map(|action| decision("d-000001", action));
         let routing = Routing::of(&config.models[0], decision.as_ref(), None);
         let routings = BTreeMap::from([("census".to_owned(), routing)]);
-        Snapshot::of(&routings, &Plugin::default(), &config.envoy, Generation::Current)
+        Arc::new(Snapshot::of(&routings, &Plugin::default(), &config.envoy, Generation::Current))
     }
 
     fn request(subscribe: &[&str]) -> DeltaDiscoveryRequest {
@@ -145,7 +148,7 @@ mod tests {
     }
 
     /// A session that has the snapshot's runtime and said so.
-    fn following(snapshot: &Snapshot) -> DeltaSession {
+    fn following(snapshot: &Arc<Snapshot>) -> DeltaSession {
         let mut session = DeltaSession::default();
         let (_, mut pushes) = session.hear(&request(&[RESOURCE]), snapshot);
         let push = pushes.pop().expect("a new Envoy gets the resource");

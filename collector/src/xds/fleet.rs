@@ -27,8 +27,8 @@ struct Member {
     /// What it asked for, and the version that it says it has in effect; `None` from the moment
     /// another one is pushed until it answers.
     has: BTreeMap<Resource, Option<String>>,
-    /// What it last refused, in its own words, until it takes something again.
-    refused: Option<String>,
+    /// What it refuses, in its own words, until it takes what it should have.
+    refused: BTreeMap<Resource, String>,
 }
 
 /// The connected Envoys.
@@ -56,12 +56,18 @@ impl Fleet {
             }
             Heard::Acknowledged { resource, version } => {
                 member.has.insert(*resource, Some(version.clone()));
-                member.refused = None;
+                member.refused.remove(resource);
+            }
+            Heard::Spared { resource, version } => {
+                member.has.insert(*resource, Some(version.clone()));
             }
             Heard::Unsubscribed { resource } => {
                 member.has.remove(resource);
+                member.refused.remove(resource);
             }
-            Heard::Refused { why, .. } => member.refused = Some(why.clone()),
+            Heard::Refused { resource, why, .. } => {
+                member.refused.insert(*resource, why.clone());
+            }
             Heard::Nothing => {}
         }
     }
@@ -116,9 +122,15 @@ impl Fleet {
 
     /// What Envoys refuse now, each with the node that does.
     pub fn refusals(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.members
-            .values()
-            .filter_map(|member| Some((member.asker.id.as_str(), member.refused.as_deref()?)))
+        self.members.values().flat_map(|member| {
+            member.refused.values().map(|why| (member.asker.id.as_str(), why.as_str()))
+        })
+    }
+
+    /// Envoys that refuse something now, and stay with the last that they took.
+    #[must_use]
+    pub fn refusing(&self) -> usize {
+        self.members.values().filter(|member| !member.refused.is_empty()).count()
     }
 }
 
@@ -197,10 +209,17 @@ mod tests {
     #[test]
     fn a_refusal_stands_until_the_envoy_takes_something() {
         let (resource, version) = (Resource::Runtime, "1".to_owned());
-        let refused = Heard::Refused { resource, version, why: "bad key".to_owned() };
+        let (whole, why) = (version.clone(), "bad key".to_owned());
+        let spared = Heard::Spared { resource, version: "0".to_owned() };
+        let refused = Heard::Refused { resource, version, whole, why };
         let mut fleet = after(&[asked(1, resource), report(1, Some(refused))]);
-        assert_eq!(fleet.refusals().collect::<Vec<_>>(), [("envoy-1", "bad key")]);
+        // What it takes without that, or of the other resource, changes nothing.
+        for other in [report(1, Some(spared)), follows(1, Resource::Extension)] {
+            fleet.hear(&other);
+            assert_eq!(fleet.refusals().collect::<Vec<_>>(), [("envoy-1", "bad key")]);
+            assert_eq!((fleet.refusing(), fleet.follows(&world())), (1, false));
+        }
         fleet.hear(&follows(1, resource));
-        assert_eq!(fleet.refusals().count(), 0);
+        assert_eq!((fleet.refusals().count(), fleet.refusing()), (0, 0));
     }
 }

@@ -5,4 +5,5 @@ pub mod fleet;
 pub mod server;
 pub mod session;
 pub mod snapshot;
+mod step;
 pub mod world;

@@ -104,9 +104,9 @@ trait Speaks: Send + Sync + 'static {
     fn hear(
         &mut self,
         request: &Self::Request,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
     ) -> (Vec<Heard>, Vec<Self::Answer>);
-    fn turn(&mut self, snapshot: &Snapshot) -> (Vec<Self::Answer>, Vec<Heard>);
+    fn turn(&mut self, snapshot: &Arc<Snapshot>) -> (Vec<Self::Answer>, Vec<Heard>);
 }
 
 impl Speaks for Session {
@@ -120,13 +120,13 @@ impl Speaks for Session {
     fn hear(
         &mut self,
         request: &DiscoveryRequest,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
     ) -> (Vec<Heard>, Vec<DiscoveryResponse>) {
-        let (heard, answer) = Session::hear(self, request, snapshot);
-        (vec![heard], answer.into_iter().collect())
+        let (heard, answers) = Session::hear(self, request, snapshot);
+        (vec![heard], answers)
     }
 
-    fn turn(&mut self, snapshot: &Snapshot) -> (Vec<DiscoveryResponse>, Vec<Heard>) {
+    fn turn(&mut self, snapshot: &Arc<Snapshot>) -> (Vec<DiscoveryResponse>, Vec<Heard>) {
         let Turn { pushes, has } = Session::turn(self, snapshot);
         (pushes, has)
     }
@@ -143,12 +143,12 @@ impl Speaks for DeltaSession {
     fn hear(
         &mut self,
         request: &DeltaDiscoveryRequest,
-        snapshot: &Snapshot,
+        snapshot: &Arc<Snapshot>,
     ) -> (Vec<Heard>, Vec<DeltaDiscoveryResponse>) {
         DeltaSession::hear(self, request, snapshot)
     }
 
-    fn turn(&mut self, snapshot: &Snapshot) -> (Vec<DeltaDiscoveryResponse>, Vec<Heard>) {
+    fn turn(&mut self, snapshot: &Arc<Snapshot>) -> (Vec<DeltaDiscoveryResponse>, Vec<Heard>) {
         DeltaSession::turn(self, snapshot)
     }
 }

@@ -93,6 +93,11 @@ pub struct Versioned {
 pub struct Snapshot {
     extension: Versioned,
     runtime: Versioned,
+    /// What both are made of.
+    routings: BTreeMap<String, Routing>,
+    table: Plugin,
+    envoy: Envoy,
+    generation: Generation,
 }
 
 impl Snapshot {
@@ -105,7 +110,33 @@ impl Snapshot {
         envoy: &Envoy,
         generation: Generation,
     ) -> Self {
-        Self { extension: extension(plugin, envoy, generation), runtime: runtime(routings) }
+        Self {
+            extension: extension(plugin, envoy, generation),
+            runtime: runtime(routings),
+            routings: routings.clone(),
+            table: plugin.clone(),
+            envoy: envoy.clone(),
+            generation,
+        }
+    }
+
+    /// The same for the same Envoys, with other routes of its models.
+    #[must_use]
+    pub fn with(&self, routings: &BTreeMap<String, Routing>) -> Self {
+        let mut table = self.table.clone();
+        for model in &mut table.models {
+            if let Some(routing) = routings.get(&model.model) {
+                model.block.clone_from(&routing.block);
+                model.divert.clone_from(&routing.divert);
+            }
+        }
+        Self::of(routings, &table, &self.envoy, self.generation)
+    }
+
+    /// The routes that it carries, by model.
+    #[must_use]
+    pub fn routings(&self) -> &BTreeMap<String, Routing> {
+        &self.routings
     }
 
     /// One of the resources.
