@@ -8,6 +8,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+mod deadline;
 pub mod decision;
 pub mod drifted;
 pub mod examples;

@@ -71,7 +71,8 @@ impl<'a> Standing<'a> {
             decision.model == model.name
                 && decision.state != State::Proposed
                 && decision.state != State::Withdrawn
-                && now.saturating_sub(decision.decided_unix_ms) < HOUR_MS
+                // What was decided at a time that has not come yet was before the clock was set back.
+                && now.abs_diff(decision.decided_unix_ms) < HOUR_MS
         };
         let other = |decision: &&Decision| {
             let away = matches!(decision.action, Action::Divert { .. } | Action::Block { .. });

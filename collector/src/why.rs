@@ -130,7 +130,7 @@ pub fn text(why: &Why) -> String {
     if why.maintenance {
         line("  quiet     it is a time of maintenance; nothing is decided");
     } else if status.quiet_until_unix_ms > crate::clock::unix_ms() {
-        let left = (status.quiet_until_unix_ms - crate::clock::unix_ms()) / 1000;
+        let left = status.quiet_until_unix_ms.saturating_sub(crate::clock::unix_ms()) / 1000;
         line(&format!("  quiet     the policy decides nothing for {left} s more"));
     }
     let shown = |decision: &&Decision| in_force.is_none_or(|now| now.id != decision.id);

@@ -102,7 +102,7 @@ impl Mind {
     /// longer carry out; the rest is in force again, and followed where nobody had acknowledged it.
     pub(super) fn resume(&mut self) -> Result<(), StateError> {
         let now = clock::unix_ms();
-        self.expire(now)?;
+        self.expire(Instant::now(), now)?;
         let active: Vec<Decision> = self
             .ledger
             .iter()
@@ -143,11 +143,13 @@ impl Mind {
     }
 
     /// Ends what has run out; the primary serves again.
-    pub(super) fn expire(&mut self, now: UnixMillis) -> Result<(), StateError> {
+    pub(super) fn expire(&mut self, instant: Instant, now: UnixMillis) -> Result<(), StateError> {
         if !self.leads() {
             return Ok(());
         }
-        let due: Vec<Decision> = self.ledger.due(now).cloned().collect();
+        self.deadlines.look(&self.ledger, now, instant);
+        let ends = |decision: &&Decision| self.deadlines.end(decision, now, instant) <= Some(now);
+        let due: Vec<Decision> = self.ledger.due(UnixMillis::MAX).filter(ends).cloned().collect();
         for expired in due {
             if expired.state == State::Proposed {
                 self.withdraw(expired.id, "expiry", now)?;
@@ -279,7 +281,7 @@ impl Mind {
     /// A person puts a proposed decision in force.
     pub(super) fn approve(&mut self, id: &str, author: String) -> Result<Decision, Refusal> {
         let now = clock::unix_ms();
-        self.expire(now).map_err(Refusal::Journal)?;
+        self.expire(Instant::now(), now).map_err(Refusal::Journal)?;
         let decision = self.found(id.to_owned())?;
         if decision.state != State::Proposed {
             return Err(Refusal::NotProposed { id: id.to_owned(), state: decision.state });

@@ -10,6 +10,8 @@ mod manual;
 pub(crate) mod orders;
 mod rolling;
 mod sharing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,7 +31,8 @@ use crate::breaches::Breaches;
 use crate::clock;
 use crate::config::Config;
 use crate::config::model::Model;
-use crate::decision::UnixMillis;
+use crate::deadline::Deadlines;
+use crate::decision::{Decision, UnixMillis};
 use crate::examples::Examples;
 use crate::intake::{Batch, LostAtDoor, Pairing};
 use crate::judgement::Judgement;
@@ -134,6 +137,8 @@ pub struct Mind {
     worlds: watch::Sender<Arc<World>>,
     /// Decisions in force that not every Envoy has acknowledged yet.
     pushed: Vec<Pushed>,
+    /// When they end, whatever the wall clock says.
+    deadlines: Deadlines,
     /// What the journal said when it last failed; `None` once it has taken a line again.
     journal_trouble: Option<String>,
     lost: Arc<LostAtDoor>,
@@ -202,6 +207,7 @@ impl Mind {
             fleet: Fleet::default(),
             worlds,
             pushed: Vec::new(),
+            deadlines: Deadlines::default(),
             journal_trouble: None,
             lost,
             pairing,
@@ -287,6 +293,7 @@ impl Mind {
     }
 
     fn close_windows(&mut self, instant: Instant, now: UnixMillis) {
+        self.deadlines.look(&self.ledger, now, instant);
         for at in 0..self.watched.len() {
             if self.watched[at].closes <= instant {
                 let hop = self.watched[at].model.window.hop;
@@ -300,12 +307,12 @@ impl Mind {
                 self.watched[at].closes = if next > instant { next } else { instant + hop };
                 let judgement = self.watched[at].watch.close(now);
                 self.judge(at, judgement, instant, now);
-                self.roll(at, now);
+                self.roll(at, instant, now);
             }
         }
         self.stand();
         // What the journal refuses now is tried again at the next window.
-        let _ = self.expire(now);
+        let _ = self.expire(instant, now);
     }
 
     fn judge(&mut self, at: usize, mut judgement: Judgement, closed: Instant, now: UnixMillis) {
@@ -341,7 +348,12 @@ impl Mind {
             );
         }
         let name = watched.model.name.clone();
-        let standing = Standing::of(&watched.model, &self.ledger, now);
+        let mut standing = Standing::of(&watched.model, &self.ledger, now);
+        let active = standing.active.map(|active| Decision {
+            expires_unix_ms: self.deadlines.end(active, now, closed),
+            ..active.clone()
+        });
+        standing.active = active.as_ref();
         let id = self.ledger.next_id();
         let moved = info_span!("tidegate.policy.decide").in_scope(|| {
             policy::next(&watched.model, &mut watched.streaks, &judgement, standing, &id, now)

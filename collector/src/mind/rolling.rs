@@ -23,6 +23,8 @@ const AUTHOR: &str = "rollout";
 pub(super) struct Trial {
     /// When the phase began that they are of.
     since_unix_ms: UnixMillis,
+    /// When it began here: a step lasts by a clock that nobody sets.
+    begun: Instant,
     pub(super) pairs: Pairs,
 }
 
@@ -46,12 +48,12 @@ impl Mind {
         watched.trial = old.zip(place(&rollout.to)).map(|(old, new)| {
             let (outputs, segments) = (watched.outputs.clone(), watched.segments.clone());
             let pairs = Pairs::new(old, new, &rollout.plan, outputs, segments);
-            Trial { since_unix_ms: rollout.since_unix_ms, pairs }
+            Trial { since_unix_ms: rollout.since_unix_ms, begun: Instant::now(), pairs }
         });
     }
 
     /// Looks at how a model's rollout does, and does what follows.
-    pub(super) fn roll(&mut self, at: usize, now: UnixMillis) {
+    pub(super) fn roll(&mut self, at: usize, instant: Instant, now: UnixMillis) {
         let Some(watched) = self.watched.get(at) else { return };
         let name = watched.model.name.clone();
         let Some(rollout) = self.ledger.rollout(&name).filter(|rollout| rollout.is_open()) else {
@@ -63,8 +65,10 @@ impl Mind {
         let rollout = rollout.clone();
         let active = self.ledger.active(&name);
         let done = if active.map(|active| &active.id) == rollout.decision.as_ref() {
-            let comparison = watched.trial.as_ref().map(|trial| trial.pairs.comparison());
-            let turn = comparison.map(|comparison| rollout.turn(&comparison, now));
+            let turn = watched.trial.as_ref().map(|trial| {
+                let lasted = instant.saturating_duration_since(trial.begun);
+                rollout.turn(&trial.pairs.comparison(), now, lasted)
+            });
             match turn {
                 // Its version is gone from the configuration.
                 None => self.take_back(at, &rollout, AUTHOR, "its version is gone", now),
@@ -156,7 +160,9 @@ impl Mind {
         let rollout = self.ledger.rollout(&watched.model.name)?;
         let trial = watched.trial.as_ref().filter(|_| rollout.is_open());
         let comparison = trial.map(|trial| trial.pairs.comparison());
-        let turn = comparison.as_ref().map(|comparison| rollout.turn(comparison, now));
+        let turn = trial
+            .zip(comparison.as_ref())
+            .map(|(trial, comparison)| rollout.turn(comparison, now, trial.begun.elapsed()));
         let further = rollout.told(rollout.further());
         let model = &rollout.model;
         let next = match (&turn, &rollout.paused) {

@@ -177,7 +177,7 @@ impl Mind {
         let closed = instant.checked_sub(ago).unwrap_or(instant);
         let judgement = self.watched[at].watch.join(hop.number, &hop.parcels, closed_ms);
         self.judge(at, judgement, closed, now);
-        self.roll(at, now);
+        self.roll(at, instant, now);
     }
 
     /// Whether the Envoys of all collectors follow the log up to this length, and there are any.

@@ -10,6 +10,8 @@ pub mod compare;
 pub mod pairs;
 pub mod segments;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tidegate_detectors::finding::Verdict;
 use tidegate_detectors::paired::{Compared, Quantity};
@@ -147,9 +149,10 @@ impl Rollout {
         self
     }
 
-    /// What follows from what the pairs of this phase say.
+    /// What follows from what the pairs of this phase say, which were collected for so long: a clock that
+    /// is set forward takes no candidate further.
     #[must_use]
-    pub fn turn(&self, comparison: &Comparison, now: UnixMillis) -> Turn {
+    pub fn turn(&self, comparison: &Comparison, now: UnixMillis, lasted: Duration) -> Turn {
         if let Some(worst) = worst(comparison) {
             return Turn::Abort(format!("{} does worse: {}", self.to, in_words(worst)));
         }
@@ -167,8 +170,7 @@ impl Rollout {
             }
             Verdict::Inconclusive | Verdict::Alarm => return Turn::Wait(lacking(self, comparison)),
         }
-        let held = millis(self.plan.hold);
-        let left = self.since_unix_ms.saturating_add(held).saturating_sub(now);
+        let left = millis(self.plan.hold.saturating_sub(lasted));
         if left > 0 {
             return Turn::Wait(format!("healthy; the step lasts {} s more", left.div_ceil(1000)));
         }
@@ -217,6 +219,8 @@ pub fn in_words(compared: &Compared) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tidegate_detectors::finding::Verdict;
     use tidegate_detectors::paired::{Compared, Quantity};
 
@@ -226,6 +230,10 @@ mod tests {
     use crate::decision::Action;
 
     const MINUTE: u64 = 60_000;
+
+    fn held(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
 
     fn rollout(promote: Promote) -> Rollout {
         let plan = Plan { promote, ..Plan::default() };
@@ -274,23 +282,28 @@ mod tests {
     fn a_healthy_step_waits_for_its_time_and_then_for_a_person() {
         let healthy = comparison(Verdict::Healthy, 900);
         let by_hand = rollout(Promote::Person);
-        assert!(matches!(by_hand.turn(&healthy, 9 * MINUTE), Turn::Wait(_)));
-        assert_eq!(by_hand.turn(&healthy, 10 * MINUTE), Turn::Ready);
+        assert!(matches!(by_hand.turn(&healthy, 9 * MINUTE, held(9 * MINUTE)), Turn::Wait(_)));
+        // A clock that is set forward takes nothing further, and one that is set back holds nothing up.
+        assert!(matches!(by_hand.turn(&healthy, 60 * MINUTE, held(9 * MINUTE)), Turn::Wait(_)));
+        assert_eq!(by_hand.turn(&healthy, 0, held(10 * MINUTE)), Turn::Ready);
+        assert_eq!(by_hand.turn(&healthy, 10 * MINUTE, held(10 * MINUTE)), Turn::Ready);
         let by_itself = rollout(Promote::Automatic);
-        assert_eq!(by_itself.turn(&healthy, 10 * MINUTE), Turn::Advance);
+        assert_eq!(by_itself.turn(&healthy, 10 * MINUTE, held(10 * MINUTE)), Turn::Advance);
     }
 
     #[test]
     fn silence_and_doubt_never_promote() {
         let mut by_itself = rollout(Promote::Automatic);
         for (verdict, pairs) in [(Verdict::Inconclusive, 0), (Verdict::Inconclusive, 900)] {
-            let turn = by_itself.turn(&comparison(verdict, pairs), 11 * MINUTE);
+            let turn = by_itself.turn(&comparison(verdict, pairs), 11 * MINUTE, held(11 * MINUTE));
             assert!(matches!(turn, Turn::Wait(_)), "{turn:?}");
         }
-        let warned = by_itself.turn(&comparison(Verdict::Warning, 900), 11 * MINUTE);
+        let warned =
+            by_itself.turn(&comparison(Verdict::Warning, 900), 11 * MINUTE, held(11 * MINUTE));
         assert!(matches!(warned, Turn::Wait(_)), "{warned:?}");
         by_itself.paused = Some("ada looks".to_owned());
-        let paused = by_itself.turn(&comparison(Verdict::Healthy, 900), 11 * MINUTE);
+        let paused =
+            by_itself.turn(&comparison(Verdict::Healthy, 900), 11 * MINUTE, held(11 * MINUTE));
         assert_eq!(paused, Turn::Wait("paused: ada looks".to_owned()));
     }
 
@@ -298,7 +311,7 @@ mod tests {
     fn a_candidate_that_does_worse_goes_back_at_once_even_while_paused() {
         let mut rollout = rollout(Promote::Person);
         rollout.paused = Some("lunch".to_owned());
-        let Turn::Abort(why) = rollout.turn(&comparison(Verdict::Alarm, 100), 1) else {
+        let Turn::Abort(why) = rollout.turn(&comparison(Verdict::Alarm, 100), 1, held(1)) else {
             panic!("it goes on")
         };
         assert_eq!(
@@ -311,7 +324,7 @@ mod tests {
     fn one_that_takes_too_long_ends() {
         let healthy = comparison(Verdict::Healthy, 900);
         let day = 24 * 60 * MINUTE;
-        let turn = rollout(Promote::Automatic).turn(&healthy, day);
+        let turn = rollout(Promote::Automatic).turn(&healthy, day, held(day));
         assert_eq!(turn, Turn::Abort("its time ran out".to_owned()));
     }
 }

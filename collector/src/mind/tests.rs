@@ -1,0 +1,214 @@
+//! The mind while the wall clock is set under it: time is an argument, so no test waits. Envoys, people
+//! and processes are played elsewhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tidegate_contract::columns::{Cell, Column, Columns};
+use tidegate_contract::contract::Contract;
+use tidegate_detectors::reference::{Feature, Observation, Reference};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{Mind, Subject};
+use crate::decision::{Decision, UnixMillis};
+use crate::fixture::{DIVERT, config};
+use crate::intake::{Batch, Delivery, LostAtDoor, Pairing};
+use crate::journal::Journal;
+use crate::ledger::{Event, Ledger};
+use crate::metrics::Metrics;
+use crate::sides::Sides;
+use crate::state::Opened;
+use crate::state::embedded::Embedded;
+use crate::watch::Counts;
+use crate::xds::world::World;
+
+const HOP: Duration = Duration::from_secs(2);
+const MINUTE: UnixMillis = 60_000;
+const DAY: UnixMillis = 24 * 60 * MINUTE;
+
+/// A mind, and two clocks that it is told: one that only runs, and one that anybody sets.
+struct Clocked {
+    mind: Mind,
+    worlds: watch::Receiver<Arc<World>>,
+    folder: TempDir,
+    instant: Instant,
+    now: UnixMillis,
+    exchanges: u64,
+    /// Each weight of the fallback that Envoys were given, one after the other.
+    routes: Vec<u32>,
+}
+
+impl Clocked {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mind, worlds) = Self::awake(&folder);
+        let instant = Instant::now();
+        let now = 1_790_000_000_000;
+        Self { mind, worlds, folder, instant, now, exchanges: 0, routes: vec![0] }
+    }
+
+    fn awake(folder: &TempDir) -> (Mind, watch::Receiver<Arc<World>>) {
+        let config = config(DIVERT);
+        let mut age = Feature::number("age");
+        (0..9_000_u32).for_each(|row| age.observe(Observation::Number(f64::from(row * 37 % 90))));
+        let (inputs, outputs) = (Reference::of(9_000, vec![age]), Reference::of(0, Vec::new()));
+        let subject = Subject {
+            model: config.models[0].clone(),
+            sides: Sides::of(&inputs, &outputs),
+            effective_tests: None,
+            contract: Contract::default(),
+        };
+        let (store, events) = Embedded::open(folder.path()).expect("a log");
+        let opened = Opened { store: Box::new(store), events, sensitive_key: String::new() };
+        let (lost, pairing) = (Arc::new(LostAtDoor::new(1)), Arc::new(Pairing::new(1)));
+        Mind::awake(config, vec![subject], lost, pairing, Metrics::default(), opened)
+            .expect("the log is writable")
+    }
+
+    /// So many hops, each with 500 exchanges about people of at least this age.
+    fn pass(&mut self, hops: u32, youngest: u32) {
+        for _ in 0..hops {
+            let cells = (0..500_u32)
+                .map(|row| Cell::Number(f64::from(youngest + row * 37 % (90 - youngest))));
+            let columns = vec![Column { name: "age".to_owned(), cells: cells.collect() }];
+            let counts = |exchanges| Counts { exchanges, ..Counts::default() };
+            self.exchanges += 500;
+            let delivery = Delivery {
+                rows: vec![Arc::new(Columns { rows: 500, columns })],
+                ids: vec!["".into()],
+                samples: 500,
+                counts: vec![("v1".to_owned(), counts(self.exchanges), counts(500))],
+                ..Delivery::default()
+            };
+            let deliveries = [(0, delivery)].into();
+            let batch = Batch { worker: 1, deliveries, kept: Vec::new(), arrival: None };
+            self.mind.take(batch, self.now);
+            self.wait(HOP);
+        }
+    }
+
+    /// Nothing comes for so long.
+    fn wait(&mut self, long: Duration) {
+        self.instant += long;
+        self.now += u64::try_from(long.as_millis()).expect("no age of the world");
+        self.mind.close_windows(self.instant, self.now);
+        let weight = self.worlds.borrow().routings()["census"].weights["census-v2"];
+        if self.routes.last() != Some(&weight) {
+            self.routes.push(weight);
+        }
+    }
+
+    /// Somebody sets the clock.
+    fn forward(&mut self, by: UnixMillis) {
+        self.now += by;
+    }
+
+    fn back(&mut self, by: UnixMillis) {
+        self.now -= by;
+    }
+
+    /// The decisions, each as `action state author`.
+    fn told(&self) -> Vec<String> {
+        let told = |decision: &Decision| {
+            format!("{} {:?} {}", decision.action.name(), decision.state, decision.author)
+        };
+        self.mind.ledger.iter().map(told).collect()
+    }
+
+    /// Holds that the log on the disk has all that the mind knows, and nothing twice.
+    fn check_log(&self) {
+        let events: Vec<Event> = Journal::records(self.folder.path()).expect("the log reads back");
+        let replayed = Ledger::replay(&events);
+        assert!(replayed.iter().eq(self.mind.ledger.iter()), "the log says something else");
+        let ids: Vec<&str> = replayed.iter().map(|decision| decision.id.as_str()).collect();
+        let expected: Vec<String> = (1..=ids.len()).map(|n| format!("d-{n:06}")).collect();
+        assert_eq!(ids, expected);
+        let decided = events.iter().filter(|event| matches!(event, Event::Decided { .. })).count();
+        assert_eq!(decided, ids.len());
+    }
+}
+
+/// A mind that diverted its model for an hour, because of drift.
+fn diverted() -> Clocked {
+    let mut clocked = Clocked::new();
+    clocked.pass(5, 0);
+    assert_eq!(clocked.told(), Vec::<String>::new());
+    clocked.pass(5, 60);
+    assert_eq!(clocked.told(), ["divert Active policy"]);
+    assert_eq!(clocked.routes, [0, 100]);
+    clocked
+}
+
+#[test]
+fn a_day_forward_carries_a_decision_on_while_its_reason_holds() {
+    let mut clocked = diverted();
+    clocked.forward(DAY);
+    clocked.pass(5, 60);
+    assert_eq!(clocked.told(), ["divert Active policy"]);
+    let end = clocked.mind.ledger.active("census").and_then(|active| active.expires_unix_ms);
+    assert!(end > Some(clocked.now), "it was carried on");
+    assert_eq!(clocked.routes, [0, 100]);
+    clocked.check_log();
+}
+
+#[test]
+fn a_day_forward_ends_a_decision_as_its_time_would_and_once() {
+    let mut clocked = diverted();
+    clocked.pass(10, 0);
+    clocked.forward(DAY);
+    clocked.pass(10, 0);
+    assert_eq!(clocked.told(), ["divert Expired policy", "serve Active expiry"]);
+    assert_eq!(clocked.routes, [0, 100, 0]);
+    // Set right again, it is as it was; nothing comes back, and drift is acted on as ever.
+    clocked.back(DAY);
+    clocked.pass(10, 0);
+    assert_eq!(clocked.routes, [0, 100, 0]);
+    clocked.check_log();
+    clocked.wait(Duration::from_secs(300));
+    clocked.pass(5, 60);
+    assert_eq!(clocked.routes, [0, 100, 0, 100]);
+    clocked.check_log();
+}
+
+#[test]
+fn a_day_back_makes_no_decision_longer() {
+    let mut clocked = diverted();
+    clocked.pass(10, 0);
+    clocked.back(DAY);
+    clocked.pass(5, 0);
+    clocked.wait(Duration::from_secs(59 * 60));
+    assert_eq!(clocked.routes, [0, 100], "an hour is not over yet");
+    clocked.wait(Duration::from_secs(60));
+    assert_eq!(clocked.told(), ["divert Expired policy", "serve Active expiry"]);
+    assert_eq!(clocked.routes, [0, 100, 0]);
+    clocked.check_log();
+}
+
+#[test]
+fn a_day_back_carries_a_decision_on_while_its_reason_holds() {
+    let mut clocked = diverted();
+    clocked.back(DAY);
+    for _ in 0..4 {
+        clocked.wait(Duration::from_secs(29 * 60));
+        clocked.pass(40, 60);
+    }
+    assert_eq!(clocked.told(), ["divert Active policy"], "two hours later");
+    assert_eq!(clocked.routes, [0, 100]);
+    clocked.check_log();
+}
+
+#[test]
+fn a_clock_that_is_set_wrong_and_right_again_changes_nothing() {
+    let mut clocked = diverted();
+    clocked.back(DAY);
+    clocked.pass(5, 0);
+    clocked.forward(DAY);
+    clocked.pass(5, 0);
+    assert_eq!(clocked.told(), ["divert Active policy"]);
+    assert_eq!(clocked.routes, [0, 100]);
+    clocked.wait(Duration::from_secs(3600));
+    assert_eq!(clocked.told(), ["divert Expired policy", "serve Active expiry"]);
+    clocked.check_log();
+}
