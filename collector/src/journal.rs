@@ -14,6 +14,9 @@ use serde::de::DeserializeOwned;
 /// The name of the file in its folder.
 pub const FILE_NAME: &str = "decisions.jsonl";
 
+/// What must fit for the log to be called writable.
+const ROOM: [u8; 4096] = [b' '; 4096];
+
 /// The most bytes of one line, its end included.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
 
@@ -204,6 +207,24 @@ impl Journal {
         }
         self.length += line.len() as u64;
         Ok(())
+    }
+
+    /// Whether the log could be added to now; nothing stays of the attempt. A crash in the middle of it
+    /// leaves an unfinished last line, as any append may.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn check(&mut self) -> Result<(), JournalError> {
+        if self.unsure {
+            return Err(JournalError::Unsure { path: self.path.clone() });
+        }
+        let written = self.write(&ROOM);
+        self.unsure = self.cut().is_err();
+        written.map_err(|(action, source)| JournalError::Io {
+            action,
+            path: self.path.clone(),
+            source,
+        })
     }
 
     fn line<T: Serialize + DeserializeOwned>(&self, record: &T) -> Result<Vec<u8>, JournalError> {

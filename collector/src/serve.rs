@@ -48,6 +48,8 @@ const MAX_BATCH_BYTES: usize = 4 << 20;
 
 /// Calls at once on one connection of an Envoy; its own circuit breaker is lower.
 const MAX_CALLS: usize = 256;
+/// What the kernel sends who writes past its limit on the size of files.
+const FILE_TOO_LARGE: i32 = 25;
 /// How long a part may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -211,6 +213,8 @@ pub fn run(config: Config) -> Result<(), ServeError> {
 }
 
 async fn collect(config: Config) -> Result<(), ServeError> {
+    // A limit on files is met like a full disk, as an error of the write, instead of ending the process.
+    let _limit = signal(SignalKind::from_raw(FILE_TOO_LARGE)).map_err(stopped)?;
     let subjects = subjects(&config)?;
     let listen = config.listen;
     let grpc = bind("grpc", listen.grpc).await?;

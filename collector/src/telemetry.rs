@@ -40,7 +40,12 @@ impl Telemetry {
             .with_default_directive(LevelFilter::INFO.into())
             .with_env_var("TIDEGATE_LOG")
             .from_env_lossy();
-        let log = fmt::layer().with_writer(std::io::stderr).with_target(false).with_filter(level);
+        // Where the log itself cannot be written, on a full disk, saying so on the same stream would panic.
+        let log = fmt::layer()
+            .with_writer(std::io::stderr)
+            .log_internal_errors(false)
+            .with_target(false)
+            .with_filter(level);
         let provider = otlp_endpoint.map(provider).transpose()?;
         let spans = provider.as_ref().map(|provider| {
             let ours = EnvFilter::new("off,tidegate=info,tidegate_collector=info");

@@ -47,6 +47,23 @@ fn what_was_appended_comes_back_after_a_restart() {
 }
 
 #[test]
+fn a_look_whether_there_is_room_leaves_nothing_behind_and_a_crash_in_it_no_more_than_any() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = write(folder.path(), &three()[..2]);
+    let before = fs::read(&path).unwrap();
+    let (mut journal, _) = open(folder.path()).unwrap();
+    journal.check().unwrap();
+    assert_eq!(fs::read(&path).unwrap(), before);
+    journal.append(&three()[2]).unwrap();
+    drop(journal);
+
+    let cut_short = [fs::read(&path).unwrap(), vec![b' '; 4096]].concat();
+    fs::write(&path, cut_short).unwrap();
+    let (journal, records) = open(folder.path()).unwrap();
+    assert_eq!((records, journal.torn()), (three(), Some(Torn { line: 4, bytes: 4096 })));
+}
+
+#[test]
 fn a_file_cut_at_any_byte_gives_back_every_whole_line_and_can_be_added_to() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), &three());

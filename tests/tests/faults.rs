@@ -1,5 +1,5 @@
-//! Faults of what lies around a collector: its configuration is edited into nonsense. What is decided stays,
-//! and all goes on when the fault is mended.
+//! Faults of what lies around a collector: its disk is full, its configuration is edited into nonsense. What
+//! is decided stays, nothing is done that is not written down, and all goes on when the fault is mended.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -33,8 +33,70 @@ fn told(house: &House) -> Vec<String> {
     house.decisions().iter().map(words).collect()
 }
 
+fn get(house: &House, path: &str) -> String {
+    let answer = http::Client::new(SOON).get(&format!("{}/{path}", house.api()));
+    answer.expect("the collector answers").text()
+}
+
 fn ready(house: &House) -> bool {
     http::answers_ok(&format!("{}/readyz", house.api()))
+}
+
+fn divert(house: &House) -> Output {
+    let wish = ["divert", "census", "--to", "v2", "--for", "1h", "--reason", "a play"];
+    house.tidegate(&wish)
+}
+
+/// Bounds how long any file of the collector may become: a disk that is full, for one process.
+fn room(house: &House, bytes: &str) {
+    let pid = house.collector.as_ref().expect("there").process.pid().to_string();
+    let limit = format!("--fsize={bytes}:unlimited");
+    let set = Command::new("prlimit").args(["--pid", &pid, &limit]).status();
+    assert!(set.expect("prlimit of util-linux is there").success());
+}
+
+#[test]
+fn a_full_disk_keeps_a_decision_from_being_made_and_nothing_else() {
+    let mut house = house("faults-disk");
+    assert!(divert(&house).status.success());
+    await_version(&house, "v2");
+    house.await_acknowledged();
+    let log = house.folder().join("state/decisions.jsonl");
+    let before = std::fs::read(&log).expect("the decision log");
+    let known = ["d-000001 divert active"].map(str::to_owned).to_vec();
+
+    // Room for half a line, then for nothing: not even the collector's own log can be written.
+    for bytes in [(before.len() + 100).to_string(), "1".to_owned()] {
+        room(&house, &bytes);
+        let refused = house.tidegate(&["rollback", "census"]);
+        let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{words}");
+        assert!(words.contains("decisions.jsonl: cannot write to it"), "{words}");
+        assert!(!ready(&house), "who cannot decide says that it is ready");
+        assert!(get(&house, "readyz").contains("decisions.jsonl"));
+        let failures = "tidegate_journal_failures_total ";
+        let metrics = get(&house, "metrics");
+        let count = metrics.lines().find_map(|line| line.strip_prefix(failures)?.parse().ok());
+        assert!(count > Some(0_u64), "{metrics}");
+        assert_eq!((told(&house), house.version()), (known.clone(), "v2".to_owned()));
+        let now = std::fs::read(&log).expect("the decision log");
+        assert_eq!(now, before, "half a line is left");
+    }
+    // Traffic is judged as before, and who asks is answered.
+    let drifted = Flow::of(Era::Later).begin(&house);
+    eventually("drift is seen", SOON, || (house.status()["verdict"] == "alarm").then_some(()));
+    drop(drifted);
+
+    room(&house, "unlimited");
+    eventually("it is ready again by itself", SOON, || ready(&house).then_some(()));
+    assert!(house.tidegate(&["rollback", "census"]).status.success());
+    await_version(&house, "v1");
+    house.await_acknowledged();
+    let known = ["d-000001 divert rolled_back", "d-000002 serve active"].map(str::to_owned);
+    assert_eq!(told(&house), known);
+    house.collector().process.kill();
+    house.start_collector();
+    assert_eq!(told(&house), known, "nothing is lost");
 }
 
 fn serve(configuration: &Path, more: &[&str]) -> Output {

@@ -23,6 +23,10 @@ impl Mind {
         // Whoever asked may have gone; that is no concern of ours.
         match ask {
             Ask::Ready { reply } => {
+                // Where there is room again, nobody should have to decide something to find out.
+                if self.journal_trouble.is_some() && self.store.check().is_ok() {
+                    self.journal_trouble = None;
+                }
                 drop(reply.send(self.journal_trouble.clone().or_else(|| self.lost())));
             }
             Ask::Status { reply } => drop(reply.send(self.status())),

@@ -45,6 +45,10 @@ impl Store for Embedded {
         Ok(())
     }
 
+    fn check(&mut self) -> Result<(), StateError> {
+        Ok(self.journal.check()?)
+    }
+
     fn length(&self) -> u64 {
         self.length
     }

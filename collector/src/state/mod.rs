@@ -95,6 +95,12 @@ pub trait Store: Send {
     /// When it is not kept, or nobody knows ([`StateError::Unsure`]): then it comes as news if it is.
     fn append(&mut self, event: &Event) -> Result<(), StateError>;
 
+    /// Whether an event could be added now, as far as that can be said without adding one.
+    ///
+    /// # Errors
+    /// When it could not.
+    fn check(&mut self) -> Result<(), StateError>;
+
     /// How many events of the log this process has taken into account.
     fn length(&self) -> u64;
 
