@@ -2,6 +2,8 @@
 
 pub mod delta;
 pub mod fleet;
+#[cfg(test)]
+mod golden;
 pub mod server;
 pub mod session;
 pub mod snapshot;
