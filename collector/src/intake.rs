@@ -445,20 +445,26 @@ fn trace_context(traceparent: &str) -> Option<SpanContext> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::net::TcpStream;
     use std::sync::Arc;
 
     use tidegate_contract::columns::Wanted;
-    use tidegate_proto::intake::v1::{Outcome, Payload, Sample, ShipRequest};
+    use tidegate_proto::intake::v1::intake_client::IntakeClient;
+    use tidegate_proto::intake::v1::intake_server::IntakeServer;
+    use tidegate_proto::intake::v1::{Breach, Outcome, Payload, Sample, ShipRequest, Tally};
+    use tokio::net::TcpListener;
     use tokio::sync::mpsc;
+    use tokio_stream::wrappers::TcpListenerStream;
+    use tonic::transport::Endpoint;
 
     use super::{BATCH_CELLS, Delivery, Door, LostAtDoor, Pairing, Reads};
     use crate::metrics::Metrics;
 
-    /// What a batch of these bodies becomes, for a model of forty features `f0` to `f39`.
-    fn delivery(bodies: Vec<String>) -> Delivery {
+    /// A door for a model of forty features `f0` to `f39`, whose pairs are wanted, too.
+    fn door(mind: mpsc::Sender<super::Batch>) -> Door {
         let names: Vec<String> = (0..40).map(|name| format!("f{name}")).collect();
         let wanted = Wanted::new(names.iter().map(String::as_str));
-        let (mind, _batches) = mpsc::channel(1);
         let lost = Arc::new(LostAtDoor::new(1));
         let model = "census".to_owned();
         let reads = Reads {
@@ -470,20 +476,28 @@ mod tests {
             all_outputs: Wanted::default(),
         };
         let pairing = Arc::new(Pairing::new(1));
-        let door = Door::new([reads], mind, lost, pairing, Metrics::default());
-        let samples = bodies.into_iter().map(|body| Sample {
+        pairing.want(0, true);
+        Door::new([reads], mind, lost, pairing, Metrics::default())
+    }
+
+    fn sample(body: impl Into<Vec<u8>>) -> Sample {
+        let body = body.into();
+        let format = "json".to_owned();
+        let payload = Payload { body_bytes: body.len() as u64, body, format, ..Payload::default() };
+        Sample {
             model: "census".to_owned(),
             outcome: Outcome::Served.into(),
-            request: Some(Payload {
-                body_bytes: body.len() as u64,
-                body: body.into_bytes(),
-                format: "json".to_owned(),
-                ..Payload::default()
-            }),
+            request: Some(payload),
             ..Sample::default()
-        });
-        let request = ShipRequest { samples: samples.collect(), ..ShipRequest::default() };
-        door.read(&request).deliveries.remove(&0).expect("the model is known")
+        }
+    }
+
+    /// What a batch of these bodies becomes.
+    fn delivery(bodies: Vec<String>) -> Delivery {
+        let (mind, _batches) = mpsc::channel(1);
+        let samples = bodies.into_iter().map(sample).collect();
+        let request = ShipRequest { samples, ..ShipRequest::default() };
+        door(mind).read(&request).deliveries.remove(&0).expect("the model is known")
     }
 
     fn cost(delivery: &Delivery) -> usize {
@@ -521,5 +535,98 @@ mod tests {
         bodies.push(small);
         let delivery = delivery(bodies);
         assert_eq!(delivery.rows.last().map(|table| table.rows), Some(1));
+    }
+    /// Batches of which nothing is as a filter of ours writes it.
+    fn poisoned() -> Vec<ShipRequest> {
+        let payload = |change: &dyn Fn(&mut Payload)| {
+            let mut sample = sample(r#"{"f0":1}"#);
+            sample.request.iter_mut().for_each(change);
+            sample
+        };
+        let format = |format: &str| payload(&|payload| format.clone_into(&mut payload.format));
+        let tensor = r#"{"inputs":[{"name":"f0","shape":[9223372036854775807,9223372036854775807],"datatype":"FP64","data":[1]}]}"#;
+        let samples = vec![
+            sample(vec![0xff; 1000]),
+            sample("[".repeat(100_000)),
+            sample(format!(r#"{{"f0":{}}}"#, "9".repeat(100_000))),
+            sample(tensor),
+            Sample { model: "\0".repeat(10_000), ..sample("{}") },
+            Sample { request_id: "é".repeat(100_000), ..sample("{}") },
+            Sample {
+                traceparent: "00-ü-é-ß-00".to_owned(),
+                version: "v9".to_owned(),
+                ..sample("{}")
+            },
+            Sample { outcome: 99, reason: -7, status: u32::MAX, ..sample("{}") },
+            Sample {
+                start_unix_nanos: u64::MAX,
+                duration_nanos: u64::MAX,
+                sampling_rate: f64::NAN,
+                violation_count: u64::MAX,
+                by_rate: true,
+                shadow: true,
+                ..sample("{}")
+            },
+            format("cobol"),
+            format("oip"),
+            format("oip+grpc"),
+            payload(&|payload| payload.cut = true),
+            payload(&|payload| payload.content_encoding = "rot13".to_owned()),
+            payload(&|payload| payload.body_bytes = u64::MAX),
+            Sample { request: None, response: None, ..sample("{}") },
+        ];
+        let breach =
+            Breach { field: "ß".repeat(10_000), kind: "ß".repeat(10_000), exchanges: u64::MAX };
+        let tally = Tally {
+            model: "census".to_owned(),
+            version: "v1".to_owned(),
+            exchanges: u64::MAX,
+            violating: u64::MAX,
+            dropped: u64::MAX,
+            breaches: vec![breach; 4],
+            ..Tally::default()
+        };
+        let of = |samples, tallies| ShipRequest { samples, tallies, ..ShipRequest::default() };
+        let each = samples.iter().map(|sample| of(vec![sample.clone()], Vec::new()));
+        let all = [of(samples.clone(), vec![tally.clone(); 10]), of(Vec::new(), vec![tally])];
+        let large = of(vec![sample(vec![b'['; 5 << 20])], Vec::new());
+        each.chain(all).chain([large]).collect()
+    }
+
+    #[tokio::test]
+    async fn a_poisoned_batch_neither_stops_the_intake_nor_takes_another_with_it() {
+        let (mind, mut batches) = mpsc::channel(4);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let service = IntakeServer::new(door(mind)).max_decoding_message_size(4 << 20);
+        let server = tonic::transport::Server::builder().add_service(service);
+        let server = tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+        let channel = endpoint.connect().await.expect("it listens");
+        let mut client = IntakeClient::new(channel).max_encoding_message_size(64 << 20);
+
+        let (mut taken, mut refused) = (0, 0);
+        for poisoned in poisoned() {
+            // Beside it, somebody speaks something else.
+            let mut stranger = TcpStream::connect(address).expect("it listens");
+            let _ = stranger.write_all(&[0xff; 100]);
+            match client.ship(poisoned).await {
+                Ok(_) => {
+                    batches.recv().await.expect("the intake goes on");
+                    taken += 1;
+                }
+                Err(_) => refused += 1,
+            }
+            let samples = vec![sample(vec![0xff; 100]), sample(r#"{"f0":1,"f1":"x"}"#)];
+            let good = ShipRequest { samples, ..ShipRequest::default() };
+            let answer = client.ship(good).await.expect("it is taken").into_inner();
+            assert_eq!(answer.accepted, 2);
+            let mut batch = batches.recv().await.expect("the intake goes on");
+            let delivery = batch.deliveries.remove(&0).expect("the model is known");
+            assert_eq!((delivery.rows.len(), delivery.unreadable), (1, 1));
+            assert_eq!((delivery.rows[0].rows, delivery.rows[0].columns.len()), (1, 2));
+        }
+        assert_eq!((taken, refused), (18, 1), "only one that is too long is refused whole");
+        server.abort();
     }
 }

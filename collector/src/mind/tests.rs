@@ -1,5 +1,5 @@
-//! The mind while the wall clock is set under it: time is an argument, so no test waits. Envoys, people
-//! and processes are played elsewhere.
+//! The mind while the wall clock is set under it, an Envoy refuses for ever, and counts come that nobody can
+//! have. Time is an argument, so no test waits. Real Envoys, people and processes are played elsewhere.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,14 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tidegate_contract::columns::{Cell, Column, Columns};
 use tidegate_contract::contract::Contract;
+use tidegate_detectors::finding::Verdict;
 use tidegate_detectors::reference::{Feature, Observation, Reference};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Mind, Subject};
-use crate::decision::{Decision, UnixMillis};
+use crate::breaches::Told;
+use crate::decision::{Decision, State, UnixMillis};
 use crate::fixture::{DIVERT, config};
 use crate::intake::{Batch, Delivery, LostAtDoor, Pairing};
 use crate::journal::Journal;
@@ -22,7 +24,10 @@ use crate::sides::Sides;
 use crate::state::Opened;
 use crate::state::embedded::Embedded;
 use crate::watch::Counts;
-use crate::xds::world::World;
+use crate::xds::fleet::Report;
+use crate::xds::session::Heard;
+use crate::xds::snapshot::Resource;
+use crate::xds::world::{Asker, World};
 
 const HOP: Duration = Duration::from_secs(2);
 const MINUTE: UnixMillis = 60_000;
@@ -210,5 +215,63 @@ fn a_clock_that_is_set_wrong_and_right_again_changes_nothing() {
     assert_eq!(clocked.routes, [0, 100]);
     clocked.wait(Duration::from_secs(3600));
     assert_eq!(clocked.told(), ["divert Expired policy", "serve Active expiry"]);
+    clocked.check_log();
+}
+
+#[test]
+fn counts_that_no_filter_can_have_keep_nothing_from_being_judged() {
+    let mut clocked = diverted();
+    let most = Counts { exchanges: u64::MAX, violating: u64::MAX, dropped: u64::MAX };
+    for worker in 0..20 {
+        for counts in [most, Counts::default(), most] {
+            let version = if worker % 2 == 0 { "v1" } else { "v2" };
+            let delivery = Delivery {
+                samples: u64::MAX,
+                unreadable: u64::MAX,
+                counts: vec![(version.to_owned(), counts, most)],
+                told: vec![Told { version: version.to_owned(), ..Told::default() }],
+                ..Delivery::default()
+            };
+            let deliveries = [(0, delivery)].into();
+            let batch = Batch { worker, deliveries, kept: Vec::new(), arrival: None };
+            clocked.mind.take(batch, clocked.now);
+        }
+    }
+    clocked.pass(10, 60);
+    let judged = clocked.mind.watched[0].judgements.back().expect("a judgement");
+    assert_eq!((judged.rows, judged.verdict), (2_500, Verdict::Alarm));
+    assert_eq!(clocked.told(), ["divert Active policy"]);
+    clocked.check_log();
+}
+
+#[test]
+fn what_one_envoy_refuses_for_ever_is_written_down_once_and_pending_until_it_goes() {
+    let mut clocked = diverted();
+    let resource = Resource::Runtime;
+    let version = clocked.worlds.borrow().whole(resource).version.clone();
+    let asker =
+        |id: u64| Asker { id: format!("envoy-{id}"), version: Some((1, 40)), ..Asker::default() };
+    let report = |stream, heard| Report { stream, asker: Arc::new(asker(stream)), heard };
+    let (whole, why) = (version.clone(), "bad key".to_owned());
+    let refused = Heard::Refused { resource, version: version.clone(), whole, why };
+    let told = |clocked: &Clocked| {
+        let divert = clocked.mind.ledger.find("d-000001").cloned().expect("a divert");
+        (divert.state, divert.refused, divert.acknowledged_unix_ms.is_some())
+    };
+    for stream in [1, 2] {
+        let subscribed = Heard::Subscribed { resource, version: String::new() };
+        clocked.mind.hear(&report(stream, Some(subscribed)));
+    }
+    for _ in 0..100 {
+        clocked.mind.hear(&report(1, Some(refused.clone())));
+    }
+    clocked.mind.hear(&report(2, Some(Heard::Acknowledged { resource, version })));
+    assert_eq!(told(&clocked), (State::Active, Some("bad key".to_owned()), false));
+    let events: Vec<Event> = Journal::records(clocked.folder.path()).expect("the log reads back");
+    let noted = events.iter().filter(|event| matches!(event, Event::Refused { .. })).count();
+    assert_eq!(noted, 1);
+    assert_eq!(clocked.routes, [0, 100], "and the others keep it");
+    clocked.mind.hear(&report(1, None));
+    assert_eq!(told(&clocked), (State::Active, None, true));
     clocked.check_log();
 }
