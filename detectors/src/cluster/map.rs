@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hdbscan::Hdbscan;
 use super::mass::Masses;
+use super::points::squared;
 
 /// The share of other rows that may be in no cluster.
 const MOST_NOISE: f64 = 0.3;
@@ -137,10 +138,6 @@ fn round(value: f64) -> f64 {
     (value * 1e2).round() / 1e2
 }
 
-fn squared(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
-}
-
 /// The balls of a cluster's rows, of which there is at least one.
 fn balls(members: &[&[f64]]) -> Vec<Ball> {
     let mut centres = vec![mean(members)];
@@ -153,23 +150,22 @@ fn balls(members: &[&[f64]]) -> Vec<Ball> {
             _ => break,
         }
     }
-    for _ in 0..STEPS {
+    for _ in 1..STEPS {
         centres = parts(&centres, members).iter().map(|part| mean(part)).collect();
     }
-    let ball = |(part, centre): (&Vec<&[f64]>, &Vec<f64>)| {
-        let mut distances: Vec<f64> = part.iter().map(|row| squared(row, centre).sqrt()).collect();
-        distances.sort_by(f64::total_cmp);
-        let within = ((distances.len() as f64 * WITHIN).ceil() as usize).saturating_sub(1);
-        Ball {
-            centre: centre.iter().copied().map(round).collect(),
-            // Rounded up, and by what rounding the centre may have cost.
-            radius: round(
-                distances.get(within).copied().unwrap_or(0.0)
-                    + LEAST_RADIUS * (1.0 + (centre.len() as f64).sqrt()),
-            ),
-        }
-    };
-    parts(&centres, members).iter().zip(&centres).map(ball).collect()
+    parts(&centres, members).iter().map(|part| ball(part)).collect()
+}
+
+/// The ball of rows, of which there is at least one.
+fn ball(rows: &[&[f64]]) -> Ball {
+    let centre = mean(rows);
+    let mut distances: Vec<f64> = rows.iter().map(|row| squared(row, &centre).sqrt()).collect();
+    distances.sort_by(f64::total_cmp);
+    let within = ((distances.len() as f64 * WITHIN).ceil() as usize).saturating_sub(1);
+    let distance = distances.get(within).copied().unwrap_or(0.0);
+    // Rounded up, and by what rounding the centre may have cost.
+    let radius = round(distance + LEAST_RADIUS * (1.0 + (centre.len() as f64).sqrt()));
+    Ball { centre: centre.into_iter().map(round).collect(), radius }
 }
 
 /// The rows that are nearest to each centre; those of none are left out, and a centre without rows is
