@@ -11,13 +11,13 @@ use tidegate_contract::format::Format;
 use tidegate_contract::protocol::Side;
 use tidegate_detectors::finding::Verdict;
 use tidegate_detectors::forest::random::Random;
-use tidegate_detectors::joint::Joint;
-use tidegate_detectors::reference::{Feature, Observation, Reference};
-use tidegate_detectors::resampling::KeptColumn;
+use tidegate_detectors::reference::Reference;
 use tidegate_proto::intake::v1::{Payload, Sample, ShipRequest};
 
 use crate::clock;
 use crate::report::{Figure, Report};
+use crate::speed::forest::normal;
+use crate::training;
 
 const COLUMNS: usize = 20;
 const TRAINING: usize = 50_000;
@@ -32,32 +32,13 @@ const CELLS: usize = 1_000_000;
 type Row = [f64; COLUMNS];
 
 fn row(random: &mut Random) -> Row {
-    let mut normal = || (0..12).map(|_| random.unit()).sum::<f64>() - 6.0;
-    let common = normal();
+    let common = normal(random);
     // Four digits after the point, as people write numbers.
-    std::array::from_fn(|_| ((0.6 * common + 0.8 * normal()) * 1e4).round() / 1e4)
+    std::array::from_fn(|_| ((0.6 * common + 0.8 * normal(random)) * 1e4).round() / 1e4)
 }
 
 fn name(at: usize) -> String {
-    format!("feature_{at}")
-}
-
-/// What training data of such rows leaves.
-fn reference(random: &mut Random) -> Reference {
-    let features = (0..COLUMNS).map(|at| Feature::number(name(at))).collect();
-    let mut reference = Reference::of(TRAINING as u64, features);
-    let mut kept = vec![KeptColumn::default(); COLUMNS];
-    for _ in 0..TRAINING {
-        let columns = reference.features.iter_mut().zip(&mut kept);
-        for ((feature, kept), value) in columns.zip(row(random)) {
-            feature.observe(Observation::Number(value));
-            kept.take(Observation::Number(value));
-        }
-    }
-    reference.features.iter_mut().for_each(Feature::settle);
-    reference.features.iter_mut().for_each(|feature| feature.condense(1_150));
-    reference.joint = Joint::learn(&reference, &kept);
-    reference
+    format!("x{at}")
 }
 
 /// A batch as it comes over the wire.
@@ -100,7 +81,7 @@ models:
 /// When the configuration, a batch or a body is not what the collector reads.
 pub fn print(report: &Report) -> Result<(), Box<dyn std::error::Error>> {
     let mut random = Random::seeded(12);
-    let reference = reference(&mut random);
+    let reference = training::learned((0..TRAINING).map(|_| row(&mut random)));
     let nothing = Reference::of(0, Vec::new());
     let sides = Sides::of(&reference, &nothing);
     let folder = std::path::Path::new("/");

@@ -16,3 +16,4 @@ pub mod sequential;
 pub mod sketch;
 pub mod speed;
 pub mod traffic;
+pub mod training;

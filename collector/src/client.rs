@@ -476,7 +476,7 @@ fn labels_text(text: &mut String, labels: &LabelStatus) {
 
 /// One finding in one line; `when` says a time.
 pub fn finding_text(finding: &Finding, when: impl Fn(UnixMillis) -> String) -> String {
-    let what = finding.subject().unwrap_or_else(|| "requests".to_owned());
+    let what = finding.subject("requests");
     let evidence = finding.evidence.filter(|evidence| evidence.value >= evidence.enough);
     let since = evidence.and_then(|evidence| u64::try_from(evidence.since_unix_ms?).ok());
     let since = since.map_or(String::new(), |since| format!(", since {}", when(since)));

@@ -315,7 +315,7 @@ fn reason(judgement: &Judgement, rule: &Rule) -> String {
     let met: Vec<&Finding> =
         judgement.findings.iter().filter(|finding| meets(rule, finding)).collect();
     let Some(worst) = met.first() else { return String::new() };
-    let what = worst.subject().unwrap_or_else(|| "requests".to_owned());
+    let what = worst.subject("requests");
     let more = match met.len() - 1 {
         0 => String::new(),
         1 => ", and 1 more finding".to_owned(),

@@ -29,7 +29,7 @@ pub const MONTH_MS: u64 = 30 * 86_400_000;
 /// the budget.
 const MOST_OF_A_BET: f64 = 0.05;
 
-/// Pairs of numbers whose sums the panes of a model hold at most, of 200 bytes each.
+/// Pairs of numbers whose sums the panes of a model hold at most, of 56 bytes each.
 const PAIRS: usize = 30_000;
 
 /// Workers whose counts are remembered; a worker is one thread of one Envoy.

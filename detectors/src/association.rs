@@ -236,13 +236,13 @@ fn count(columns: usize) -> usize {
     columns * columns.saturating_sub(1) / 2
 }
 
-/// How much a window's own rows add to its deviation: it is no part of the reference, or it is.
+/// Where the rows of a window come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Window {
-    /// Rows like those of the reference.
-    Apart,
-    /// Some of the reference's own rows, which are closer to it.
-    Part,
+pub enum Origin {
+    /// They are none of the reference's.
+    Traffic,
+    /// They are some of the reference's own, and so closer to it than others.
+    Reference,
 }
 
 impl Known {
@@ -271,6 +271,12 @@ impl Known {
         Known { columns, pairs }
     }
 
+    /// Whether it can be of so many columns.
+    #[must_use]
+    pub fn fits(&self, columns: usize) -> bool {
+        self.columns.len() == columns && self.pairs.len() == count(columns)
+    }
+
     /// Of the columns at these places.
     #[must_use]
     pub fn of(&self, places: &[usize]) -> Self {
@@ -293,7 +299,7 @@ impl Known {
     pub fn changes(
         &self,
         now: &Association,
-        window: Window,
+        origin: Origin,
         time: impl Fn(usize, usize) -> f64,
     ) -> Vec<Change> {
         if now.columns != self.columns.len() {
@@ -303,9 +309,9 @@ impl Known {
             let (was, now) = ((*was)?, sums.r()?);
             let (a, b) = (&self.columns[one], &self.columns[other]);
             let sum = (sums.influence(a, b, was.r) - was.centre) * sums.rows;
-            let part = match window {
-                Window::Apart => sums.rows / was.rows as f64,
-                Window::Part => -sums.rows / was.rows as f64,
+            let part = match origin {
+                Origin::Traffic => sums.rows / was.rows as f64,
+                Origin::Reference => -sums.rows / was.rows as f64,
             };
             let varies = was.variance * sums.rows * (time(one, other).max(1.0) + part).max(0.01);
             let far = heavier(sum, varies, was.largest(a, b));
@@ -459,7 +465,7 @@ mod tests {
     }
 
     fn changes(known: &Known, scores: &[Vec<f64>]) -> Vec<Change> {
-        known.changes(&association(scores), Window::Apart, |_, _| 1.0)
+        known.changes(&association(scores), Origin::Traffic, |_, _| 1.0)
     }
 
     #[test]
@@ -520,7 +526,7 @@ mod tests {
         let mut merged = association(&part(0..40));
         merged.merge(&association(&part(40..100)));
         let known = Known::learn(&all);
-        let found = known.changes(&merged, Window::Apart, |_, _| 1.0);
+        let found = known.changes(&merged, Origin::Traffic, |_, _| 1.0);
         assert_eq!((found.len(), found[0].rows), (1, 100), "a column without values has no pair");
         assert!((found[0].was - found[0].now).abs() < 1e-4 && found[0].p_value > 0.99);
     }
@@ -528,8 +534,8 @@ mod tests {
     #[test]
     fn what_cannot_be_compared_is_left_out() {
         let (known, nothing) = (Known::learn(&scores(100, 0.5, 6)), Association::new(2));
-        assert!(known.changes(&nothing, Window::Apart, |_, _| 1.0).is_empty());
-        assert!(known.changes(&Association::new(3), Window::Apart, |_, _| 1.0).is_empty());
+        assert!(known.changes(&nothing, Origin::Traffic, |_, _| 1.0).is_empty());
+        assert!(known.changes(&Association::new(3), Origin::Traffic, |_, _| 1.0).is_empty());
         let constant = vec![vec![1.0; 100], (0..100).map(|at| f64::from(at) / 50.0).collect()];
         assert_eq!(Known::learn(&constant).pairs, [None]);
         assert!(changes(&known, &constant).is_empty());

@@ -168,6 +168,19 @@ fn grid(count: usize) -> impl Iterator<Item = f64> {
     })
 }
 
+/// −ln of the product of these tails. One logarithm of a product is cheaper than many.
+pub(crate) fn minus_log(tails: impl Iterator<Item = f64>) -> f64 {
+    let (mut product, mut sum) = (1.0, 0.0);
+    for tail in tails {
+        product *= tail;
+        if product < SMALL {
+            sum -= f64::ln(product);
+            product = 1.0;
+        }
+    }
+    sum - f64::ln(product)
+}
+
 fn third_moment(values: &[f64]) -> f64 {
     let count = values.len() as f64;
     let mean = values.iter().map(|value| value / count).sum::<f64>();
@@ -236,16 +249,8 @@ impl Scorer for Ecod {
         if !self.fits(row) {
             return None;
         }
-        // One logarithm of a product is cheaper than many.
-        let (mut product, mut score) = (1.0, 0.0);
-        for (tails, &value) in self.features.iter().zip(row) {
-            product *= tails.counted(value);
-            if product < SMALL {
-                score -= f64::ln(product);
-                product = 1.0;
-            }
-        }
-        Some((score - f64::ln(product)).max(0.0))
+        let tails = self.features.iter().zip(row).map(|(tails, &value)| tails.counted(value));
+        Some(minus_log(tails).max(0.0))
     }
 
     /// Shares of −ln of the tails. Every value of a row has one, so a share stands out when

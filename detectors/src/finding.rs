@@ -101,6 +101,18 @@ pub enum Direction {
     Lower,
 }
 
+impl Direction {
+    /// The way of a difference, window less reference; `None` where there is none.
+    #[must_use]
+    pub fn of(difference: f64) -> Option<Self> {
+        match difference {
+            difference if difference > 0.0 => Some(Self::Higher),
+            difference if difference < 0.0 => Some(Self::Lower),
+            _ => None,
+        }
+    }
+}
+
 /// Evidence that holds however often one looks; see [`crate::sequential`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
@@ -182,13 +194,13 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// What it is about: its feature, or several of them; `None` where the whole exchange is judged.
+    /// What it is about: its feature, several of them, or `all` where the whole exchange is judged.
     #[must_use]
-    pub fn subject(&self) -> Option<String> {
+    pub fn subject(&self, all: &str) -> String {
         match &self.feature {
-            Some(feature) => Some(feature.clone()),
-            None if self.features.is_empty() => None,
-            None => Some(self.features.join(", ")),
+            Some(feature) => feature.clone(),
+            None if self.features.is_empty() => all.to_owned(),
+            None => self.features.join(", "),
         }
     }
 

@@ -6,10 +6,10 @@
 //!
 //! Three things are learned from some rows of the training data, and no row of it is kept: the
 //! correlation of scores of each pair of numbers ([`crate::association`]), a map of clusters of numbers
-//! ([`crate::cluster::map`]), and how far out one row of a hundred lies. How far adds up how far out each value lies in its own feature, as
-//! [`crate::ecod`] does: −ln of a tail. The tail of a number is the rarer of both; the tail of a level
-//! is the share of rows whose level is at most as frequent, and that of a level that was never seen is
-//! less than one row's. What is missing adds nothing.
+//! ([`crate::cluster::map`]), and how far out one row of a hundred lies. A row's score adds up how far
+//! out each value lies in its own feature, as [`crate::ecod`] does: −ln of a tail. The tail of a number
+//! is the rarer of both; the tail of a level is the share of rows whose level is at most as frequent,
+//! and that of a level that was never seen is less than one row's. What is missing adds nothing.
 //!
 //! A row of training lies in its own tails, and a row of traffic does not. So the threshold is set by
 //! the scores that rows of training have where they are left out, which for shares is arithmetic: c of
@@ -19,16 +19,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::association::{self, Association, Change, Known, Scores};
+use crate::association::{self, Association, Change, Known, Origin, Scores};
 use crate::cluster::map::{Cluster, Map};
 use crate::cluster::mass::{self, Masses};
-use crate::correction::{any, effective};
-use crate::ecod::Tails;
-use crate::forest::random::Random;
+use crate::correction::any;
+use crate::ecod::{Tails, minus_log};
 use crate::outlier::Calibration;
 use crate::proportion::Rate;
 use crate::reference::{Observation, Reference, Values};
-use crate::resampling::{KeptColumn, WINDOWS, rounded_up};
+use crate::resampling::{KeptColumn, WINDOW_ROWS, effective_in_draws, rounded_up};
 use crate::series::Series;
 use crate::summary::{CategorySummary, LEVEL_BYTES, NumberSummary};
 
@@ -38,8 +37,6 @@ pub const MAX_COLUMNS: usize = 24;
 const MAX_LOOKED_AT: usize = 128;
 /// Rows below which nothing is learned.
 const LEAST_ROWS: usize = 200;
-/// Rows of the windows that are drawn to see how the tests of pairs depend on each other.
-const WINDOW_ROWS: usize = 500;
 /// Numbers that clusters are sought in at most, and the share of rows in which they may be missing.
 const CLUSTERED: usize = 6;
 const SELDOM_MISSING: f64 = 0.05;
@@ -47,8 +44,6 @@ const SELDOM_MISSING: f64 = 0.05;
 const APART: f64 = 0.5;
 /// The share of rows of training that stand out.
 const STANDING_OUT: f64 = 0.01;
-/// Tails whose product is smaller are added up as logarithms, long before it underflows.
-const SMALL: f64 = 1e-150;
 
 /// What features did together in the training data.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -183,23 +178,19 @@ impl Joint {
     fn effective_pairs(&self, lens: &Lens, rows: &Rows) -> Option<f64> {
         let size = WINDOW_ROWS.min(rows.count / 4);
         let places: Vec<usize> = self.columns.iter().filter_map(|&at| lens.places[at]).collect();
-        let mut random = Random::seeded(2);
-        let mut order: Vec<usize> = (0..rows.count).collect();
-        let mut smallest = Vec::with_capacity(WINDOWS);
         let mut scores = vec![f64::NAN; places.len()];
-        for _ in 0..WINDOWS {
-            random.choose_first(&mut order, size);
-            let mut drawn = Association::new(places.len());
-            for row in &order[..size] {
+        let tests = effective_in_draws(2, rows.count, size, |drawn, _| {
+            let mut association = Association::new(places.len());
+            for row in drawn {
                 for (score, place) in scores.iter_mut().zip(&places) {
                     *score = rows.scores[row * rows.columns + place];
                 }
-                drawn.row(&scores);
+                association.row(&scores);
             }
-            let changes = self.known.changes(&drawn, association::Window::Part, |_, _| 1.0);
-            smallest.push(changes.iter().map(|change| change.p_value).fold(1.0, f64::min));
-        }
-        effective(&smallest).map(rounded_up)
+            let changes = self.known.changes(&association, Origin::Reference, |_, _| 1.0);
+            changes.iter().map(|change| change.p_value).fold(1.0, f64::min)
+        });
+        tests.map(rounded_up)
     }
 
     /// With these of the columns at most that move most with another one.
@@ -268,7 +259,6 @@ impl Joint {
             let feature = reference.features.get(*at);
             feature.is_some_and(|feature| matches!(feature.values, Values::Number(_)))
         };
-        let pairs = self.columns.len() * self.columns.len().saturating_sub(1) / 2;
         let clusters = |clusters: &Clusters| {
             clusters.columns.iter().all(number)
                 && clusters.scales.len() == clusters.columns.len()
@@ -277,8 +267,7 @@ impl Joint {
         };
         self.columns.len() <= MAX_COLUMNS
             && self.columns.iter().all(number)
-            && self.known.columns.len() == self.columns.len()
-            && self.known.pairs.len() == pairs
+            && self.known.fits(self.columns.len())
             && self.clusters.as_ref().is_none_or(clusters)
     }
 
@@ -296,8 +285,7 @@ impl Joint {
             let time = |place: usize| times.get(self.columns[place]).copied().unwrap_or(1.0);
             time(one).min(time(other))
         };
-        let apart = association::Window::Apart;
-        let mut changes = self.known.changes(&window.association, apart, time);
+        let mut changes = self.known.changes(&window.association, Origin::Traffic, time);
         changes.retain(|change| change.rows >= least_rows);
         for change in &mut changes {
             change.one = self.columns[change.one];
@@ -398,17 +386,15 @@ impl Lens {
     /// A place for so many rows.
     #[must_use]
     pub fn rows(&self, count: usize) -> Rows {
+        let clustered = self.clusters.as_ref().map_or(0, |clusters| clusters.columns.len());
         Rows {
             count,
             features: self.features.len(),
             tails: vec![1.0; count * self.features.len()],
             columns: self.columns,
             scores: vec![f64::NAN; count * self.columns],
-            clustered: self.clusters.as_ref().map_or(0, |clusters| clusters.columns.len()),
-            stands: vec![
-                f64::NAN;
-                count * self.clusters.as_ref().map_or(0, |clusters| clusters.columns.len())
-            ],
+            clustered,
+            stands: vec![f64::NAN; count * clustered],
         }
     }
 
@@ -504,16 +490,7 @@ impl Rows {
 
     /// How far out a row lies: 0 where nothing of it can be told.
     fn score(&self, row: usize) -> f64 {
-        // One logarithm of a product is cheaper than many.
-        let (mut product, mut score) = (1.0, 0.0);
-        for &tail in self.tails(row) {
-            product *= tail;
-            if product < SMALL {
-                score -= f64::ln(product);
-                product = 1.0;
-            }
-        }
-        score - f64::ln(product)
+        minus_log(self.tails(row).iter().copied())
     }
 }
 

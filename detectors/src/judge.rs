@@ -481,11 +481,7 @@ fn correlations(
         at_stake: 1.0,
         rows: change.rows,
         reference_rows: change.reference_rows,
-        direction: match change.now - change.was {
-            difference if difference > 0.0 => Some(Direction::Higher),
-            difference if difference < 0.0 => Some(Direction::Lower),
-            _ => None,
-        },
+        direction: Direction::of(change.now - change.was),
         was: text(change.was),
         now: text(change.now),
     })
@@ -574,11 +570,7 @@ fn rates(what: &str, was: Rate, now: Rate, alpha: f64) -> Evidence {
         at_stake: 1.0,
         rows: now.of(),
         reference_rows: was.of(),
-        direction: match compared.difference {
-            difference if difference > 0.0 => Some(Direction::Higher),
-            difference if difference < 0.0 => Some(Direction::Lower),
-            _ => None,
-        },
+        direction: Direction::of(compared.difference),
         was: counted(what, was),
         now: counted(what, now),
     }

@@ -16,9 +16,9 @@ use crate::window::{Pane, Window};
 /// Rows that are kept at most; at least half as many, where there are so many.
 const KEPT: usize = 8_192;
 /// Windows that are drawn.
-pub(crate) const WINDOWS: usize = 960;
+const WINDOWS: usize = 960;
 /// Rows of a window that is drawn.
-const WINDOW_ROWS: usize = 500;
+pub(crate) const WINDOW_ROWS: usize = 500;
 /// Rows of a window below which it is no longer like those that are judged.
 const LEAST_WINDOW: usize = 100;
 /// Rows below which nothing is learned.
@@ -178,33 +178,45 @@ pub fn effective_tests(reference: &Reference, columns: &[KeptColumn]) -> Option<
     let window_rows = WINDOW_ROWS.min(if many { few.min(rows / 4) } else { rows / 4 });
     let lens = Lens::of(reference);
     let rows_seen = lens.as_ref().map(|lens| lens.rows_of(columns));
-    let mut random = Random::seeded(1);
-    let mut order: Vec<usize> = (0..rows).collect();
-    let mut smallest = Vec::with_capacity(WINDOWS);
-    for _ in 0..WINDOWS {
-        random.choose_first(&mut order, window_rows);
-        let (drawn, left) = order.split_at(window_rows);
+    let tests = effective_in_draws(1, rows, window_rows, |drawn, left| {
         let mut pane = filled(reference, columns, drawn);
         if let (Some(lens), Some(rows)) = (&lens, &rows_seen) {
             pane.together(lens, &rows.chosen(drawn));
         }
         let window = Window::of(reference, [&pane]);
-        smallest.push(if many {
-            smallest_p(reference, &window)
-        } else {
-            // Rows that make a good part of the reference are like it: those left are compared with.
-            let pane = filled(reference, columns, left);
-            let Window { features, .. } = Window::of(reference, [&pane]);
-            let rest = Reference { joint: reference.joint.clone(), ..Reference::of(0, features) };
-            smallest_p(&Reference { rows: left.len() as u64, ..rest }, &window)
-        });
-    }
-    let tests = effective(&smallest)?;
+        if many {
+            return smallest_p(reference, &window);
+        }
+        // Rows that make a good part of the reference are like it: those left are compared with.
+        let pane = filled(reference, columns, left);
+        let Window { features, .. } = Window::of(reference, [&pane]);
+        let joint = reference.joint.clone();
+        smallest_p(&Reference { rows: left.len() as u64, features, joint }, &window)
+    })?;
     // A window that is part of the reference is closer to it than another: its differences vary by
     // 1/n − 1/m, and not by 1/n + 1/m. So far out, that makes the smallest p so much larger.
     let part = if many { window_rows as f64 / reference.rows as f64 } else { 0.0 };
     let squared = 2.0 * (tests / USUAL_LEVEL).ln();
     Some(rounded_up(tests * (squared * part).exp()))
+}
+
+/// How many independent tests those are worth whose smallest p-value `smallest` gives, of windows of
+/// so many rows that are drawn among all and of the rows that are left. `None` as [`effective`].
+pub(crate) fn effective_in_draws(
+    seed: u64,
+    rows: usize,
+    window_rows: usize,
+    mut smallest: impl FnMut(&[usize], &[usize]) -> f64,
+) -> Option<f64> {
+    let mut random = Random::seeded(seed);
+    let mut order: Vec<usize> = (0..rows).collect();
+    let draw = |_| {
+        random.choose_first(&mut order, window_rows);
+        let (drawn, left) = order.split_at(window_rows);
+        smallest(drawn, left)
+    };
+    let all: Vec<f64> = (0..WINDOWS).map(draw).collect();
+    effective(&all)
 }
 
 /// So many tests, as measured from [`WINDOWS`] draws, and what the draws may be off by.

@@ -3,13 +3,13 @@
 use serde_json::Value;
 use tidegate_detectors::correlation::{Correlations, spearman};
 use tidegate_detectors::forest::random::Random;
-use tidegate_detectors::joint::{Joint, Lens, Tally};
-use tidegate_detectors::reference::{Feature, Observation, Reference};
-use tidegate_detectors::resampling::KeptColumn;
+use tidegate_detectors::joint::{Lens, Tally};
+use tidegate_detectors::reference::Observation;
 
 use crate::peers;
 use crate::report::{Quality, Report};
 use crate::speed::forest::normal;
+use crate::training;
 
 const COLUMNS: usize = 8;
 const WINDOWS: usize = 1_000;
@@ -81,18 +81,8 @@ fn row(random: &mut Random, shape: Shape) -> [f64; COLUMNS] {
 
 fn false_alarms(rows: usize, shape: Shape) -> f64 {
     let mut random = Random::seeded(rows as u64);
-    let names = (0..COLUMNS).map(|at| Feature::number(format!("x{at}")));
-    let mut reference = Reference::of(TRAINING, names.collect());
-    let mut kept = vec![KeptColumn::default(); COLUMNS];
-    for _ in 0..TRAINING {
-        for (at, value) in row(&mut random, shape).into_iter().enumerate() {
-            reference.features[at].observe(Observation::Number(value));
-            kept[at].take(Observation::Number(value));
-        }
-    }
-    reference.features.iter_mut().for_each(Feature::settle);
-    let joint = Joint::learn(&reference, &kept).expect("rows enough");
-    reference.joint = Some(joint.clone());
+    let reference = training::learned((0..TRAINING).map(|_| row(&mut random, shape)));
+    let joint = reference.joint.clone().expect("rows enough");
     let lens = Lens::of(&reference).expect("what was learned");
     let alarms = (0..WINDOWS).filter(|_| {
         let mut seen = lens.rows(rows);

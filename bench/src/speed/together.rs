@@ -2,14 +2,14 @@
 //! part of it, nor is the vigil.
 
 use tidegate_detectors::forest::random::Random;
-use tidegate_detectors::joint::{Joint, Lens};
-use tidegate_detectors::reference::{Feature, Observation, Reference};
-use tidegate_detectors::resampling::KeptColumn;
+use tidegate_detectors::joint::Lens;
+use tidegate_detectors::reference::Observation;
 use tidegate_detectors::window::Pane;
 
 use super::forest::normal;
 use crate::clock;
 use crate::report::{Rate, Report};
+use crate::training;
 
 const ROWS: usize = 50_000;
 const COLUMNS: usize = 20;
@@ -27,18 +27,7 @@ pub fn print(report: &Report) {
             std::array::from_fn(|_| 0.6 * common + 0.8 * normal(&mut random))
         })
         .collect();
-    let names = (0..COLUMNS).map(|at| Feature::number(format!("x{at}")));
-    let mut reference = Reference::of(ROWS as u64, names.collect());
-    let mut kept = vec![KeptColumn::default(); COLUMNS];
-    for row in &rows {
-        for ((feature, kept), value) in reference.features.iter_mut().zip(&mut kept).zip(row) {
-            feature.observe(Observation::Number(*value));
-            kept.take(Observation::Number(*value));
-        }
-    }
-    reference.features.iter_mut().for_each(Feature::settle);
-    reference.features.iter_mut().for_each(|feature| feature.condense(1_150));
-    reference.joint = Joint::learn(&reference, &kept);
+    let reference = training::learned(rows.iter().copied());
     let lens = Lens::of(&reference).expect("rows enough");
     let alone = clock::least(3, || {
         let mut pane = Pane::new(&reference);

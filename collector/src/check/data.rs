@@ -62,11 +62,13 @@ impl Gathered {
             });
         }
         let mut pane = Pane::new(reference);
-        let mut kept = vec![KeptColumn::default(); profile.reference.features.len()];
+        let lens = Lens::of(reference);
+        let whole = if lens.is_some() { profile.reference.features.len() } else { 0 };
+        let mut kept = vec![KeptColumn::default(); whole];
         for table in &tables {
             fill(&mut pane, &mut kept, reference, table)?;
         }
-        if let Some(lens) = Lens::of(reference) {
+        if let Some(lens) = lens {
             pane.together(&lens, &lens.rows_of(&kept));
         }
         let window = Window::of(reference, [&pane]);
@@ -99,8 +101,8 @@ fn files(data: &Path) -> Result<Vec<PathBuf>, CheckError> {
     Ok(folder::files(&[data.to_owned()])?)
 }
 
-/// Adds a file's rows. What it has no column for is missing in each of them. Of the inputs some whole
-/// rows are kept, of which it is judged what they say together.
+/// Adds a file's rows. What it has no column for is missing in each of them. Of the columns
+/// in `kept`, the first ones, some whole rows are kept, of which it is judged what they say together.
 fn fill(
     pane: &mut Pane,
     kept: &mut [KeptColumn],

@@ -125,10 +125,10 @@ fn table(page: &mut String, report: &Report) -> std::fmt::Result {
 
 fn row(page: &mut String, finding: &Finding) -> std::fmt::Result {
     // What several features do together has no plot to go to.
-    let name = match (&finding.feature, finding.subject()) {
-        (Some(feature), _) => format!("<a href=\"#{}\">{}</a>", anchor(feature), escaped(feature)),
-        (None, subject) => escaped(&subject.unwrap_or_else(|| "rows".to_owned())),
-    };
+    let mut name = escaped(&finding.subject("rows"));
+    if let Some(feature) = &finding.feature {
+        name = format!("<a href=\"#{}\">{name}</a>", anchor(feature));
+    }
     let (effect, least) = (finding.effect.clamp(0.0, 1.0), finding.min_effect.clamp(0.0, 1.0));
     write!(
         page,

@@ -86,7 +86,7 @@ fn write(text: &mut String, report: &Report, colours: bool) -> std::fmt::Result 
 }
 
 fn line(text: &mut String, finding: &Finding, colours: bool) -> std::fmt::Result {
-    let feature = finding.subject().unwrap_or_else(|| "rows".to_owned());
+    let feature = finding.subject("rows");
     writeln!(
         text,
         "  {} {feature}, {}: {} became {}",

@@ -131,7 +131,7 @@ impl Mind {
                 verdict: judgement.verdict,
                 rows: judgement.rows,
                 coverage: judgement.coverage,
-                worst: worst.map(|f| f.subject().unwrap_or_else(|| "requests".to_owned())),
+                worst: worst.map(|finding| finding.subject("requests")),
             }
         });
         let rules = watched.model.policy.iter().enumerate().map(|(place, rule)| RuleStanding {

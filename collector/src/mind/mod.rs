@@ -20,7 +20,7 @@ use std::time::Duration;
 use opentelemetry::trace::SpanContext;
 use tidegate_contract::contract::Contract;
 use tidegate_contract::protocol::Side;
-use tidegate_detectors::finding::{Finding, Verdict};
+use tidegate_detectors::finding::Verdict;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Span, info_span, warn};
@@ -338,12 +338,12 @@ impl Mind {
         self.metrics.judged(&judgement, previous.map(Arc::as_ref));
         let before = previous.map(|judgement| judgement.verdict);
         if judgement.verdict >= Verdict::Warning && before != Some(judgement.verdict) {
-            let worst = judgement.findings.first().and_then(Finding::subject);
+            let worst = judgement.findings.first().map(|worst| worst.subject("requests"));
             warn!(
                 model = %judgement.model,
                 verdict = ?judgement.verdict,
                 rows = judgement.rows,
-                worst = worst.as_deref().unwrap_or("requests"),
+                worst = worst.unwrap_or_default(),
                 "a window is not healthy"
             );
         }

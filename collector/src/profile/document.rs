@@ -285,7 +285,7 @@ impl Numbers {
     fn of(numbers: &NumberSummary, quantiles: &[Option<f64>; SHARES.len()]) -> Self {
         let sketch = numbers.sketch();
         let [p0_1, p01, p05, p25, p50, p75, p95, p99, p99_9] =
-            quantiles.map(|quantile| quantile.map(digits));
+            quantiles.map(|quantile| quantile.map(|value| digits(value, 9)));
         let atoms = sketch.atoms().into_iter();
         Self {
             mean: numbers.mean(),
@@ -303,9 +303,13 @@ impl Numbers {
     }
 }
 
-/// To nine significant digits, more than a quantile of a sketch has.
-fn digits(value: f64) -> f64 {
-    if value == value.trunc() { value } else { format!("{value:.8e}").parse().unwrap_or(value) }
+/// To so many significant digits, where it is no whole number: what comes from a sketch or from some
+/// rows has no more.
+pub(super) fn digits(value: f64, count: usize) -> f64 {
+    if value == value.trunc() {
+        return value;
+    }
+    format!("{value:.0$e}", count.saturating_sub(1)).parse().unwrap_or(value)
 }
 
 fn kind(learned: &Learned) -> SummaryKind {

@@ -30,7 +30,7 @@ const MIN_ROWS_RISING: u64 = 20;
 const BLOCK: usize = 16_384;
 
 /// Bytes of the sketch that a profile stores of a column of numbers, before base64: some 150 knots.
-const SKETCH_BYTES: usize = 1_150;
+pub const SKETCH_BYTES: usize = 1_150;
 
 /// Quantiles that the document names.
 pub(super) const SHARES: [f64; 9] = [0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999];

@@ -8,6 +8,8 @@ use tidegate_detectors::joint::{self, Joint};
 use tidegate_detectors::reference::{Observation, Reference};
 use tidegate_detectors::resampling::KeptColumn;
 
+use crate::profile::document::digits;
+
 /// Coefficients of the columns of numbers that move most with another one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Correlations {
@@ -95,7 +97,6 @@ impl Clusters {
     pub(super) fn of(reference: &Reference, clusters: &joint::Clusters) -> Self {
         let masses = &clusters.map.masses;
         let share = |rows: u64| to_three_places(rows as f64 / masses.rows().max(1) as f64);
-        let digits = |value: f64| format!("{value:.2e}").parse().unwrap_or(value);
         Clusters {
             rows: masses.rows(),
             columns: names(reference, &clusters.columns),
@@ -104,7 +105,7 @@ impl Clusters {
             centres: clusters
                 .centres(reference)
                 .into_iter()
-                .map(|centre| centre.into_iter().map(digits).collect())
+                .map(|centre| centre.into_iter().map(|value| digits(value, 3)).collect())
                 .collect(),
         }
     }

@@ -228,11 +228,7 @@ impl Decline {
             rows,
             reference_rows: known,
             coverage: None,
-            direction: match difference {
-                difference if difference > 0.0 => Some(Direction::Higher),
-                difference if difference < 0.0 => Some(Direction::Lower),
-                _ => None,
-            },
+            direction: Direction::of(difference),
             was: words(before),
             now: words(mean),
             excess: None,
