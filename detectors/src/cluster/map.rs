@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::hdbscan::Hdbscan;
 use super::mass::Masses;
 use super::points::squared;
+use crate::forest::random::Random;
 
 /// The share of other rows that may be in no cluster.
 const MOST_NOISE: f64 = 0.3;
@@ -22,6 +23,8 @@ const BALLS: usize = 4;
 const CLUSTERS: usize = 24;
 /// Rows that clusters are sought in at most.
 const SOUGHT_IN: usize = 2_048;
+/// The seed of which rows these are.
+const SEED: u64 = 17;
 /// A cluster has at least this share of the rows that it was sought in, and so many rows.
 const LEAST_SHARE: f64 = 0.03;
 const LEAST_ROWS: usize = 20;
@@ -80,7 +83,12 @@ impl Map {
     /// HDBSCAN finds clusters that are none.
     #[must_use]
     pub fn draw(rows: &[&[f64]]) -> Option<Self> {
-        let drawn: Vec<&[f64]> = rows.iter().step_by(2).take(SOUGHT_IN).copied().collect();
+        // Drawn from all of them: rows may stand in the order of their time, or of where they come from.
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        let sought_in = SOUGHT_IN.min(rows.len() / 2);
+        Random::seeded(SEED).choose_first(&mut order, sought_in);
+        let (drawn, others) = order.split_at(sought_in);
+        let drawn: Vec<&[f64]> = drawn.iter().map(|&place| rows[place]).collect();
         let size = ((drawn.len() as f64 * LEAST_SHARE) as usize).max(LEAST_ROWS);
         let found = Hdbscan::fit(&drawn, size, NEIGHBOURS).ok()?;
         let mut members: Vec<Vec<&[f64]>> = Vec::new();
@@ -100,9 +108,8 @@ impl Map {
         };
         let clusters = members.iter().map(cluster).collect();
         let mut map = Map { clusters, masses: Masses::default() };
-        let others = rows.iter().enumerate();
-        let others = others.filter(|(place, _)| place % 2 == 1 || place / 2 >= SOUGHT_IN);
-        map.masses = Masses::of(others.map(|(_, row)| map.cluster(row)), map.clusters.len());
+        let others = others.iter().map(|&place| map.cluster(rows[place]));
+        map.masses = Masses::of(others, map.clusters.len());
         let noise = map.masses.noise as f64 / map.masses.rows().max(1) as f64;
         (noise <= MOST_NOISE).then_some(map)
     }
@@ -194,7 +201,6 @@ fn mean(rows: &[&[f64]]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::forest::random::Random;
 
     /// Rows around three places, and some anywhere.
     fn rows(count: usize, seed: u64) -> Vec<Vec<f64>> {
@@ -252,6 +258,20 @@ mod tests {
     }
 
     #[test]
+    fn rows_in_the_order_of_their_time_count_like_any_others() {
+        let mut sorted = rows(8_000, 6);
+        sorted.sort_by(|a, b| a[0].total_cmp(&b[0]));
+        let map = Map::draw(&refs(&sorted)).unwrap();
+        let all = Masses::of(sorted.iter().map(|row| map.cluster(row)), map.clusters.len());
+        let shares = |masses: &Masses| {
+            let of = |count: &u64| *count as f64 / masses.rows() as f64;
+            masses.clusters.iter().map(of).collect::<Vec<f64>>()
+        };
+        let apart = shares(&map.masses).into_iter().zip(shares(&all)).map(|(a, b)| (a - b).abs());
+        assert!(apart.fold(0.0, f64::max) < 0.02, "{:?} {all:?}", map.masses);
+    }
+
+    #[test]
     fn what_has_no_clusters_has_no_map() {
         for (seed, count) in [(3, 1_000), (4, 4_000), (5, 8_000)] {
             let mut random = Random::seeded(seed);
@@ -272,10 +292,7 @@ mod tests {
         let both: Vec<Vec<f64>> = same(1.0)
             .into_iter()
             .zip(same(2.0))
-            .flat_map(|(a, b)| {
-                // Two of each, so that both halves have both.
-                [a.clone(), a, b.clone(), b]
-            })
+            .flat_map(|(a, b)| [a.clone(), a, b.clone(), b])
             .collect();
         let map = Map::draw(&refs(&both)).unwrap();
         assert_eq!(map.clusters.len(), 2);
