@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tidegate_detectors::finding::{Finding, Kind, Verdict};
+use tidegate_detectors::finding::{Detector, Finding, Verdict};
 
 use crate::config::duration::millis;
 use crate::config::model::Model;
@@ -196,17 +196,14 @@ fn meets(rule: &Rule, finding: &Finding) -> bool {
 
 /// Whether a rule is about a finding, and the finding rests on enough.
 fn looks_at(rule: &Rule, finding: &Finding) -> bool {
-    let kind = match rule.on {
-        rule::Kind::DataDrift => Kind::DataDrift,
-        rule::Kind::OutputDrift => Kind::OutputDrift,
-        rule::Kind::ConceptDrift => Kind::ConceptDrift,
-        rule::Kind::DataFormatDrift => Kind::DataFormatDrift,
-        rule::Kind::Completeness => Kind::Completeness,
-        rule::Kind::Outliers => Kind::Outliers,
-    };
     let least = &rule.least;
-    finding.kind == kind
-        && rule.detector.is_none_or(|detector| finding.detector == detector)
+    // Less traffic than usual is told, but no route brings it back: a rule must mean it.
+    let of_detector = match rule.detector {
+        Some(detector) => finding.detector == detector,
+        None => finding.detector != Detector::Volume,
+    };
+    finding.kind == rule.on
+        && of_detector
         && rule.feature.as_ref().is_none_or(|name| finding.is_about(name))
         && finding.effect >= least.effect
         && finding.coverage.unwrap_or(0.0) >= least.coverage

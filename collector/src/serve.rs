@@ -159,7 +159,8 @@ pub fn subject(model: &Model) -> Result<Subject, ServeError> {
     }
     Ok(Subject {
         model: model.clone(),
-        sides: Sides::of(&profile.reference, &profile.outputs),
+        sides: Sides::of(&profile.reference, &profile.outputs).by_hour(profile.seasons),
+        hours: profile.memory.time.map(|timed| timed.hours),
         effective_tests: profile.document.effective_tests,
         contract,
     })
@@ -169,6 +170,7 @@ pub fn subject(model: &Model) -> Result<Subject, ServeError> {
 /// samples are kept on disk.
 fn reads(subject: &Subject, stored: bool) -> Reads {
     let Subject { model, sides, contract, .. } = subject;
+    let time = model.window.time.as_ref().map(|time| time.input.as_str());
     let versions: Vec<String> = model.versions.iter().map(|version| version.name.clone()).collect();
     let kept = model.labels.as_ref().map(|labels| labels.output.as_str());
     let said = contract.outputs.iter().map(|field| field.name.as_str());
@@ -176,7 +178,7 @@ fn reads(subject: &Subject, stored: bool) -> Reads {
     let of = |side: Side| columns.iter().filter(move |column| column.side == side);
     let named = |side: Side| of(side).map(|column| column.source.as_str());
 
-    let inputs = Wanted::new(sides.names(Side::Request).chain(named(Side::Request)));
+    let inputs = Wanted::new(sides.names(Side::Request).chain(named(Side::Request)).chain(time));
     let judged: Vec<&str> = sides.names(Side::Response).chain(kept).collect();
     let all = judged.iter().copied().chain(said).chain(named(Side::Response));
     Reads {

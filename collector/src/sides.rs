@@ -7,12 +7,15 @@ use std::sync::Arc;
 use tidegate_contract::protocol::Side;
 use tidegate_detectors::finding::{Finding, Kind};
 use tidegate_detectors::reference::Reference;
+use tidegate_detectors::season::Seasons;
 use tidegate_detectors::window::Window;
 
 /// Inputs and outputs as they were in training.
 #[derive(Debug, Clone)]
 pub struct Sides {
     reference: Arc<Reference>,
+    /// The same by the hour, where training says.
+    seasons: Option<Arc<Seasons>>,
     inputs: usize,
     /// The outputs' names in answers; an output that is called like an input has another in findings.
     outputs: Vec<String>,
@@ -40,9 +43,21 @@ impl Sides {
         Self {
             positions: [positions(inputs, 0), positions(outputs, count)],
             reference: Arc::new(reference),
+            seasons: None,
             inputs: count,
             outputs: names,
         }
+    }
+
+    /// With what the same features were by the hour. What they did together is not known by the hour,
+    /// so it is not known at all.
+    #[must_use]
+    pub fn by_hour(mut self, seasons: Option<Seasons>) -> Self {
+        if seasons.is_some() {
+            Arc::make_mut(&mut self.reference).joint = None;
+        }
+        self.seasons = seasons.map(Arc::new);
+        self
     }
 
     /// With so many pairs at most of which it is known how they move together.
@@ -59,6 +74,12 @@ impl Sides {
     #[must_use]
     pub fn reference(&self) -> &Arc<Reference> {
         &self.reference
+    }
+
+    /// The same by the hour, where training says.
+    #[must_use]
+    pub fn seasons(&self) -> Option<&Seasons> {
+        self.seasons.as_deref()
     }
 
     /// Where the features of a side stand among all.

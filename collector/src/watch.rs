@@ -1,12 +1,14 @@
 //! A watch: the windows of one model, filled by what was read from samples and judged when they
 //! close. Pure: it is told when; it does not know where samples come from.
 
+mod panes;
+mod season;
 mod together;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use tidegate_contract::columns::{Cell, Columns};
+use tidegate_contract::columns::{Cell, Column, Columns};
 use tidegate_contract::contract::{Contract, Field};
 use tidegate_contract::protocol::Side;
 use tidegate_detectors::joint::Lens;
@@ -14,13 +16,18 @@ use tidegate_detectors::judge::{MinEffect, Rules, alpha_per_look, judge};
 use tidegate_detectors::limit::{Limit, Limited};
 use tidegate_detectors::reference::{Observation, Values};
 use tidegate_detectors::vigil::Vigil;
-use tidegate_detectors::window::{Pane, Window};
+use tidegate_detectors::volume::Volume;
+use tidegate_detectors::window::Pane;
 
+use crate::config::duration::millis;
 use crate::config::model::Model;
 use crate::decision::UnixMillis;
 use crate::judgement::Judgement;
+use crate::profile::hours::Hours;
 use crate::profile::survey::code;
 use crate::sides::Sides;
+use panes::{Closed, Panes};
+use season::Season;
 use together::Together;
 
 /// What false alarms are budgeted over: 30 days.
@@ -84,9 +91,13 @@ pub struct Watch {
     lens: Option<Lens>,
     /// What remembers beyond the window.
     vigil: Vigil,
-    /// Panes that make up a window, the oldest first; the newest is being filled.
-    panes: VecDeque<Pane>,
-    panes_in_window: usize,
+    /// What both hold rows against at this hour.
+    season: Season,
+    panes: Panes,
+    /// How many exchanges are usual, where training says at which hours there are how many.
+    volume: Option<Volume>,
+    /// Exchanges since the last window closed.
+    seen: u64,
     /// Inputs whose values may be told to nobody.
     sensitive: HashSet<String>,
     /// The names of versions that count, and the empty one.
@@ -107,9 +118,8 @@ impl Watch {
         sides: Sides,
         effective_tests: Option<f64>,
     ) -> Self {
-        let panes = model.window.length.as_millis() / model.window.hop.as_millis().max(1);
-        let panes = usize::try_from(panes).unwrap_or(1).max(1);
-        let sides = sides.with_pairs(PAIRS / panes);
+        let in_window = Panes::new(sides.reference(), &model.window).in_window();
+        let sides = sides.with_pairs(PAIRS / in_window);
         let reference = sides.reference();
         let hop = model.window.hop.as_secs_f64();
         let least = model.detectors.min_effect;
@@ -124,6 +134,7 @@ impl Watch {
             min_effect: MinEffect { data_drift: least, ..Rules::default().min_effect },
             min_rows: model.window.min_rows,
             limits: limits(contract),
+            max_late_rate: model.window.time.as_ref().map(|time| time.max_late_rate),
             // Outputs were not among the features that were measured.
             effective_tests: effective_tests
                 .map(|tests| tests + sides.range(Side::Response).len() as f64),
@@ -133,8 +144,10 @@ impl Watch {
             model: model.name.clone(),
             lens: Lens::of(reference),
             vigil: Vigil::new(Arc::clone(reference), of_a_bet, MONTH_MS),
-            panes: VecDeque::from([Pane::new(reference)]),
-            panes_in_window: panes,
+            season: Season::default(),
+            panes: Panes::new(reference, &model.window),
+            volume: None,
+            seen: 0,
             sides,
             rules,
             sensitive: contract
@@ -150,8 +163,20 @@ impl Watch {
         }
     }
 
+    /// The same watch, which also holds how many exchanges there are against those that training had at
+    /// each hour of the week, where the model wants it.
+    #[must_use]
+    pub fn expecting(mut self, model: &Model, hours: Option<&Hours>) -> Self {
+        let (hop_ms, in_window) = (millis(model.window.hop), self.panes.in_window());
+        let hours = hours.filter(|_| model.detectors.volume);
+        self.volume =
+            hours.and_then(|hours| Volume::new(&hours.rows, &hours.met, hop_ms, in_window));
+        self
+    }
+
     /// Says that it is `now`; what is taken next is of now.
     pub fn at(&mut self, now: UnixMillis) {
+        self.panes.at(time(now));
         // What others see too is of the time at which all closed it.
         if self.together.is_none() {
             self.tell(now);
@@ -159,60 +184,24 @@ impl Watch {
     }
 
     fn tell(&mut self, now: UnixMillis) {
-        self.vigil.at(i64::try_from(now).unwrap_or(i64::MAX));
+        self.season.turn(&mut self.vigil, &self.sides, time(now));
+        self.vigil.at(time(now));
     }
 
     /// Takes the rows of one side of a sample that reached the model. An answer that has none of the
     /// outputs says nothing of them.
     pub fn rows(&mut self, side: Side, columns: &Columns) {
-        let Some(pane) = self.panes.back_mut() else { return };
-        let (vigil, shared) = (&mut self.vigil, &mut self.together);
-        let mut see = |pane: &mut Pane, at, observation: Observation<'_>| {
-            pane.observe(at, observation);
-            match shared {
-                Some(shared) => shared.rows.observe(at, observation),
-                None => vigil.observe(at, observation),
-            }
-        };
-        let reference = self.sides.reference();
-        let lens = self.lens.as_ref().filter(|_| side == Side::Request);
-        let mut together = lens.map(|lens| (lens, lens.rows(columns.rows)));
-        let mut seen = vec![false; reference.features.len()];
-        for column in &columns.columns {
-            let Some(at) = self.sides.position(side, &column.name) else { continue };
-            seen[at] = true;
-            for (row, cell) in column.cells.iter().enumerate() {
-                observed(&reference.features[at].values, cell, |observation| {
-                    see(pane, at, observation);
-                    if let Some((lens, rows)) = &mut together {
-                        lens.see(rows, row, at, observation);
-                    }
-                });
-            }
-        }
-        if side == Side::Response && !seen.contains(&true) {
-            return;
-        }
-        for at in self.sides.range(side).filter(|at| !seen[*at]) {
-            for _ in 0..columns.rows {
-                see(pane, at, Observation::Missing);
-            }
-        }
-        if let Some((lens, rows)) = &together {
-            pane.together(lens, rows);
-        }
-        if side == Side::Request {
-            for _ in 0..columns.rows {
-                pane.row();
-            }
+        let Self { sides, lens, vigil, panes, together, .. } = self;
+        let mut taking = Taking { sides, lens: lens.as_ref(), vigil, together: together.as_mut() };
+        match side {
+            Side::Request => panes.place(columns, |pane, columns| taking.inputs(pane, columns)),
+            Side::Response => taking.outputs(panes.newest(), columns),
         }
     }
 
     /// Counts samples that were read, and those lost at our own door or unreadable.
     pub fn arrived(&mut self, read: u64, lost: u64) {
-        if let Some(pane) = self.panes.back_mut() {
-            pane.exchanges(0, 0, lost, read);
-        }
+        self.panes.newest().exchanges(0, 0, lost, read);
     }
 
     /// Takes a worker's counts. `with` are the samples that came in the same batch: of a worker
@@ -242,9 +231,8 @@ impl Watch {
                 with
             }
         };
-        if let Some(pane) = self.panes.back_mut() {
-            pane.exchanges(new.exchanges, new.violating, new.dropped, 0);
-        }
+        self.panes.newest().exchanges(new.exchanges, new.violating, new.dropped, 0);
+        self.seen = self.seen.saturating_add(new.exchanges);
         if self.together.is_none() {
             self.vigil.exchanges(new.exchanges, new.violating);
         }
@@ -258,24 +246,20 @@ impl Watch {
 
     /// Closes the pane that is being filled and judges the window that it completes.
     pub fn close(&mut self, now: UnixMillis) -> Judgement {
-        let reference = self.sides.reference();
-        let window = Window::of(reference, &self.panes);
-        let judgement = self.judge(&window, now);
-        if let Some(pane) = self.panes.back_mut() {
-            pane.settle();
-        }
-        self.panes.push_back(Pane::new(self.sides.reference()));
-        while self.panes.len() > self.panes_in_window {
-            self.panes.pop_front();
-        }
-        judgement
+        let closed = self.panes.close(time(now));
+        let seen = std::mem::take(&mut self.seen);
+        self.judge(closed, seen, now)
     }
 
-    fn judge(&mut self, window: &Window, now: UnixMillis) -> Judgement {
-        let mut findings = judge(self.sides.reference(), window, &self.rules);
+    /// Judges a window in whose last hop so many exchanges were seen.
+    fn judge(&mut self, closed: Closed, seen: u64, now: UnixMillis) -> Judgement {
+        let Closed { mut window, from_ms, to_ms } = closed;
+        window.usual = self.volume.as_mut().and_then(|volume| volume.take(seen, time(now)));
+        let reference = self.season.reference(&self.sides, from_ms, to_ms);
+        let mut findings = judge(&reference, &window, &self.rules);
         self.vigil.close();
         self.vigil.weigh(&mut findings, &self.rules);
-        self.sides.tell_apart(&mut findings, window);
+        self.sides.tell_apart(&mut findings, &window);
         // Of these only hashes arrive, which no request has.
         let hidden =
             |name: &Option<String>| name.as_ref().is_some_and(|name| self.sensitive.contains(name));
@@ -283,6 +267,75 @@ impl Watch {
             finding.excess = None;
         }
         Judgement::of(&self.model, now, window.rows, window.exchanges, findings)
+    }
+}
+
+/// A time, as the detectors count it.
+fn time(ms: UnixMillis) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
+}
+
+/// What takes rows in, once it is known which pane they go into.
+struct Taking<'a> {
+    sides: &'a Sides,
+    lens: Option<&'a Lens>,
+    vigil: &'a mut Vigil,
+    together: Option<&'a mut Together>,
+}
+
+impl Taking<'_> {
+    fn inputs(&mut self, pane: &mut Pane, columns: &Columns) {
+        let mut rows = self.lens.map(|lens| (lens, lens.rows(columns.rows)));
+        self.values(pane, Side::Request, columns, |row, at, observation| {
+            if let Some((lens, rows)) = &mut rows {
+                lens.see(rows, row, at, observation);
+            }
+        });
+        if let Some((lens, rows)) = &rows {
+            pane.together(lens, rows);
+        }
+        (0..columns.rows).for_each(|_| pane.row());
+    }
+
+    fn outputs(&mut self, pane: &mut Pane, columns: &Columns) {
+        let named = |column: &Column| self.sides.position(Side::Response, &column.name).is_some();
+        if columns.columns.iter().any(named) {
+            self.values(pane, Side::Response, columns, |_, _, _| {});
+        }
+    }
+
+    /// Takes each value in; what a side lacks is missing in each row. `beside` is given each with its row and
+    /// its place among all features.
+    fn values(
+        &mut self,
+        pane: &mut Pane,
+        side: Side,
+        columns: &Columns,
+        mut beside: impl FnMut(usize, usize, Observation<'_>),
+    ) {
+        let (vigil, shared) = (&mut *self.vigil, &mut self.together);
+        let mut see = |pane: &mut Pane, at, observation: Observation<'_>| {
+            pane.observe(at, observation);
+            match shared {
+                Some(shared) => shared.rows.observe(at, observation),
+                None => vigil.observe(at, observation),
+            }
+        };
+        let reference = self.sides.reference();
+        let mut seen = vec![false; reference.features.len()];
+        for column in &columns.columns {
+            let Some(at) = self.sides.position(side, &column.name) else { continue };
+            seen[at] = true;
+            for (row, cell) in column.cells.iter().enumerate() {
+                observed(&reference.features[at].values, cell, |observation| {
+                    see(pane, at, observation);
+                    beside(row, at, observation);
+                });
+            }
+        }
+        for at in self.sides.range(side).filter(|at| !seen[*at]) {
+            (0..columns.rows).for_each(|_| see(pane, at, Observation::Missing));
+        }
     }
 }
 
@@ -336,6 +389,7 @@ mod tests {
     use tidegate_contract::contract::Contract;
     use tidegate_detectors::finding::{Detector, Finding, Kind, Verdict};
     use tidegate_detectors::reference::{Feature, Observation, Reference};
+    use tidegate_detectors::season::{Period, Seasons};
 
     use super::{Counts, Judgement, Side, Sides, Watch};
     use crate::fixture::{DIVERT, config};
@@ -404,6 +458,52 @@ mod tests {
         assert!(found.contains(&(Kind::OutputDrift, Verdict::Healthy)), "{found:?}");
         let found = answers(&mut watch, "score", 60);
         assert!(found.contains(&(Kind::OutputDrift, Verdict::Alarm)), "{found:?}");
+    }
+
+    #[test]
+    fn what_is_usual_at_this_hour_is_no_alarm() {
+        // By night all are old, by day all are young; training has as many of both.
+        let hour_ms = 3_600_000;
+        let mut seasons = Seasons::empty(Period::Day);
+        let blank = || {
+            let reference = sides().reference().features.clone();
+            reference.iter().map(|feature| feature.blank(0)).collect::<Vec<_>>()
+        };
+        let (mut whole, score) = (blank(), 2);
+        for hour in 0..24_u32 {
+            let mut of_hour = blank();
+            for row in 0..600_u32 {
+                let age = row * 37 % 45 + if (6..18).contains(&hour) { 0 } else { 45 };
+                let class = if age % 3 == 0 { "Private" } else { "None" };
+                for feature in [&mut of_hour, &mut whole] {
+                    feature[0].observe(Observation::Number(f64::from(age)));
+                    feature[1].observe(Observation::Category(class));
+                    feature[score].observe(Observation::Number(f64::from(row % 100)));
+                }
+            }
+            seasons.hours[hour as usize] = of_hour;
+        }
+        let outputs = Reference::of(14_400, vec![whole.remove(score)]);
+        let plain = Sides::of(&Reference::of(14_400, whole), &outputs);
+        let verdict = |sides: &Sides, from: u64, young: bool| {
+            let none = Contract::default();
+            let mut watch = Watch::new(&config(DIVERT).models[0], &none, sides.clone(), None);
+            let mut last = Verdict::Healthy;
+            for hop in 0..5 {
+                let now = from + hop * 2_000;
+                watch.at(now);
+                let ages = (0..200).map(|row| row * 37 % 45 + if young { 0 } else { 45 });
+                people(&mut watch, ages);
+                last = drift(&watch.close(now + 2_000), "age");
+            }
+            last
+        };
+        let by_hour = plain.clone().by_hour(Some(seasons));
+        let noon = 20_000 * 24 * hour_ms + 12 * hour_ms;
+        assert_eq!(verdict(&plain, noon, true), Verdict::Alarm);
+        assert_eq!(verdict(&by_hour, noon, true), Verdict::Healthy);
+        assert_eq!(verdict(&by_hour, noon, false), Verdict::Alarm);
+        assert_eq!(verdict(&by_hour, noon + 12 * hour_ms, false), Verdict::Healthy);
     }
 
     #[test]

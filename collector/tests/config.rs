@@ -13,14 +13,14 @@ use tidegate_collector::config::model::{
     Detectors, Envoys, Labels, Model, Role, Task, Version, Window,
 };
 use tidegate_collector::config::rollout::{Plan, Promote};
-use tidegate_collector::config::rule::{Action, Approval, Kind, Least, Part, Rule, Severity};
+use tidegate_collector::config::rule::{Action, Approval, Least, Part, Rule, Severity};
 use tidegate_collector::config::samples::{Samples, Shelf};
 use tidegate_collector::config::state::State;
 use tidegate_collector::config::{Config, Envoy, Listen, MAX_FILE_BYTES, Telemetry};
 use tidegate_contract::contract::Mode;
 use tidegate_contract::plugin::{Keep, LowConfidence, Route, Sticky};
 use tidegate_contract::protocol::Protocol;
-use tidegate_detectors::finding::Detector;
+use tidegate_detectors::finding::{Detector, Kind};
 use tidegate_detectors::paired::Limits;
 
 fn fixture(name: &str) -> PathBuf {
@@ -103,8 +103,10 @@ fn the_whole_file_means_what_it_says() {
                 length: Duration::from_secs(10),
                 hop: Duration::from_secs(2),
                 min_rows: 200,
+                rows: None,
+                time: None,
             },
-            detectors: Detectors { min_effect: 0.1, false_alarms_per_month: 1.0 },
+            detectors: Detectors { min_effect: 0.1, false_alarms_per_month: 1.0, volume: true },
             labels: Some(Labels {
                 output: "score".to_owned(),
                 task: Task::Binary { positive: ">50K".to_owned(), threshold: 0.4 },
@@ -236,6 +238,37 @@ fn a_mistake_says_where_it_stands_what_is_wrong_and_the_cure() {
             "tidegate.yaml:18:29: models[0].detectors.min_effect: `NaN` is out of range; give more than 0 and at most 1",
         ],
     );
+}
+
+#[test]
+fn windows_go_by_count_and_by_the_rows_own_time() {
+    let written = "hop: 2s, min_rows: 500, rows: 2000, time: {input: created_at, lateness: 5m}";
+    let text = String::from_utf8(fs::read(fixture("full.yaml")).unwrap()).unwrap();
+    let window = |written: &str| {
+        let text = text.replace("hop: 2s, min_rows: 200", written);
+        assert!(text.contains(written));
+        parse(text.as_bytes()).map(|config| config.models[0].window.clone())
+    };
+    let found = window(written).unwrap();
+    assert_eq!((found.rows, found.min_rows), (Some(2_000), 500));
+    let time = found.time.unwrap();
+    assert_eq!((time.input.as_str(), time.lateness), ("created_at", Duration::from_secs(300)));
+    assert_eq!(time.max_late_rate, 0.01);
+    let refused = |written: &str, says: &str| {
+        let told = window(written).unwrap_err().to_string();
+        assert!(told.contains(says), "{told}");
+    };
+    refused(
+        "hop: 2s, min_rows: 500, rows: 400",
+        "`400` is out of range; give from 500 to 10000000",
+    );
+    refused("hop: 2s, min_rows: 500, time: {lateness: 5m}", "window.time: `input` is missing");
+    refused("hop: 2s, min_rows: 500, time: {input: a, latenes: 5m}", "did you mean `lateness`?");
+    refused("hop: 2s, min_rows: 500, time: {input: a, lateness: 25h}", "out of range");
+    let shared = text.replace("hop: 2s, min_rows: 200", written);
+    let shared = shared.replace("state: ./state", "state: redis://127.0.0.1:6379");
+    let told = parse(shared.as_bytes()).unwrap_err().to_string();
+    assert!(told.contains("window.time: collectors that share their state"), "{told}");
 }
 
 #[test]

@@ -30,10 +30,39 @@ pub enum Kind {
     ConceptDrift,
     /// Exchanges break the contract.
     DataFormatDrift,
-    /// Values are missing more, or less, often than in the reference.
+    /// Values are missing more, or less, often than in the reference, or exchanges than is usual.
     Completeness,
+    /// Rows come later than they may, or values stand still.
+    Timeliness,
     /// More rows lie far out than in the reference.
     Outliers,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::DataDrift,
+        Self::OutputDrift,
+        Self::ConceptDrift,
+        Self::DataFormatDrift,
+        Self::Completeness,
+        Self::Timeliness,
+        Self::Outliers,
+    ];
+
+    /// The word that rules and people use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DataDrift => "data_drift",
+            Self::OutputDrift => "output_drift",
+            Self::ConceptDrift => "concept_drift",
+            Self::DataFormatDrift => "data_format_drift",
+            Self::Completeness => "completeness",
+            Self::Timeliness => "timeliness",
+            Self::Outliers => "outliers",
+        }
+    }
 }
 
 /// Which test was made.
@@ -56,13 +85,19 @@ pub enum Detector {
     ClusterMass,
     /// [`crate::joint`] on rows that stand out.
     OutlierRate,
+    /// [`crate::volume`] on how many exchanges there are.
+    Volume,
+    /// [`crate::limit`] on rows that come late.
+    LateRate,
+    /// A column of numbers of which one has taken the place of many.
+    Stuck,
     /// [`crate::performance::decline`] on rows that a label has joined.
     RealisedError,
 }
 
 impl Detector {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::KolmogorovSmirnov,
         Self::ChiSquared,
         Self::NullRate,
@@ -71,6 +106,9 @@ impl Detector {
         Self::Correlation,
         Self::ClusterMass,
         Self::OutlierRate,
+        Self::Volume,
+        Self::LateRate,
+        Self::Stuck,
         Self::RealisedError,
     ];
 
@@ -86,6 +124,9 @@ impl Detector {
             Self::Correlation => "correlation",
             Self::ClusterMass => "cluster_mass",
             Self::OutlierRate => "outlier_rate",
+            Self::Volume => "volume",
+            Self::LateRate => "late_rate",
+            Self::Stuck => "stuck",
             Self::RealisedError => "realised_error",
         }
     }

@@ -1,5 +1,5 @@
-//! The gamma function's logarithm, the regularised upper incomplete gamma function, and the normal's
-//! upper tail by it.
+//! The gamma function's logarithm, the regularised incomplete gamma functions, and the normal's upper
+//! tail by them.
 //!
 //! A few lines of our own instead of a crate of distributions: these functions are all the tests
 //! need. They do not know about degrees of freedom or counts.
@@ -25,20 +25,29 @@ pub(crate) fn ln_gamma(x: f64) -> f64 {
 }
 
 /// Q(a, x) = Γ(a, x) / Γ(a), for a > 0: 1 at x ≤ 0, never outside 0 to 1.
-///
-/// Below x = a + 1 by the series of the lower function (A&S 6.5.29), above by the continued
-/// fraction (A&S 6.5.31) with Lentz's method, which keeps the relative precision of tiny tails.
 pub(crate) fn upper_regularised(a: f64, x: f64) -> f64 {
+    regularised(a, x).1
+}
+
+/// P(a, x) = 1 − Q(a, x), for a > 0: 0 at x ≤ 0, never outside 0 to 1.
+pub(crate) fn lower_regularised(a: f64, x: f64) -> f64 {
+    regularised(a, x).0
+}
+
+/// The lower and the upper function. Below x = a + 1 by the series of the lower one (A&S 6.5.29), above
+/// by the continued fraction of the upper one (A&S 6.5.31) with Lentz's method: each keeps the
+/// relative precision of its tiny tails.
+fn regularised(a: f64, x: f64) -> (f64, f64) {
     if x <= 0.0 {
-        return 1.0;
+        return (0.0, 1.0);
     }
     if x == f64::INFINITY {
-        return 0.0;
+        return (1.0, 0.0);
     }
     let scale = (a * x.ln() - x - ln_gamma(a)).exp();
     // Both converge in about √a steps where x is near a; the bound only guards against a bug.
     let steps = 1_000 + 20 * a.sqrt() as u32;
-    let tail = if x < a + 1.0 {
+    if x < a + 1.0 {
         let mut term = 1.0 / a;
         let mut sum = term;
         for step in 1..=steps {
@@ -48,7 +57,8 @@ pub(crate) fn upper_regularised(a: f64, x: f64) -> f64 {
                 break;
             }
         }
-        1.0 - scale * sum
+        let lower = (scale * sum).clamp(0.0, 1.0);
+        (lower, 1.0 - lower)
     } else {
         let mut b = x + 1.0 - a;
         let mut c = f64::MAX;
@@ -65,9 +75,9 @@ pub(crate) fn upper_regularised(a: f64, x: f64) -> f64 {
                 break;
             }
         }
-        scale * fraction
-    };
-    tail.clamp(0.0, 1.0)
+        let upper = (scale * fraction).clamp(0.0, 1.0);
+        (1.0 - upper, upper)
+    }
 }
 
 /// The chance that a normal exceeds `z`: half of that χ² of one degree exceeds z².

@@ -2,6 +2,8 @@
 //!
 //! It does not know time, the model's name or what a verdict leads to.
 
+mod arrival;
+
 use crate::association::Change;
 use crate::chi2;
 use crate::correction::{cauchy, holm, step_down};
@@ -44,6 +46,24 @@ pub struct MinEffect {
     pub concept_drift: f64,
     /// For the rise of the share of rows that stand out, 0 to 1.
     pub outliers: f64,
+    /// For how many exchanges there are, against how many are usual: the part of the larger count that
+    /// the smaller one lacks, 0 to 1.
+    pub volume: f64,
+    /// For the share of rows that come late, beyond what is allowed, 0 to 1.
+    pub timeliness: f64,
+}
+
+impl MinEffect {
+    /// Every change matters.
+    pub const ANY: Self = MinEffect {
+        data_drift: 0.0,
+        completeness: 0.0,
+        data_format_drift: 0.0,
+        concept_drift: 0.0,
+        outliers: 0.0,
+        volume: 0.0,
+        timeliness: 0.0,
+    };
 }
 
 /// When a change counts.
@@ -63,6 +83,8 @@ pub struct Rules {
     pub ordered: bool,
     /// What people allow, beside what the reference shows.
     pub limits: Vec<Limit>,
+    /// The share of rows that may come late, 0 to 1, where it is counted.
+    pub max_late_rate: Option<f64>,
     /// How many independent tests those of a window are worth; see [`smallest_p`]. Without it
     /// they are corrected for being as many as they are.
     pub effective_tests: Option<f64>,
@@ -80,11 +102,14 @@ impl Default for Rules {
                 data_format_drift: 0.02,
                 concept_drift: 0.05,
                 outliers: 0.05,
+                volume: 0.5,
+                timeliness: 0.05,
             },
             min_rows: 200,
             max_detectable: 3.0,
             ordered: true,
             limits: Vec::new(),
+            max_late_rate: None,
             effective_tests: None,
         }
     }
@@ -105,8 +130,9 @@ pub fn alpha_per_look(false_alarms_per_month: f64, hop_seconds: f64) -> f64 {
 }
 
 /// Makes every test that `reference` and `window` allow: per feature its values and its null
-/// rate, once the rate of contract violations, the limits, and what features do together: one test of
-/// all correlations, one of clusters, and one of the rows that stand out. Findings come in this order.
+/// rate, once the rate of contract violations, the limits, what features do together (one test of
+/// all correlations, one of clusters, and one of the rows that stand out), and how rows come: how many and
+/// how late. Findings come in this order; behind them those of numbers that stand still.
 ///
 /// The reference of the violation rate is none in as many exchanges as the training data has
 /// rows, since the contract was inferred from them. All p-values of the window are corrected
@@ -114,7 +140,8 @@ pub fn alpha_per_look(false_alarms_per_month: f64, hop_seconds: f64) -> f64 {
 #[must_use]
 pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Finding> {
     let columns = reference.features.iter().zip(window.features.iter().zip(&window.times));
-    let tests = 2 * columns.len() + 1 + rules.limits.len() + TOGETHER;
+    let arrival = usize::from(window.usual.is_some()) + usize::from(window.late.is_some());
+    let tests = 2 * columns.len() + 1 + rules.limits.len() + TOGETHER + arrival;
     // What the smallest p-value of the window must reach.
     let alpha = rules.alpha / tests as f64;
     let mut found = Vec::with_capacity(tests);
@@ -133,15 +160,18 @@ pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Findi
     found.push(violations(reference, window, alpha));
     found.extend(rules.limits.iter().filter_map(|limit| limited(limit, window, alpha)));
     found.extend(together(reference, window, rules, alpha));
+    found.extend(window.usual.map(arrival::volume));
+    let late = window.late.zip(rules.max_late_rate);
+    found.extend(late.map(|(late, most)| arrival::late(late, most, alpha)));
 
     let p_values: Vec<f64> = found.iter().map(|evidence| evidence.p_value).collect();
     let adjusted = match rules.effective_tests {
-        // Limits were not among those that were measured.
-        Some(effective) => step_down(&p_values, effective + rules.limits.len() as f64),
+        // Limits, and how rows come, were not among the tests that were measured.
+        Some(effective) => step_down(&p_values, effective + (rules.limits.len() + arrival) as f64),
         None => holm(&p_values),
     };
     let coverage = window.exchanges.coverage();
-    found
+    let mut findings: Vec<Finding> = found
         .into_iter()
         .zip(adjusted)
         .map(|(evidence, adjusted)| {
@@ -152,7 +182,20 @@ pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Findi
             }
             finding
         })
-        .collect()
+        .collect();
+    let columns = reference.features.iter().zip(&window.features);
+    let of = |finding: &Finding, (was, now): (&Feature, &Feature)| {
+        if finding.feature.as_ref() == Some(&was.name) {
+            arrival::stuck(finding, was, now)
+        } else {
+            None
+        }
+    };
+    let stuck: Vec<Finding> = columns
+        .filter_map(|column| findings.iter().find_map(|finding| of(finding, column)))
+        .collect();
+    findings.extend(stuck);
+    findings
 }
 
 /// The smallest p-value of the tests that [`judge`] makes of the features' values and null rates, and of
@@ -207,7 +250,9 @@ fn conclude(
 ) -> Finding {
     let min_effect = match evidence.kind {
         Kind::DataDrift | Kind::OutputDrift => rules.min_effect.data_drift,
+        Kind::Completeness if evidence.detector == Detector::Volume => rules.min_effect.volume,
         Kind::Completeness => rules.min_effect.completeness,
+        Kind::Timeliness => rules.min_effect.timeliness,
         Kind::DataFormatDrift => rules.min_effect.data_format_drift,
         Kind::ConceptDrift => rules.min_effect.concept_drift,
         Kind::Outliers => rules.min_effect.outliers,
@@ -714,14 +759,7 @@ mod tests {
     #[test]
     fn without_a_minimum_effect_the_level_itself_is_kept() {
         let reference = reference(20_000);
-        let min_effect = MinEffect {
-            data_drift: 0.0,
-            completeness: 0.0,
-            data_format_drift: 0.0,
-            concept_drift: 0.0,
-            outliers: 0.0,
-        };
-        let rules = Rules { alpha: 0.1, min_effect, ..Rules::default() };
+        let rules = Rules { alpha: 0.1, min_effect: MinEffect::ANY, ..Rules::default() };
         let alarms = (0..400)
             .filter(|look| {
                 let window = window(&reference, 5_000 + look, 400, Shift::default());

@@ -72,9 +72,10 @@ impl Bettor {
 
     fn new(low: f64, high: f64, stakes: [f64; STAKES], enough: f64) -> Self {
         let low = low.clamp(0.0, 1.0 - LEAST_MEAN);
+        let high = high.clamp(low.max(LEAST_MEAN), 1.0);
         Self {
             low,
-            high: high.clamp(low.max(LEAST_MEAN), 1.0),
+            high,
             stakes,
             richest: if enough >= 1.0 { RICHEST * enough.min(1e100) } else { RICHEST },
             owned: [0.0; 2 * STAKES],
@@ -82,6 +83,12 @@ impl Bettor {
             begun: [0; 2 * STAKES],
             now: 0,
         }
+    }
+
+    /// From now on scores are held against what `other` is against. What is owned stays: each bet is fair
+    /// against the mean of its own time, so their product is too.
+    pub fn turn(&mut self, other: &Bettor) {
+        (self.low, self.high) = (other.low, other.high);
     }
 
     /// Puts in `share` of a period's money (at least 0), at the time `now`, before the next bets.

@@ -53,6 +53,16 @@ impl Vigil {
         Self { reference, lookouts, violations, enough, period_ms: period_ms as f64, last_ms: None }
     }
 
+    /// From now on rows are held against another reference of the same features, of another hour say.
+    /// What is owned stays.
+    pub fn turn(&mut self, reference: Arc<Reference>) {
+        for (lookout, feature) in self.lookouts.iter_mut().zip(&reference.features) {
+            lookout.turn(Lookout::new(feature, self.enough));
+        }
+        self.violations.turn(&rate(0, reference.rows, self.enough));
+        self.reference = reference;
+    }
+
     /// Bets that one vigil over this reference makes: what a budget is divided by.
     #[must_use]
     pub fn bets(reference: &Reference) -> usize {
@@ -196,6 +206,25 @@ impl Lookout {
         }
     }
 
+    /// Goes on against what `other`, which has not seen anything, is against.
+    fn turn(&mut self, other: Lookout) {
+        match (&mut self.values.bets, other.values.bets) {
+            (
+                Bets::Number { ranks, location, spread },
+                Bets::Number { ranks: now, location: of, spread: too },
+            ) => {
+                *ranks = now;
+                location.turn(&of);
+                spread.turn(&too);
+            }
+            // What came of late came against other shares.
+            (Bets::Category(levels), Bets::Category(now)) => levels.turn(now),
+            // A feature of another type is another feature, which has not been seen.
+            (bets, now) => *bets = now,
+        }
+        self.absence.bettor.turn(&other.absence.bettor);
+    }
+
     fn put_in(&mut self, share: f64, now_ms: i64) {
         match &mut self.values.bets {
             Bets::Number { location, spread, .. } => {
@@ -292,6 +321,13 @@ impl Levels {
             share_of_chosen: None,
             since_choice: 0,
         }
+    }
+
+    /// Goes on with what is owned, against the shares of `other`.
+    fn turn(&mut self, other: Levels) {
+        let mut bettor = self.bettor.clone();
+        bettor.turn(&other.bettor);
+        *self = Levels { bettor, ..other };
     }
 
     /// Where a level stands; those without a name stand together, last.
@@ -485,6 +521,52 @@ mod tests {
             let since = evidence.since_unix_ms.unwrap();
             assert!((280_000..330_000).contains(&since), "{name} {kind:?}: since {since}");
         }
+    }
+
+    #[test]
+    fn an_hour_of_its_own_reference_is_no_evidence_and_what_is_owned_stays() {
+        let night = reference(5_000, 3);
+        let day = {
+            let features =
+                vec![Feature::number("x"), Feature::number("three"), Feature::category("level")];
+            let mut reference = Reference::of(5_000, features);
+            let (mut dice, mut last) = (Dice(5), 0.0);
+            for _ in 0..5_000 {
+                let way = Way { shift: 3.0, a: 0.6, ..TRAINING };
+                row(&mut dice, &mut last, way, |at, value| reference.features[at].observe(value));
+            }
+            reference.features.iter_mut().for_each(Feature::settle);
+            Arc::new(reference)
+        };
+        let most = |turning: bool| {
+            let mut vigil = Vigil::new(Arc::clone(&night), 0.001, MONTH_MS);
+            let mut dice = Dice(7);
+            let mut most = vec![0.0_f64; 7];
+            for hour in 0..6 {
+                let by_day = hour % 2 == 1;
+                if turning {
+                    vigil.turn(Arc::clone(if by_day { &day } else { &night }));
+                }
+                let way = if by_day { Way { shift: 3.0, a: 0.6, ..TRAINING } } else { TRAINING };
+                let now = watch(&mut vigil, &mut dice, way, hour * 2_000, 2_000);
+                most.iter_mut().zip(now).for_each(|(most, now)| *most = most.max(now));
+            }
+            (vigil, most)
+        };
+        let (_, still) = most(false);
+        assert!(still[0] > 1_000.0 && still[6] > 1_000.0, "{still:?}");
+        let (mut vigil, turning) = most(true);
+        assert!(turning.iter().all(|most| *most < 1_000.0), "{turning:?}");
+        // A drift that began before the hour did is not forgotten when it ends.
+        watch(&mut vigil, &mut Dice(9), Way { shift: 5.0, ..TRAINING }, 12_000, 300);
+        let owned = |vigil: &Vigil| match &vigil.lookouts[0].values.bets {
+            Bets::Number { location, .. } => location.evidence(),
+            Bets::Category(_) => panic!("a number"),
+        };
+        let before = owned(&vigil);
+        vigil.turn(night);
+        assert_eq!(owned(&vigil), before);
+        assert!(before > 1_000.0);
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! It does not know time: when a pane begins and how many make a window is the caller's.
 
 use crate::joint::{Lens, Rows, Tally};
+use crate::proportion::Rate;
 use crate::reference::{Feature, Observation, Reference};
 use crate::series::Series;
+use crate::volume::Usual;
 use serde::{Deserialize, Serialize};
 
 /// Levels beyond the reference's that a pane names before it counts them together.
@@ -154,6 +156,10 @@ pub struct Window {
     pub together: Option<Tally>,
     /// What the filter counted.
     pub exchanges: Exchanges,
+    /// How many exchanges there should have been, where the caller knows.
+    pub usual: Option<Usual>,
+    /// Rows that came late, of those that say when they were, where the caller counts them.
+    pub late: Option<Rate>,
 }
 
 impl Window {
@@ -181,7 +187,7 @@ impl Window {
         }
         features.iter_mut().for_each(Feature::settle);
         let times = series.into_iter().map(Series::time).collect();
-        Window { rows, features, times, together, exchanges }
+        Window { rows, features, times, together, exchanges, usual: None, late: None }
     }
 }
 

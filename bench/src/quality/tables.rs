@@ -29,7 +29,7 @@ const MAX_LEVELS: usize = 60;
 
 /// A cell: a number, a text, or nothing.
 #[derive(Debug, Clone, PartialEq)]
-enum Cell {
+pub(super) enum Cell {
     Missing,
     Number(f64),
     Text(Box<str>),
@@ -53,13 +53,13 @@ impl Cell {
 }
 
 /// A table: columns of cells.
-struct Table {
-    name: String,
-    columns: Vec<Vec<Cell>>,
+pub(super) struct Table {
+    pub(super) name: String,
+    pub(super) columns: Vec<Vec<Cell>>,
 }
 
 impl Table {
-    fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         self.columns.first().map_or(0, Vec::len)
     }
 
@@ -125,7 +125,8 @@ fn normal(random: &mut Random) -> f64 {
     (0..12).map(|_| random.unit()).sum::<f64>() - 6.0
 }
 
-fn tables() -> Vec<Table> {
+/// All tables that are here.
+pub(super) fn tables() -> Vec<Table> {
     let at = |variable: &str, file: &str| {
         std::env::var_os(variable).map(|path| PathBuf::from(path).join(file)).unwrap_or_default()
     };
@@ -204,13 +205,7 @@ impl<'a> Halves<'a> {
         let window = Window::of(&self.reference, [&pane]);
         let rules = Rules {
             alpha: LEVEL,
-            min_effect: MinEffect {
-                data_drift: 0.0,
-                completeness: 0.0,
-                data_format_drift: 0.0,
-                concept_drift: 0.0,
-                outliers: 0.0,
-            },
+            min_effect: MinEffect::ANY,
             effective_tests: self.effective,
             ..Rules::default()
         };

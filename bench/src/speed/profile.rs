@@ -76,6 +76,7 @@ fn args(data: &Path, out: &Path) -> ProfileArgs {
         outputs: vec![],
         protocol: Protocol::Auto,
         time: None,
+        season: None,
         merge: false,
         threads: std::num::NonZeroUsize::new(1),
         reading: ReadingArgs::default(),

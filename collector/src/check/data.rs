@@ -6,12 +6,13 @@ use tidegate_contract::protocol::Side;
 use tidegate_detectors::joint::Lens;
 use tidegate_detectors::reference::{Observation, Reference, Values};
 use tidegate_detectors::resampling::KeptColumn;
+use tidegate_detectors::season::Hours;
 use tidegate_detectors::window::{Pane, Window};
 
 use crate::check::CheckError;
 use crate::meter::Meter;
-use crate::profile::Profile;
 use crate::profile::survey::code;
+use crate::profile::{Profile, hours};
 use crate::sides::Sides;
 use crate::table::{Cell, Kind, Reading, Table, folder, holds_texts};
 
@@ -23,6 +24,10 @@ const NAMES_SHOWN: usize = 8;
 pub(super) struct Gathered {
     /// Inputs, then outputs, as the profile has them.
     pub sides: Sides,
+    /// What the columns looked like in training, at the hours that the data is of.
+    pub reference: Reference,
+    /// The hours that the data is of; `None` where all are alike, or nobody says when rows were.
+    pub hours: Option<Hours>,
     /// The same columns of the data.
     pub window: Window,
     /// The files, in the order of their names.
@@ -41,11 +46,17 @@ impl Gathered {
             files.iter().map(|file| Table::open(file, reading)).collect::<Result<_, _>>()?;
         let has = |name: &str| tables.iter().any(|table| table.names().iter().any(|n| n == name));
         // Inputs were given by whoever asked; answers are there only where somebody kept them.
-        let outputs = profile.outputs.features.iter().filter(|feature| has(&feature.name));
-        let outputs = Reference::of(profile.outputs.rows, outputs.cloned().collect());
+        let is_there = |at: &usize| has(&profile.outputs.features[*at].name);
+        let there: Vec<usize> = (0..profile.outputs.features.len()).filter(is_there).collect();
+        let outputs = there.iter().map(|&at| profile.outputs.features[at].clone());
+        let outputs = Reference::of(profile.outputs.rows, outputs.collect());
         let sides = Sides::of(&profile.reference, &outputs);
         let reference = sides.reference();
-        let known = |name: &String| reference.position(name).is_some();
+        let time = profile.document.time.as_deref().filter(|time| has(time));
+        let by_hour = profile.seasons.as_ref().zip(time);
+        let known = |name: &String| {
+            reference.position(name).is_some() || by_hour.is_some_and(|(_, time)| time == name)
+        };
         let mut ignored: Vec<String> = Vec::new();
         for name in tables.iter().flat_map(Table::names) {
             if !name.is_empty() && !known(name) && !ignored.contains(name) {
@@ -61,23 +72,29 @@ impl Gathered {
                 found: listed(ignored.iter().map(String::as_str)),
             });
         }
+        let mut when =
+            by_hour.map(|(seasons, time)| When { time, hours: Hours::none(seasons.period) });
         let mut pane = Pane::new(reference);
         let lens = Lens::of(reference);
         let whole = if lens.is_some() { profile.reference.features.len() } else { 0 };
         let mut kept = vec![KeptColumn::default(); whole];
         for table in &tables {
-            fill(&mut pane, &mut kept, reference, table)?;
+            fill(&mut pane, &mut kept, when.as_mut(), reference, table)?;
         }
         if let Some(lens) = lens {
             pane.together(&lens, &lens.rows_of(&kept));
         }
         let window = Window::of(reference, [&pane]);
-        Ok(Self { sides, window, files, missing, ignored })
-    }
-
-    /// What the columns looked like in training.
-    pub fn reference(&self) -> &Reference {
-        self.sides.reference()
+        let hours = when.map(|when| when.hours);
+        let reference = match (&profile.seasons, &hours) {
+            (Some(seasons), Some(hours)) if !hours.are_all() => {
+                let inputs = profile.reference.features.len();
+                let here = |at: usize| at < inputs || there.contains(&(at - inputs));
+                seasons.clone().only(here).reference(reference, hours)
+            }
+            _ => Reference::clone(reference),
+        };
+        Ok(Self { sides, reference, hours, window, files, missing, ignored })
     }
 
     /// How many features are outputs.
@@ -101,11 +118,19 @@ fn files(data: &Path) -> Result<Vec<PathBuf>, CheckError> {
     Ok(folder::files(&[data.to_owned()])?)
 }
 
+/// Which hours the rows are of.
+struct When<'a> {
+    /// The column that says it.
+    time: &'a str,
+    hours: Hours,
+}
+
 /// Adds a file's rows. What it has no column for is missing in each of them. Of the columns
 /// in `kept`, the first ones, some whole rows are kept, of which it is judged what they say together.
 fn fill(
     pane: &mut Pane,
     kept: &mut [KeptColumn],
+    mut when: Option<&mut When<'_>>,
     reference: &Reference,
     table: &Table,
 ) -> Result<(), CheckError> {
@@ -117,7 +142,15 @@ fn fill(
     };
     let place = |name: &String| reference.position(name);
     let found = table.names().iter().enumerate().filter_map(|(at, name)| Some((at, place(name)?)));
-    let (positions, features): (Vec<usize>, Vec<usize>) = found.unzip();
+    let (mut positions, features): (Vec<usize>, Vec<usize>) = found.unzip();
+    let time = when.as_ref().and_then(|when| table.names().iter().position(|n| n == when.time));
+    // It may be a feature, too.
+    let time = time.map(|time| {
+        positions.iter().position(|at| *at == time).unwrap_or_else(|| {
+            positions.push(time);
+            positions.len() - 1
+        })
+    });
     let mut columns = {
         let mut meter = Meter::start("finding types");
         table.columns(&positions, &mut |progress| meter.show(progress))?
@@ -129,6 +162,12 @@ fn fill(
     }
     let mut meter = Meter::start("reading");
     let mut each = |at: usize, cell: Cell<'_>| {
+        if time == Some(at)
+            && let Some(when) = &mut when
+            && let Some(seconds) = hours::of_cell(cell)
+        {
+            when.hours.take(seconds.saturating_mul(1_000));
+        }
         let Some(&at) = features.get(at) else { return };
         observed(&reference.features[at].values, cell, |observation| take(at, observation));
     };

@@ -42,11 +42,11 @@ fn write(page: &mut String, report: &Report, gathered: &Gathered) -> std::fmt::R
         card(
             page,
             report,
-            &gathered.reference().features[feature],
+            &gathered.reference.features[feature],
             &gathered.window.features[feature],
         )?;
     }
-    let more = gathered.reference().features.len().saturating_sub(MAX_DRAWN);
+    let more = gathered.reference.features.len().saturating_sub(MAX_DRAWN);
     page.push_str("</section>");
     if more > 0 {
         write!(page, "<p>{} more are not drawn; --json has them.</p>", counted(more, "feature"))?;
@@ -170,7 +170,7 @@ fn columns(page: &mut String, report: &Report) -> std::fmt::Result {
 fn drawn(report: &Report, gathered: &Gathered) -> Vec<usize> {
     let mut order: Vec<usize> = Vec::new();
     let found = report.findings.iter().filter_map(|finding| finding.feature.as_deref());
-    for at in found.filter_map(|name| gathered.reference().position(name)) {
+    for at in found.filter_map(|name| gathered.reference.position(name)) {
         if !order.contains(&at) && order.len() < MAX_DRAWN {
             order.push(at);
         }

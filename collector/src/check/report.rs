@@ -3,6 +3,7 @@
 use serde::Serialize;
 use tidegate_detectors::finding::{Detector, Finding, Verdict};
 use tidegate_detectors::judge::{Rules, judge};
+use tidegate_detectors::season::Hours;
 
 use crate::check::CheckArgs;
 use crate::check::data::Gathered;
@@ -39,8 +40,11 @@ pub(super) struct ProfileSide {
     pub model: Option<String>,
     /// When it was made, in RFC 3339.
     pub created: String,
-    /// Rows of the training data.
+    /// Rows of the training data; those of the same hours, where it has references by the hour.
     pub rows: u64,
+    /// At how many hours of the period these were, where it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hours: Option<usize>,
 }
 
 /// The data's side.
@@ -59,7 +63,7 @@ pub(super) struct DataSide {
 impl Report {
     /// Judges what was gathered.
     pub fn of(args: &CheckArgs, profile: &Profile, gathered: &Gathered, rules: &Rules) -> Self {
-        let mut findings = judge(gathered.reference(), &gathered.window, rules);
+        let mut findings = judge(&gathered.reference, &gathered.window, rules);
         // Data has no exchanges, and of a column that is not there only that can be said.
         let absent = |finding: &Finding| {
             let name = finding.feature.as_ref();
@@ -79,7 +83,8 @@ impl Report {
                 path: args.profile.display().to_string(),
                 model: profile.document.model.clone(),
                 created: profile.document.created.clone(),
-                rows: profile.document.rows,
+                rows: gathered.reference.rows,
+                hours: gathered.hours.as_ref().map(Hours::count),
             },
             data: DataSide {
                 files: gathered.files.iter().map(|file| file.display().to_string()).collect(),
@@ -117,6 +122,9 @@ pub(super) fn about(finding: &Finding) -> &'static str {
         Detector::Correlation => "moving together",
         Detector::ClusterMass => "clusters",
         Detector::OutlierRate => "outliers",
+        Detector::Volume => "traffic",
+        Detector::LateRate => "late rows",
+        Detector::Stuck => "standing still",
         Detector::RealisedError => "errors",
     }
 }

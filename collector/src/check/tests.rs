@@ -32,22 +32,26 @@ impl Stage {
     fn new() -> Self {
         let stage = Self(TempDir::new().expect("a folder"));
         let data = stage.write("training.csv", &people(3_000, 20, 0));
-        let args = ProfileArgs {
+        profile::run(&stage.profiling(data), &mut Vec::new()).expect("a profile");
+        stage
+    }
+
+    fn profiling(&self, data: PathBuf) -> ProfileArgs {
+        ProfileArgs {
             data: vec![data],
-            out: stage.path("profile"),
+            out: self.path("profile"),
             model: Some("census".to_owned()),
             exclude: Vec::new(),
             category: vec!["often".to_owned()],
             outputs: Vec::new(),
             protocol: tidegate_contract::protocol::Protocol::Auto,
             time: None,
+            season: None,
             merge: false,
             threads: None,
             reading: ReadingArgs::default(),
             created: Some(0),
-        };
-        profile::run(&args, &mut Vec::new()).expect("a profile");
-        stage
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -87,6 +91,48 @@ fn the_same_people_are_healthy() {
     assert_eq!(verdict, Verdict::Healthy, "{said}");
     assert!(said.contains("age, class, often"), "{said}");
     assert!(said.contains("made 1970-01-01"), "{said}");
+}
+
+#[test]
+fn data_of_an_hour_is_held_against_that_hour() {
+    let stage = Stage::new();
+    // A thousand rows of each hour, older by the hour.
+    let rows = |hours: std::ops::Range<u32>| {
+        let mut csv = String::from("at,age\n");
+        for hour in hours {
+            for row in 0..1_000 {
+                csv.push_str(&format!("{},{}\n", hour * 3_600 + row, hour + row * 7 % 10));
+            }
+        }
+        csv
+    };
+    let data = stage.write("hours.csv", &rows(0..24));
+    let mut args = stage.profiling(data);
+    args.category = Vec::new();
+    args.exclude = vec!["at".to_owned()];
+    args.time = Some("at".to_owned());
+    profile::run(&args, &mut Vec::new()).expect("a profile");
+    let night = stage.write("night.csv", &rows(2..4));
+    assert_eq!(stage.check(&night, false).expect("a verdict").0, Verdict::Alarm);
+    args.season = Some(profile::Season::Day);
+    profile::run(&args, &mut Vec::new()).expect("a profile");
+    let (verdict, said) = stage.check(&night, false).expect("a verdict");
+    assert_eq!(verdict, Verdict::Healthy, "{said}");
+    assert!(said.contains("2,000 rows of training of the same 2 hours"), "{said}");
+    // Noon's people by night: 43,200 seconds become 7,200.
+    let late = rows(12..13)
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let (at, age) = line.split_once(',').expect("two cells");
+            format!("{},{age}\n", at.parse::<u32>().expect("seconds") - 36_000)
+        })
+        .collect::<String>();
+    let wrong = stage.write("wrong.csv", &format!("at,age\n{late}"));
+    assert_eq!(stage.check(&wrong, false).expect("a verdict").0, Verdict::Alarm);
+    let all = stage.write("all.csv", &rows(0..24));
+    let (verdict, said) = stage.check(&all, false).expect("a verdict");
+    assert_eq!(verdict, Verdict::Healthy, "{said}");
 }
 
 #[test]

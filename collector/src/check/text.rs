@@ -25,9 +25,13 @@ fn write(text: &mut String, report: &Report, colours: bool) -> std::fmt::Result 
     let model = report.profile.model.as_deref().map_or(String::new(), |name| format!("{name}, "));
     let day = report.profile.created.split('T').next().unwrap_or_default();
     writeln!(text, "{data}: {rows} rows")?;
+    let hours = report
+        .profile
+        .hours
+        .map_or(String::new(), |hours| format!(" of the same {}", counted(hours, "hour")));
     writeln!(
         text,
-        "against {}: {model}{} rows of training, made {day}",
+        "against {}: {model}{} rows of training{hours}, made {day}",
         report.profile.path,
         grouped(report.profile.rows)
     )?;

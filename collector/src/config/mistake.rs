@@ -287,6 +287,11 @@ pub enum Problem {
         /// The panes allowed.
         most: u32,
     },
+    /// Rows that go by their own time where collectors share windows.
+    #[error(
+        "collectors that share their state cut windows by the time of arrival; remove it, or keep `state` in a folder"
+    )]
+    SharedOwnTime,
     /// A rule with the trigger of an earlier one.
     #[error(
         "{by} looks at the same findings with the same `approval`, and only the more protective of \

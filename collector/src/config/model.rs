@@ -108,7 +108,7 @@ pub enum Role {
 }
 
 /// What is judged together: the last `length` of traffic, every `hop`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Window {
     /// How much time a window covers; a whole multiple of `hop`, at most 60 of them.
     pub length: Duration,
@@ -116,6 +116,21 @@ pub struct Window {
     pub hop: Duration,
     /// Rows below which a window is inconclusive.
     pub min_rows: u64,
+    /// A window goes no further back than it takes to have so many rows, where that is wanted.
+    pub rows: Option<u64>,
+    /// Whether rows go by when they were, instead of when they arrived.
+    pub time: Option<OwnTime>,
+}
+
+/// When rows were.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnTime {
+    /// The input that says it.
+    pub input: String,
+    /// How long a window waits for rows that come late.
+    pub lateness: Duration,
+    /// The share of rows that may come later than that, 0 to 1.
+    pub max_late_rate: f64,
 }
 
 /// From when on a difference counts.
@@ -127,6 +142,9 @@ pub struct Detectors {
     pub min_effect: f64,
     /// False alarms that the model's owner accepts, per 30 days; above 0.
     pub false_alarms_per_month: f64,
+    /// Whether the number of exchanges is held against what is usual at this hour of the week, where the
+    /// profile knows.
+    pub volume: bool,
 }
 
 /// What labels are held against.

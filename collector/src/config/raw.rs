@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tidegate_contract::contract::Mode;
 use tidegate_contract::protocol::Protocol;
-use tidegate_detectors::finding::Detector;
+use tidegate_detectors::finding::{Detector, Kind};
 
 use super::mistake::{Mistakes, Place};
 use super::model::{Role, TaskName};
 use super::reader::{At, Field, Written};
 use super::rollout::{MAX_STEPS, Promote};
-use super::rule::{Approval, Kind, Severity};
+use super::rule::{Approval, Severity};
 use super::yaml::Node;
 
 /// The most models of a file.
@@ -171,11 +171,21 @@ pub(super) struct Window {
     pub(super) length: Field<Duration>,
     pub(super) hop: Field<Duration>,
     pub(super) min_rows: Field<u64>,
+    pub(super) rows: Field<u64>,
+    pub(super) time: Field<OwnTime>,
+}
+
+pub(super) struct OwnTime {
+    pub(super) place: Place,
+    pub(super) input: Field<String>,
+    pub(super) lateness: Field<Duration>,
+    pub(super) max_late_rate: Field<f64>,
 }
 
 pub(super) struct Detectors {
     pub(super) min_effect: Field<f64>,
     pub(super) false_alarms_per_month: Field<f64>,
+    pub(super) volume: Field<bool>,
 }
 
 #[derive(Clone)]
@@ -220,14 +230,6 @@ const THEN: [(&str, Then); 4] = [
     ("divert", Then::Divert),
     ("block", Then::Block),
 ];
-const KINDS: [(&str, Kind); 6] = [
-    ("data_drift", Kind::DataDrift),
-    ("output_drift", Kind::OutputDrift),
-    ("concept_drift", Kind::ConceptDrift),
-    ("data_format_drift", Kind::DataFormatDrift),
-    ("completeness", Kind::Completeness),
-    ("outliers", Kind::Outliers),
-];
 const SEVERITIES: [(&str, Severity); 2] =
     [("warning", Severity::Warning), ("alarm", Severity::Alarm)];
 const APPROVALS: [(&str, Approval); 2] =
@@ -259,6 +261,10 @@ impl Then {
 }
 
 /// The words for detectors as findings have them.
+fn kinds() -> [(&'static str, Kind); Kind::ALL.len()] {
+    Kind::ALL.map(|kind| (kind.name(), kind))
+}
+
 fn detectors() -> [(&'static str, Detector); Detector::ALL.len()] {
     Detector::ALL.map(|detector| (detector.name(), detector))
 }
@@ -570,24 +576,40 @@ impl Version {
 
 impl Window {
     fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let map = at.mapping(&["length", "hop", "min_rows"], mistakes)?;
+        let map = at.mapping(&["length", "hop", "min_rows", "rows", "time"], mistakes)?;
         let expected = "a whole number such as 200";
         Some(Self {
             length: map.field("length", mistakes, |at, m| at.duration(m)),
             hop: map.field("hop", mistakes, |at, m| at.duration(m)),
             min_rows: map.field("min_rows", mistakes, |at, m| at.number(expected, m)),
+            rows: map.field("rows", mistakes, |at, m| at.number("a whole number such as 1000", m)),
+            time: map.field("time", mistakes, |at, m| whole(&at, OwnTime::read(&at, m))),
+        })
+    }
+}
+
+impl OwnTime {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let map = at.mapping(&["input", "lateness", "max_late_rate"], mistakes)?;
+        Some(Self {
+            input: map.field("input", mistakes, |at, m| at.text("an input such as created_at", m)),
+            lateness: map.field("lateness", mistakes, |at, m| at.duration(m)),
+            max_late_rate: map
+                .field("max_late_rate", mistakes, |at, m| at.number("a number such as 0.01", m)),
+            place: map.place,
         })
     }
 }
 
 impl Detectors {
     fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let map = at.mapping(&["min_effect", "false_alarms_per_month"], mistakes)?;
+        let map = at.mapping(&["min_effect", "false_alarms_per_month", "volume"], mistakes)?;
         Some(Self {
             min_effect: map
                 .field("min_effect", mistakes, |at, m| at.number("a number such as 0.1", m)),
             false_alarms_per_month: map
                 .field("false_alarms_per_month", mistakes, |at, m| at.number("a number", m)),
+            volume: map.field("volume", mistakes, |at, m| at.word(&YES_OR_NO, m)),
         })
     }
 }
@@ -653,7 +675,7 @@ impl Rule {
             min_coverage: map.field("min_coverage", mistakes, |at, m| at.number(number, m)),
             min_rows: map.field("min_rows", mistakes, |at, m| at.number("a whole number", m)),
             holds: map.field("holds", mistakes, |at, m| at.word(&SEVERITIES, m)),
-            on: map.field("on", mistakes, |at, m| at.word(&KINDS, m)),
+            on: map.field("on", mistakes, |at, m| at.word(&kinds(), m)),
             verdict: map.field("verdict", mistakes, |at, m| at.word(&SEVERITIES, m)),
             windows: map.field("windows", mistakes, |at, m| at.number("a whole number", m)),
             then: map.field("then", mistakes, |at, m| at.word(&THEN, m)),

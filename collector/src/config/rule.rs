@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use tidegate_contract::segment::Segment;
-use tidegate_detectors::finding::Detector;
+use tidegate_detectors::finding::{Detector, Kind};
 
 use super::duration;
 
@@ -46,23 +46,6 @@ pub struct Least {
     pub coverage: f64,
     /// Observations of the window that the test used.
     pub rows: u64,
-}
-
-/// Kinds of findings that a rule can look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// The rows are no longer distributed as in training.
-    DataDrift,
-    /// The answers are no longer distributed as in training.
-    OutputDrift,
-    /// The model errs more than it did, or a metric of its owner's is beyond its limit.
-    ConceptDrift,
-    /// The payloads break the contract more often.
-    DataFormatDrift,
-    /// Values are missing.
-    Completeness,
-    /// Rows lie further out than in training.
-    Outliers,
 }
 
 /// The verdicts that a rule can ask for.
@@ -151,19 +134,11 @@ pub enum Approval {
 /// The rule as it could be written in one line; decisions carry it.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let on = match self.on {
-            Kind::DataDrift => "data_drift",
-            Kind::OutputDrift => "output_drift",
-            Kind::ConceptDrift => "concept_drift",
-            Kind::DataFormatDrift => "data_format_drift",
-            Kind::Completeness => "completeness",
-            Kind::Outliers => "outliers",
-        };
         let verdict = match self.verdict {
             Severity::Warning => "warning",
             Severity::Alarm => "alarm",
         };
-        write!(f, "on {on}, verdict {verdict}")?;
+        write!(f, "on {}, verdict {verdict}", self.on.name())?;
         if let Some(detector) = self.detector {
             write!(f, ", detector {}", detector.name())?;
         }

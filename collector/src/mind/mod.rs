@@ -40,6 +40,7 @@ use crate::labels::outcomes::Outcomes;
 use crate::ledger::{Event, Ledger};
 use crate::metrics::Metrics;
 use crate::policy::{self, Move, Standing, Streaks};
+use crate::profile::hours::Hours;
 use crate::rollout::compare::Outputs;
 use crate::rollout::segments::Segments;
 use crate::sides::Sides;
@@ -62,6 +63,8 @@ pub struct Subject {
     pub sides: Sides,
     /// How many independent tests those of a window are worth, where the profile says.
     pub effective_tests: Option<f64>,
+    /// How many rows training data had at each hour of the week, where it says.
+    pub hours: Option<Hours>,
     /// What the filter holds its requests against.
     pub contract: Contract,
 }
@@ -185,7 +188,8 @@ impl Mind {
                     &subject.contract,
                     subject.sides,
                     subject.effective_tests,
-                ),
+                )
+                .expecting(&subject.model, subject.hours.as_ref()),
                 examples: Examples::default(),
                 breaches: Breaches::default(),
                 closes: now + subject.model.window.hop,

@@ -60,6 +60,7 @@ impl Clocked {
         (0..9_000_u32).for_each(|row| age.observe(Observation::Number(f64::from(row * 37 % 90))));
         let (inputs, outputs) = (Reference::of(9_000, vec![age]), Reference::of(0, Vec::new()));
         let subject = Subject {
+            hours: None,
             model: config.models[0].clone(),
             sides: Sides::of(&inputs, &outputs),
             effective_tests: None,

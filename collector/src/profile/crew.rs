@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tidegate_detectors::season::Period;
+
+use crate::profile::hours;
 use crate::profile::survey::Survey;
 use crate::table::error::TableError;
 use crate::table::{Block, Cell, Column, Guess, Progress, Table};
@@ -49,6 +52,8 @@ pub(super) struct Work<'a> {
     pub(super) guesses: Vec<Guess>,
     /// A survey that has seen nothing.
     pub(super) blank: &'a Blank<'a>,
+    /// Where columns are learned by the hour: of which period, and the column that says when.
+    pub(super) season: Option<(Period, &'a Column)>,
 }
 
 /// A block, where it stands among all, and the table it is of.
@@ -243,10 +248,34 @@ impl Crew<'_> {
         let row = task.table as u64 * ROWS_A_FILE + task.block.first_row();
         let start = Start { row, bits };
         let mut surveys: Vec<Option<Survey>> = columns.iter().map(|_| None).collect();
+        let hours = self.hours(table, &task.block)?;
+        let mut rows = vec![0; if hours.is_some() { columns.len() } else { 0 }];
         let told = table.read(columns, &task.block, &mut |at, cell: Cell<'_>| {
-            surveys[at].get_or_insert_with(|| (self.work.blank)(&columns[at], start)).take(cell);
+            let survey = surveys[at].get_or_insert_with(|| (self.work.blank)(&columns[at], start));
+            match &hours {
+                Some(hours) => {
+                    survey.take_at(hours.get(rows[at]).copied().flatten(), cell);
+                    rows[at] += 1;
+                }
+                None => survey.take(cell),
+            }
         })?;
         Ok((Part { surveys, guesses: told.guesses }, told.rows, told.bytes))
+    }
+
+    /// Which hour each row of a block is of, where that is wanted; `None` of a row without a time.
+    fn hours(
+        &self,
+        table: &Table,
+        block: &Block,
+    ) -> Result<Option<Vec<Option<usize>>>, TableError> {
+        let Some((period, time)) = self.work.season else { return Ok(None) };
+        let mut rows = Vec::new();
+        table.read_beside(time, block, &mut |cell| {
+            let ms = hours::of_cell(cell).map(|seconds| seconds.saturating_mul(1_000));
+            rows.push(ms.map(|ms| period.hour(ms)));
+        })?;
+        Ok(Some(rows))
     }
 
     /// Hands a part in, and adds up what is next in order if no other thread is at it.

@@ -8,6 +8,7 @@ use tidegate_contract::contract::TextFormat;
 use tidegate_contract::protocol::Protocol;
 use tidegate_detectors::cardinality::Cardinality;
 use tidegate_detectors::reference::Values;
+use tidegate_detectors::season::Period;
 use tidegate_detectors::summary::NumberSummary;
 
 use crate::profile::shape::{Shape, TextShape};
@@ -45,6 +46,9 @@ pub struct Document {
     /// The column that says when a row was, where one was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
+    /// After how long traffic is as it was before, where each hour has a reference of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub season: Option<Period>,
     /// The inputs, in the order of the data.
     pub features: Vec<Summary>,
     /// The model's outputs.

@@ -8,8 +8,9 @@
 //! | `contract.json` | what requests and responses must look like | Envoy's filter; people mend it |
 //! | `reference.json` | the distributions that windows are held against ([`Reference`]) | detectors |
 //! | `columns.json` | what merging needs beside ([`Memory`]) | `tidegate profile --merge` |
+//! | `seasons.json` | with `--season`, the distributions by the hour ([`Seasons`]) | detectors |
 //!
-//! All keep their order, and the last two have a line for each column, so that two profiles can be
+//! All keep their order, and the last ones have a line for each column, so that two profiles can be
 //! compared with `diff`.
 
 use std::fs::{self, File};
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_contract::contract::Contract;
 use tidegate_detectors::joint::Joint;
 use tidegate_detectors::reference::Reference;
+use tidegate_detectors::season::Seasons;
 
 use crate::profile::document::{Document, FORMAT, FORMAT_VERSION};
 use crate::profile::error::ProfileError;
@@ -32,7 +34,8 @@ const REFERENCE: &str = "reference.json";
 const CONTRACT: &str = "contract.json";
 const SUMMARY: &str = "SUMMARY.md";
 pub(super) const MEMORY: &str = "columns.json";
-const FILES: [&str; 5] = [DOCUMENT, REFERENCE, CONTRACT, SUMMARY, MEMORY];
+const SEASONS: &str = "seasons.json";
+const FILES: [&str; 6] = [DOCUMENT, REFERENCE, CONTRACT, SUMMARY, MEMORY, SEASONS];
 
 /// `columns.json`: what merging needs beside document and reference.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -159,16 +162,19 @@ fn beside(out: &Path, what: &str) -> PathBuf {
     out.with_file_name(format!(".{name}.{}.{what}", std::process::id()))
 }
 
-fn contents(profile: &Profile) -> [(&'static str, io::Result<String>); 5] {
+fn contents(profile: &Profile) -> Vec<(&'static str, io::Result<String>)> {
     let pretty =
         |text: serde_json::Result<String>| text.map(|text| text + "\n").map_err(io::Error::from);
-    [
+    let mut contents = vec![
         (DOCUMENT, lines::written(&profile.document).map_err(io::Error::from)),
         (REFERENCE, reference(profile).map_err(io::Error::from)),
         (CONTRACT, pretty(serde_json::to_string_pretty(&profile.contract))),
         (SUMMARY, Ok(page::of(profile))),
         (MEMORY, memory(&profile.memory).map_err(io::Error::from)),
-    ]
+    ];
+    contents
+        .extend(profile.seasons.as_ref().map(|of| (SEASONS, seasons(of).map_err(io::Error::from))));
+    contents
 }
 
 /// What [`Stored`] reads.
@@ -198,6 +204,13 @@ fn joint(joint: Option<&Joint>) -> serde_json::Result<String> {
         by_line(&joint.known.columns)?,
         by_line(&joint.known.pairs)?,
     ))
+}
+
+/// With a line for each column of each hour.
+fn seasons(seasons: &Seasons) -> serde_json::Result<String> {
+    let hours: Vec<_> = seasons.hours.iter().map(|of| by_line(of)).collect::<Result<_, _>>()?;
+    let period = serde_json::to_string(&seasons.period)?;
+    Ok(format!("{{\"period\":{period},\"hours\":[\n{}\n]}}\n", hours.join(",\n")))
 }
 
 fn memory(memory: &Memory) -> serde_json::Result<String> {
@@ -263,5 +276,20 @@ pub fn load(dir: &Path) -> Result<Profile, ProfileError> {
         return Err(broken(&path, "its hours are not those of a week".to_owned()));
     }
     let Stored { inputs: reference, outputs } = stored;
-    Ok(Profile { document, contract, reference, outputs, memory })
+    let seasons = match document.season {
+        None => None,
+        Some(_) => {
+            let (path, text) = read(SEASONS)?;
+            let seasons: Seasons =
+                serde_json::from_str(&text).map_err(|why| broken(&path, why.to_string()))?;
+            if !seasons.fits(reference.features.iter().chain(&outputs.features)) {
+                return Err(broken(
+                    &path,
+                    "its hours are not of the reference's features".to_owned(),
+                ));
+            }
+            Some(seasons)
+        }
+    };
+    Ok(Profile { document, contract, reference, outputs, seasons, memory })
 }

@@ -5,6 +5,8 @@
 use serde::{Deserialize, Serialize};
 use tidegate_contract::dates;
 
+use crate::table::Cell;
+
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 const WEEK: usize = 168;
@@ -80,9 +82,18 @@ fn of_week(hour: i64) -> usize {
     (hour.rem_euclid(WEEK as i64) as usize + 3 * 24) % WEEK
 }
 
+/// The time that a cell tells, in seconds since 1970.
+pub(crate) fn of_cell(cell: Cell<'_>) -> Option<i64> {
+    match cell {
+        Cell::Text(text) => of_text(text.trim_ascii()),
+        Cell::Number(value) => of_number(value),
+        Cell::Null | Cell::Boolean(_) => None,
+    }
+}
+
 /// The time that a text tells, in seconds since 1970: RFC 3339, the same with a blank for the `T` or
 /// without a zone, or a day alone, which is its midnight.
-pub(super) fn of_text(text: &str) -> Option<i64> {
+pub(crate) fn of_text(text: &str) -> Option<i64> {
     let (date, time) = text.split_at_checked(10)?;
     let days = days(date)?;
     if time.is_empty() {
@@ -114,7 +125,7 @@ pub(super) fn of_text(text: &str) -> Option<i64> {
 
 /// The time that a number tells: seconds since 1970 up to 10^11, then milliseconds, microseconds,
 /// nanoseconds, each a thousand times as many.
-pub(super) fn of_number(value: f64) -> Option<i64> {
+pub(crate) fn of_number(value: f64) -> Option<i64> {
     let size = value.abs();
     let seconds = match size {
         _ if size < 1e11 => value,

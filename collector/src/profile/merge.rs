@@ -11,7 +11,7 @@ use tidegate_detectors::reference::Reference;
 use crate::profile::document::Source;
 use crate::profile::error::ProfileError;
 use crate::profile::survey::{Remembered, Survey};
-use crate::profile::{Profile, ProfileArgs, Told, folder};
+use crate::profile::{Profile, ProfileArgs, Told, by_hour, folder};
 
 /// The profile of all the folders' data together, `created` seconds after 1970.
 ///
@@ -27,6 +27,7 @@ pub(super) fn make(args: &ProfileArgs, created: u64) -> Result<Profile, ProfileE
     let mut outputs = resumed(first_dir, first, Side::Outputs)?;
     let mut time = first.memory.time.clone();
     let mut source = first.document.source.clone();
+    let mut seasons = first.seasons.clone();
     let mut rows = first.document.rows;
     for (dir, part) in &parts[1..] {
         for side in [Side::Inputs, Side::Outputs] {
@@ -44,6 +45,10 @@ pub(super) fn make(args: &ProfileArgs, created: u64) -> Result<Profile, ProfileE
                 return Err(ProfileError::Unlike { path: dir.to_path_buf(), what });
             }
         }
+        if !by_hour::add(&mut seasons, part.seasons.as_ref()) {
+            let what = "rows are not by the same hours".to_owned();
+            return Err(ProfileError::Unlike { path: dir.to_path_buf(), what });
+        }
         rows += part.document.rows;
         source = together(source, &part.document.source);
     }
@@ -54,7 +59,7 @@ pub(super) fn make(args: &ProfileArgs, created: u64) -> Result<Profile, ProfileE
     // Dependence does not grow with the rows: the part that counts most tests errs on the safe side.
     let tests: Option<Vec<f64>> = parts.iter().map(|(_, p)| p.document.effective_tests).collect();
     let effective_tests = tests.and_then(|tests| tests.into_iter().reduce(f64::max));
-    let told = Told { model, created, protocol, source, rows, effective_tests };
+    let told = Told { model, created, protocol, source, rows, effective_tests, seasons };
     told.profile(inputs, outputs, time, first_dir)
 }
 

@@ -6,6 +6,7 @@
 //! [`folder::load`] reads it back. What a folder holds adds up: `merge` makes the profile of the
 //! whole of those of its parts.
 
+mod by_hour;
 mod crew;
 pub mod document;
 pub mod error;
@@ -33,6 +34,7 @@ use tidegate_contract::protocol::Protocol;
 use tidegate_detectors::joint::Joint;
 use tidegate_detectors::reference::Reference;
 use tidegate_detectors::resampling::{KeptColumn, effective_tests};
+use tidegate_detectors::season::{Period, Seasons};
 
 use crate::meter::Meter;
 use crate::profile::crew::{Blank, Gathered, Start, Work};
@@ -75,8 +77,12 @@ pub struct ProfileArgs {
     /// The column that says when a row was: rows are counted by hour of the week
     #[arg(long, value_name = "COL")]
     pub time: Option<String>,
+    /// Traffic is another one at each hour of the day, or of the week: hold each hour against the rows of
+    /// the same hour, in UTC
+    #[arg(long, value_name = "PERIOD", value_enum, requires = "time")]
+    pub season: Option<Season>,
     /// DATA are profiles of parts of the data: make the profile of the whole
-    #[arg(long, conflicts_with_all = ["exclude", "category", "outputs", "time"])]
+    #[arg(long, conflicts_with_all = ["exclude", "category", "outputs", "time", "season"])]
     pub merge: bool,
     /// How many threads read the data [default: as many as there are cores]
     #[arg(long, value_name = "COUNT")]
@@ -87,6 +93,24 @@ pub struct ProfileArgs {
     /// When the profile is made, in seconds since 1970, so that runs can be repeated [default: now]
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
     pub created: Option<u64>,
+}
+
+/// After how long traffic is as it was before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Season {
+    /// 24 hours
+    Day,
+    /// 168 hours
+    Week,
+}
+
+impl From<Season> for Period {
+    fn from(season: Season) -> Self {
+        match season {
+            Season::Day => Self::Day,
+            Season::Week => Self::Week,
+        }
+    }
 }
 
 /// How CSV is read.
@@ -147,6 +171,8 @@ pub struct Profile {
     pub reference: Reference,
     /// The outputs' distributions; without features where no output was named.
     pub outputs: Reference,
+    /// Inputs, then outputs, by the hour, where that was asked for.
+    pub seasons: Option<Seasons>,
     /// What merging needs beside these.
     pub memory: Memory,
 }
@@ -165,6 +191,7 @@ pub fn contract_of(data: &Path) -> Result<Contract, ProfileError> {
         outputs: Vec::new(),
         protocol: Protocol::Auto,
         time: None,
+        season: None,
         merge: false,
         threads: None,
         reading: ReadingArgs::default(),
@@ -212,10 +239,14 @@ pub fn make(args: &ProfileArgs, created: u64) -> Result<Profile, ProfileError> {
         let code = selection.codes.contains(&column.position);
         let kept = KeptColumn::starting(start.row, start.bits);
         Survey::new(column, code, time == Some(column.position), kept)
+            .by_hour(args.season.map(Period::from))
     };
     let threads = args.threads.or_else(|| std::thread::available_parallelism().ok());
     let threads = threads.map_or(1, NonZeroUsize::get);
-    let Gathered { surveys: mut inputs, rows, .. } = read(&tables, &wanted, &blank, threads)?;
+    let period = args.season.map(Period::from);
+    let season = period.zip(time.and_then(|time| wanted.iter().position(|at| *at == time)));
+    let Gathered { surveys: mut inputs, rows, .. } =
+        read(&tables, &wanted, &blank, season, threads)?;
     let mut outputs = inputs.split_off(selection.inputs.len());
     let apart = outputs.split_off(selection.outputs.len());
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -228,7 +259,8 @@ pub fn make(args: &ProfileArgs, created: u64) -> Result<Profile, ProfileError> {
     };
     let of_time = apart.into_iter().next().and_then(Survey::hours);
     let (model, protocol) = (args.model.clone(), args.protocol);
-    let told = Told { model, created, protocol, source, rows, effective_tests: None };
+    let told =
+        Told { model, created, protocol, source, rows, effective_tests: None, seasons: None };
     told.profile(
         inputs,
         outputs,
@@ -246,6 +278,8 @@ struct Told {
     rows: u64,
     /// What the parts of a merged profile say.
     effective_tests: Option<f64>,
+    /// The same.
+    seasons: Option<Seasons>,
 }
 
 impl Told {
@@ -261,6 +295,8 @@ impl Told {
         let learn = |surveys: Vec<Survey>| surveys.into_iter().map(Survey::learned).collect();
         let [inputs, outputs]: [Vec<Learned>; 2] = [learn(inputs), learn(outputs)];
         let contract = inference::contract(&inputs, &outputs);
+        let columns: Vec<&Learned> = inputs.iter().chain(&outputs).collect();
+        let seasons = by_hour::seasons(&columns).or(self.seasons);
         let mistakes = contract.mistakes();
         if !mistakes.is_empty() {
             return Err(ProfileError::Unaskable { path: data.to_owned(), mistakes });
@@ -279,6 +315,7 @@ impl Told {
             source: self.source,
             rows,
             time: time.as_ref().map(|timed| timed.column.clone()),
+            season: seasons.as_ref().map(|seasons| seasons.period),
             features: inputs.iter().map(Summary::of).collect(),
             outputs: outputs.iter().map(Summary::of).collect(),
             effective_tests: self.effective_tests,
@@ -300,7 +337,7 @@ impl Told {
             let clusters = joint.clusters.as_ref();
             document.clusters = clusters.map(|clusters| Clusters::of(&reference, clusters));
         }
-        Ok(Profile { document, contract, reference, outputs: of_outputs, memory })
+        Ok(Profile { document, contract, reference, outputs: of_outputs, seasons, memory })
     }
 }
 
@@ -309,6 +346,7 @@ fn read(
     tables: &[Table],
     wanted: &[usize],
     blank: &Blank<'_>,
+    season: Option<(Period, usize)>,
     threads: usize,
 ) -> Result<Gathered, TableError> {
     let mut guesses = tables[0].seeming(wanted)?;
@@ -325,7 +363,8 @@ fn read(
                 Column { position, name, kind: guess.kind() }
             })
             .collect();
-        let work = Work { tables, columns: &columns, guesses: guesses.clone(), blank };
+        let season = season.map(|(period, at)| (period, &columns[at]));
+        let work = Work { tables, columns: &columns, guesses: guesses.clone(), blank, season };
         let mut meter = Meter::start(pass);
         let mut gathered = crew::gather(&work, threads, &mut |progress| meter.show(progress))?;
         let turned_out = gathered.surveys.iter_mut().zip(&gathered.guesses);

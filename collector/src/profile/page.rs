@@ -1,6 +1,7 @@
 //! `SUMMARY.md`: the profile as a page for people. It decides nothing and computes nothing.
 
 use tidegate_contract::contract::{Contract, Field, TextFormat};
+use tidegate_detectors::season::Period;
 
 use crate::profile::Profile;
 use crate::profile::document::{Document, Summary, SummaryKind};
@@ -57,6 +58,17 @@ fn opening(document: &Document) -> String {
     text += "\nThis is what the model learned from. Live traffic is held against it: `contract.json` \
              says what each\nrequest must look like, `reference.json` holds the distributions that \
              windows of traffic are compared with.\n";
+    if let (Some(season), Some(time)) = (document.season, &document.time) {
+        let (each, of) = match season {
+            Period::Day => ("day", 24),
+            Period::Week => ("week", 168),
+        };
+        text += &format!(
+            "\nTraffic of an hour is held against the rows of the same hour of the {each}, by {} in UTC \
+             ({of} references in\n`seasons.json`). What features do together is not judged then.\n",
+            quoted(time),
+        );
+    }
     text
 }
 

@@ -6,8 +6,10 @@ use tidegate_contract::contract::TextFormat;
 use tidegate_detectors::compact::CompactSketch;
 use tidegate_detectors::reference::{Feature, Observation, Values};
 use tidegate_detectors::resampling::KeptColumn;
+use tidegate_detectors::season::Period;
 use tidegate_detectors::summary::{CategorySummary, NumberSummary};
 
+use crate::profile::by_hour::ByHour;
 use crate::profile::hours::{self, Hours};
 use crate::profile::shape::TextShape;
 use crate::profile::texts::{Texts, Told};
@@ -47,6 +49,8 @@ pub struct Survey {
     padded: bool,
     order: Order,
     hours: Option<Box<Hours>>,
+    /// Its values by the hour of their rows, where that is wanted.
+    by_hour: Option<Box<ByHour>>,
     /// Its values in some whole rows.
     kept: KeptColumn,
 }
@@ -121,6 +125,8 @@ pub struct Learned {
     pub(super) quantiles: [Option<f64>; SHARES.len()],
     /// Rows by hour, of the column that says when.
     pub hours: Option<Hours>,
+    /// The values by the hour of their rows, where that was wanted.
+    pub(super) by_hour: Option<ByHour>,
     /// Its values in some whole rows; nothing of them is stored.
     pub(super) kept: KeptColumn,
     order: Order,
@@ -168,8 +174,26 @@ impl Survey {
             padded: false,
             order: Order { rising: true, ends: None },
             hours: time.then(Box::default),
+            by_hour: None,
             kept,
         }
+    }
+
+    /// The same, which learns its values by the hour of a period, too.
+    #[must_use]
+    pub fn by_hour(mut self, period: Option<Period>) -> Self {
+        let numeric = matches!(self.values, Held::Numbers(_));
+        self.by_hour = period.map(|period| Box::new(ByHour::new(period, &self.name, numeric)));
+        self
+    }
+
+    /// Takes the next row's cell in, of a row at this hour of the period; `None` where it cannot be told.
+    #[inline]
+    pub fn take_at(&mut self, hour: Option<usize>, cell: Cell<'_>) {
+        if let (Some(by_hour), Some(hour)) = (&mut self.by_hour, hour) {
+            by_hour.take(hour, cell);
+        }
+        self.take(cell);
     }
 
     /// Takes the next row's cell in.
@@ -177,11 +201,7 @@ impl Survey {
     pub fn take(&mut self, cell: Cell<'_>) {
         self.rows += 1;
         if let Some(hours) = &mut self.hours {
-            hours.take(match cell {
-                Cell::Text(text) => hours::of_text(text.trim_ascii()),
-                Cell::Number(value) => hours::of_number(value),
-                Cell::Null | Cell::Boolean(_) => None,
-            });
+            hours.take(hours::of_cell(cell));
         }
         self.kept.take(match cell {
             Cell::Null => Observation::Missing,
@@ -248,6 +268,9 @@ impl Survey {
         if let (Some(here), Some(there)) = (&mut self.hours, &other.hours) {
             here.merge(there);
         }
+        if let (Some(here), Some(there)) = (&mut self.by_hour, other.by_hour) {
+            here.merge(*there);
+        }
         self.kept.merge(other.kept);
     }
 
@@ -273,7 +296,8 @@ impl Survey {
 
     /// What was learned when there are no more rows.
     pub fn learned(self) -> Learned {
-        let Survey { name, kind, code, rows, nulls, values, padded, order, hours, kept } = self;
+        let Survey { name, kind, code, rows, nulls, values, padded, order, hours, by_hour, kept } =
+            self;
         let mut quantiles = [None; SHARES.len()];
         let (values, texts) = match values {
             Held::Numbers(mut numbers) => {
@@ -307,7 +331,8 @@ impl Survey {
         };
         let feature = Feature { name: name.clone(), rows, nulls, foreign: 0, values };
         let hours = hours.map(|hours| hours.settled());
-        Learned { name, kind, code, feature, padded, texts, quantiles, hours, kept, order }
+        let by_hour = by_hour.map(|by_hour| *by_hour);
+        Learned { name, kind, code, feature, padded, texts, quantiles, hours, by_hour, kept, order }
     }
 }
 
@@ -415,6 +440,7 @@ impl Remembered {
                 ends: self.rose,
             },
             hours: None,
+            by_hour: None,
             kept: KeptColumn::default(),
         })
     }

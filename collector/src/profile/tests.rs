@@ -628,6 +628,72 @@ fn profiles_of_other_columns_do_not_combine() {
     refused("a,b,c\n1,2,3\n", "3 columns and not 2");
 }
 
+/// Rows of a week, one every ten seconds: `x` is about the hour of the day, `by` says whether it is day, and
+/// each text is another one.
+fn week(rows: std::ops::Range<u64>) -> String {
+    let row = |row: u64| {
+        let at = row * 10;
+        let hour = at / 3_600 % 24;
+        let by = if (8..20).contains(&hour) { "day" } else { "night" };
+        let x = hour as f64 + (row * 37 % 100) as f64 / 100.0;
+        format!("{at},{x},{by},text {row}\n")
+    };
+    format!("at,x,by,text\n{}", rows.map(row).collect::<String>())
+}
+
+#[test]
+fn each_hour_has_its_own_reference_where_that_is_asked_for() {
+    let more = ["--time", "at", "--exclude", "at", "--season", "day"];
+    let found = profile(&week(0..60_480), &more).expect("a profile");
+    let seasons = found.seasons.as_ref().expect("hours");
+    for (hour, features) in seasons.hours.iter().enumerate() {
+        let rows: Vec<u64> = features.iter().map(|feature| feature.rows).collect();
+        assert_eq!(rows, [2_520; 3], "hour {hour}");
+        let Values::Number(x) = &features[0].values else { panic!("a number") };
+        assert_eq!(x.sketch().quantile(0.5).map(f64::floor), Some(hour as f64));
+        let Values::Category(by) = &features[1].values else { panic!("a category") };
+        let expected = if (8..20).contains(&hour) { "day" } else { "night" };
+        assert_eq!(by.counts().keys().collect::<Vec<_>>(), [expected]);
+        let Values::Category(text) = &features[2].values else { panic!("a text") };
+        assert_eq!((text.counts().len(), text.count()), (0, 2_520), "free text has no names");
+    }
+    let one = [&more[..], &["--threads", "1"]].concat();
+    assert_eq!(
+        profile(&week(0..60_480), &one).expect("a profile"),
+        found,
+        "threads change nothing"
+    );
+    let weekly = profile(&week(0..60_480), &[&more[..5], &["week"]].concat()).expect("a profile");
+    let rows = weekly.seasons.expect("hours").hours[77][0].rows;
+    assert_eq!(rows, 360);
+
+    // Written, read, and replaced by one without.
+    let dir = folder();
+    let out = dir.path().join("profile");
+    let data = file(dir.path(), "week.csv", week(0..60_480));
+    run(&args(&data, &out, &more), &mut Vec::new()).expect("a profile");
+    assert_eq!(load(&out).expect("it").seasons, found.seasons);
+    let page = std::fs::read_to_string(out.join("SUMMARY.md")).expect("a page");
+    assert!(page.contains("the same hour of the day"), "{page}");
+    run(&args(&data, &out, &more[..4]), &mut Vec::new()).expect("a profile");
+    assert!(!out.join("seasons.json").exists() && load(&out).expect("it").seasons.is_none());
+
+    let refused = Command::try_parse_from(["profile", "a", "--out", "b", "--season", "day"]);
+    assert!(refused.is_err_and(|error| error.to_string().contains("--time")));
+}
+
+#[test]
+fn hours_of_shards_add_up() {
+    let more = ["--time", "at", "--season", "day"];
+    let (merged, whole) = merged_and_whole(&[week(0..30_000), week(30_000..60_480)], &more);
+    let rows = |profile: &Profile| {
+        let seasons = profile.seasons.clone().expect("hours").hours;
+        seasons.into_iter().flatten().map(|f| (f.name.clone(), f.rows)).collect::<Vec<_>>()
+    };
+    assert_eq!(rows(&merged), rows(&whole));
+    assert_eq!(rows(&merged).len(), 24 * 4);
+}
+
 #[test]
 fn the_time_may_be_a_column_that_requests_do_not_carry() {
     let profile = profile(&mixed(0..100), &["--time", "at", "--exclude", "at"]).expect("a profile");
@@ -640,8 +706,8 @@ fn the_time_may_be_a_column_that_requests_do_not_carry() {
 fn the_published_schema_knows_what_is_written_and_nothing_else() {
     let schema: serde_json::Value =
         serde_json::from_str(include_str!("profile.schema.json")).expect("JSON");
-    let profile =
-        profile(&mixed(0..5_000), &["--time", "at", "--outputs", "color", "--model", "m"]);
+    let more = ["--time", "at", "--season", "day", "--outputs", "color", "--model", "m"];
+    let profile = profile(&mixed(0..5_000), &more);
     let mut document = profile.expect("a profile").document;
     document.features[0].notes.push("a note".to_owned());
     document.clusters = Some(Clusters {

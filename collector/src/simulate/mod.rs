@@ -128,11 +128,13 @@ fn play(
     out: &mut dyn Write,
 ) -> Result<Played, SimulateError> {
     let subject = serve::subject(model)?;
-    let recording = Recording::read(data, time, &subject.sides, reading)?;
+    let own_time = model.window.time.as_ref().map(|time| time.input.as_str());
+    let recording = Recording::read(data, time, &subject.sides, own_time, reading)?;
     let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut story = Story::begin(json, colours, data, recording.times(), out)?;
     let mut replay = Replay {
-        watch: Watch::new(model, &subject.contract, subject.sides, subject.effective_tests),
+        watch: Watch::new(model, &subject.contract, subject.sides, subject.effective_tests)
+            .expecting(model, subject.hours.as_ref()),
         model,
         ledger: Ledger::default(),
         streaks: Streaks::default(),

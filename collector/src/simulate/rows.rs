@@ -30,18 +30,25 @@ impl Recording {
         data: &Path,
         time: &str,
         sides: &Sides,
+        own_time: Option<&str>,
         reading: &Reading,
     ) -> Result<Self, SimulateError> {
         let files = table::folder::files(&[data.to_owned()])?;
         let tables: Vec<Table> =
             files.iter().map(|file| Table::open(file, reading)).collect::<Result<_, _>>()?;
         let has = |name: &str| tables.iter().any(|table| table.names().iter().any(|n| n == name));
-        let wanted = [Side::Request, Side::Response].map(|side| {
+        let mut wanted = [Side::Request, Side::Response].map(|side| {
             sides.names(side).filter(|name| has(name)).map(str::to_owned).collect::<Vec<String>>()
         });
         if wanted[0].is_empty() {
             return Err(SimulateError::NoColumns { path: data.to_owned() });
         }
+        // It need not be one of the features.
+        wanted[0].extend(
+            own_time
+                .filter(|&name| has(name) && sides.position(Side::Request, name).is_none())
+                .map(str::to_owned),
+        );
         let names: Vec<(Side, &String)> = [Side::Request, Side::Response]
             .into_iter()
             .zip(&wanted)

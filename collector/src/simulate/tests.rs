@@ -63,6 +63,7 @@ impl Stage {
             outputs: Vec::new(),
             protocol: tidegate_contract::protocol::Protocol::Auto,
             time: None,
+            season: None,
             merge: false,
             threads: None,
             reading: ReadingArgs::default(),

@@ -317,6 +317,29 @@ impl Table {
         }
     }
 
+    /// Reads one more column of the rows of a block.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a cell is not what the column is.
+    pub fn read_beside(
+        &self,
+        column: &Column,
+        block: &Block,
+        each: &mut dyn FnMut(Cell<'_>),
+    ) -> Result<(), TableError> {
+        match (&self.source, &block.stretch) {
+            (Source::Delimited(file), Stretch::Records(records)) => {
+                file.read(std::slice::from_ref(column), records, &mut |_, cell| each(cell))?;
+            }
+            (Source::Columnar(file), Stretch::Groups(groups, _)) => {
+                file.read_column(groups.clone(), column, each)?;
+            }
+            // A block of another table.
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// The same table for another thread, where threads cannot share one.
     ///
     /// # Errors

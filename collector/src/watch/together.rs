@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 
 use tidegate_detectors::parcel::{FirstRows, Parcel};
 use tidegate_detectors::reference::Reference;
-use tidegate_detectors::window::{Pane, Window};
+use tidegate_detectors::window::Pane;
 
-use super::Watch;
+use super::{Watch, time};
 use crate::decision::UnixMillis;
 use crate::judgement::Judgement;
 
@@ -37,19 +37,15 @@ impl Watch {
             Some(together) => std::mem::replace(&mut together.rows, rows),
             None => rows,
         };
-        let pane = self.panes.pop_back().unwrap_or_else(|| Pane::new(reference));
-        self.panes.push_back(Pane::new(reference));
-        Parcel::new(pane, rows)
+        Parcel::new(self.panes.cut(), rows)
     }
 
     /// Gives up the pane that is being filled, because it cannot be sent: its exchanges were seen, and
     /// its samples count as lost.
     pub fn lose(&mut self) {
         let counted = self.cut().pane.counted();
-        if let Some(pane) = self.panes.back_mut() {
-            let dropped = counted.dropped.saturating_add(counted.sampled);
-            pane.exchanges(counted.seen, counted.violating, dropped, 0);
-        }
+        let dropped = counted.dropped.saturating_add(counted.sampled);
+        self.panes.newest().exchanges(counted.seen, counted.violating, dropped, 0);
     }
 
     /// Takes the panes that all closed at the end of a hop, which was `now`, and judges the window that
@@ -57,7 +53,7 @@ impl Watch {
     pub fn join(&mut self, hop: u64, parcels: &[Parcel], now: UnixMillis) -> Judgement {
         self.tell(now);
         let whole = self.added_up(parcels);
-        let length = self.panes_in_window as u64;
+        let (seen, length) = (whole.counted().seen, self.panes.in_window() as u64);
         let mut hops = match &mut self.together {
             Some(together) => std::mem::take(&mut together.hops),
             None => VecDeque::new(),
@@ -65,12 +61,12 @@ impl Watch {
         hops.push_back((hop, whole));
         // A clock that was set back, or a long silence, must not leave what is no part of the window.
         hops.retain(|(of, _)| *of <= hop && hop - of < length);
-        let reference = self.sides.reference();
-        let window = Window::of(reference, hops.iter().map(|(_, pane)| pane));
+        let panes: Vec<&Pane> = hops.iter().map(|(_, pane)| pane).collect();
+        let closed = self.panes.closed(&panes, time(now));
         if let Some(together) = &mut self.together {
             together.hops = hops;
         }
-        self.judge(&window, now)
+        self.judge(closed, seen, now)
     }
 
     fn added_up(&mut self, parcels: &[Parcel]) -> Pane {

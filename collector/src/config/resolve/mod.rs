@@ -59,7 +59,8 @@ pub(super) fn config(raw: raw::Config, folder: &Path, mistakes: &mut Mistakes) -
         Field::Given(written) => inherited(written.value, mistakes),
     };
     // Where the defaults are wrong, the models are still read, for their own mistakes.
-    let inherits = inherited.clone().unwrap_or_default();
+    let shared = matches!(state, Some(State::Redis(_)));
+    let inherits = Inherited { shared, ..inherited.clone().unwrap_or_default() };
     let models = raw
         .models
         .required("models", "[{name: census, ...}]", &raw.place, mistakes)
@@ -75,13 +76,15 @@ pub(super) fn config(raw: raw::Config, folder: &Path, mistakes: &mut Mistakes) -
     })
 }
 
-/// What models have that say nothing else.
+/// What models have that say nothing else, and what is the same for all.
 #[derive(Clone, Default)]
 struct Inherited {
     /// The rules; without them, those that every model with a fallback has.
     policy: Option<Vec<raw::Rule>>,
     guard: Guard,
     rollout: Plan,
+    /// Whether several collectors share their state.
+    shared: bool,
 }
 
 fn inherited(raw: raw::Defaults, mistakes: &mut Mistakes) -> Option<Inherited> {
@@ -92,7 +95,7 @@ fn inherited(raw: raw::Defaults, mistakes: &mut Mistakes) -> Option<Inherited> {
         Field::Mistaken => None,
         Field::Given(written) => Some(Some(written.value)),
     };
-    Some(Inherited { policy: policy?, guard: guard?, rollout: rollout? })
+    Some(Inherited { policy: policy?, guard: guard?, rollout: rollout?, shared: false })
 }
 
 fn listen(raw: &raw::Listen, mistakes: &mut Mistakes) -> Option<Listen> {

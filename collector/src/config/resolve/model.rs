@@ -16,7 +16,7 @@ use super::{
 };
 use crate::config::duration::show;
 use crate::config::mistake::{Mistakes, Place, Problem};
-use crate::config::model::{Detectors, Envoys, Model, Role, Version, Window};
+use crate::config::model::{Detectors, Envoys, Model, OwnTime, Role, Version, Window};
 use crate::config::raw;
 use crate::config::reader::{Field, Written};
 
@@ -33,6 +33,8 @@ const LEAST_HOP: Duration = Duration::from_millis(100);
 const PANES: u32 = 5;
 const MAX_PANES: u32 = 60;
 const MIN_ROWS: u64 = 200;
+const LATENESS: Duration = Duration::from_secs(60);
+const MAX_LATE_RATE: f64 = 0.01;
 const MOST_MIN_ROWS: u64 = 10_000_000;
 const MIN_EFFECT: f64 = 0.1;
 const FALSE_ALARMS_PER_MONTH: f64 = 1.0;
@@ -110,12 +112,13 @@ fn one(
     let window = match raw.window {
         Field::Absent => Some(default_window()),
         Field::Mistaken => None,
-        Field::Given(written) => window(written.value, mistakes),
+        Field::Given(written) => window(written.value, inherited.shared, mistakes),
     };
     let detectors = match raw.detectors {
         Field::Absent => Some(Detectors {
             min_effect: MIN_EFFECT,
             false_alarms_per_month: FALSE_ALARMS_PER_MONTH,
+            volume: true,
         }),
         Field::Mistaken => None,
         Field::Given(written) => detectors(written.value, mistakes),
@@ -298,14 +301,23 @@ fn version(raw: raw::Version, mistakes: &mut Mistakes) -> Option<Version> {
 }
 
 fn default_window() -> Window {
-    Window { length: WINDOW_LENGTH, hop: WINDOW_LENGTH / PANES, min_rows: MIN_ROWS }
+    let (length, hop) = (WINDOW_LENGTH, WINDOW_LENGTH / PANES);
+    Window { length, hop, min_rows: MIN_ROWS, rows: None, time: None }
 }
 
-fn window(raw: raw::Window, mistakes: &mut Mistakes) -> Option<Window> {
+fn window(raw: raw::Window, shared: bool, mistakes: &mut Mistakes) -> Option<Window> {
     let [shortest, longest] = WINDOW_LENGTHS;
     let length = lasting(raw.length, shortest, longest, mistakes);
     let hop = lasting(raw.hop, LEAST_HOP, longest, mistakes);
     let min_rows = within(raw.min_rows, 1, MOST_MIN_ROWS, mistakes);
+    // With fewer rows than a window must have it would never be judged.
+    let least = min_rows.given().map_or(MIN_ROWS, |least| least.value);
+    let rows = within(raw.rows, least, MOST_MIN_ROWS, mistakes);
+    let time = match raw.time {
+        Field::Absent => Some(None),
+        Field::Mistaken => None,
+        Field::Given(written) => own_time(written.value, shared, mistakes).map(Some),
+    };
     // Where only the length is wrong, the hop cannot be judged against it.
     let place = hop.given().map(|hop| hop.place.clone());
     let length = length.or(WINDOW_LENGTH)?;
@@ -323,7 +335,23 @@ fn window(raw: raw::Window, mistakes: &mut Mistakes) -> Option<Window> {
             return None;
         }
     }
-    Some(Window { length, hop, min_rows: min_rows.or(MIN_ROWS)? })
+    let rows = rows.map(Some).or(None)?;
+    Some(Window { length, hop, min_rows: min_rows.or(MIN_ROWS)?, rows, time: time? })
+}
+
+fn own_time(raw: raw::OwnTime, shared: bool, mistakes: &mut Mistakes) -> Option<OwnTime> {
+    let input = raw.input.required("input", "created_at", &raw.place, mistakes);
+    let lateness = lasting(raw.lateness, Duration::ZERO, WINDOW_LENGTHS[1], mistakes);
+    let max_late_rate = within(raw.max_late_rate, 0.0, 1.0, mistakes);
+    if shared {
+        mistakes.add(raw.place, Problem::SharedOwnTime);
+        return None;
+    }
+    Some(OwnTime {
+        input: input?.value,
+        lateness: lateness.or(LATENESS)?,
+        max_late_rate: max_late_rate.or(MAX_LATE_RATE)?,
+    })
 }
 
 fn detectors(raw: raw::Detectors, mistakes: &mut Mistakes) -> Option<Detectors> {
@@ -332,6 +360,7 @@ fn detectors(raw: raw::Detectors, mistakes: &mut Mistakes) -> Option<Detectors> 
     Some(Detectors {
         min_effect: min_effect.or(MIN_EFFECT)?,
         false_alarms_per_month: alarms.or(FALSE_ALARMS_PER_MONTH)?,
+        volume: raw.volume.or(true)?,
     })
 }
 

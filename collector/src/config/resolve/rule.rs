@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use tidegate_detectors::finding::Detector;
+use tidegate_detectors::finding::{Detector, Kind};
 
 use super::range::{lasting, within};
 use crate::config::mistake::{Mistakes, Place, Problem};
 use crate::config::model::Role;
 use crate::config::raw::{self, Drifted, Then, role_named, role_word};
 use crate::config::reader::{Field, Written};
-use crate::config::rule::{Action, Approval, Kind, Least, Part, Rule, Severity};
+use crate::config::rule::{Action, Approval, Least, Part, Rule, Severity};
 
 const EXPIRES: Duration = Duration::from_hours(1);
 const COOLDOWN: Duration = Duration::from_mins(5);
