@@ -14,10 +14,10 @@ use tidegate_detectors::forest::random::Random;
 use tidegate_detectors::reference::Reference;
 use tidegate_proto::intake::v1::{Payload, Sample, ShipRequest};
 
-use crate::clock;
 use crate::report::{Figure, Report};
 use crate::speed::forest::normal;
 use crate::training;
+use crate::{clock, resident};
 
 const COLUMNS: usize = 20;
 const TRAINING: usize = 50_000;
@@ -75,45 +75,80 @@ models:
     window: {length: 10s, hop: 2s, min_rows: 100}
 ";
 
-/// Prints rows a CPU second.
+/// Models whose memory is measured together, and hops of an hour.
+const MODELS: usize = 20;
+const HOPS_OF_AN_HOUR: usize = 1_800;
+
+type Failure = Box<dyn std::error::Error>;
+
+/// What all models are watched by.
+struct Set {
+    config: Config,
+    contract: Contract,
+    sides: Sides,
+    wanted: Wanted,
+    format: Format,
+    batches: Vec<Vec<u8>>,
+}
+
+impl Set {
+    fn new() -> Result<Self, Failure> {
+        let mut random = Random::seeded(12);
+        let reference = training::learned((0..TRAINING).map(|_| row(&mut random)));
+        let sides = Sides::of(&reference, &Reference::of(0, Vec::new()));
+        let folder = std::path::Path::new("/");
+        let config = Config::parse(CONFIG.as_bytes(), &folder.join("tidegate.yaml"), folder)?;
+        let number = |at: usize| serde_json::json!({"name": name(at), "type": "number"});
+        let fields: Vec<_> = (0..COLUMNS).map(number).collect();
+        let contract = serde_json::json!({ "inputs": fields }).to_string();
+        let contract = Contract::parse(&contract).map_err(|mistakes| format!("{mistakes:?}"))?;
+        let wanted = Wanted::new(sides.names(Side::Request)).in_fields(&contract.inputs);
+        let format = "oip".parse().map_err(|_| "the format oip")?;
+        let batches = (0..BATCHES).map(|_| batch(&mut random)).collect();
+        Ok(Self { config, contract, sides, wanted, format, batches })
+    }
+
+    fn watch(&self) -> Watch {
+        Watch::new(&self.config.models[0], &self.contract, self.sides.clone(), None)
+    }
+
+    /// Gives a watch so many batches, and closes its window at `now`.
+    fn hop(&self, watch: &mut Watch, batches: usize, now: u64) -> Result<Verdict, Failure> {
+        watch.at(now);
+        for batch in &self.batches[..batches] {
+            let batch = ShipRequest::decode(batch.as_slice())?;
+            for sample in &batch.samples {
+                let body = &sample.request.as_ref().ok_or("a request")?.body;
+                let rows = columns::read(body, self.format, Side::Request, &self.wanted, CELLS)
+                    .map_err(|why| format!("{why:?}"))?;
+                assert_eq!((rows.rows, rows.columns.len()), (ROWS, COLUMNS));
+                watch.rows(Side::Request, &rows);
+            }
+            watch.arrived(REQUESTS as u64, 0);
+            let counts = Counts { exchanges: REQUESTS as u64, ..Counts::default() };
+            watch.counts(now, "v1", Counts::default(), counts);
+        }
+        Ok(watch.close(now).verdict)
+    }
+}
+
+/// Prints rows a CPU second, and the memory of a model.
 ///
 /// # Errors
 /// When the configuration, a batch or a body is not what the collector reads.
-pub fn print(report: &Report) -> Result<(), Box<dyn std::error::Error>> {
-    let mut random = Random::seeded(12);
-    let reference = training::learned((0..TRAINING).map(|_| row(&mut random)));
-    let nothing = Reference::of(0, Vec::new());
-    let sides = Sides::of(&reference, &nothing);
-    let folder = std::path::Path::new("/");
-    let config = Config::parse(CONFIG.as_bytes(), &folder.join("tidegate.yaml"), folder)?;
-    let fields: Vec<_> =
-        (0..COLUMNS).map(|at| serde_json::json!({"name": name(at), "type": "number"})).collect();
-    let contract = serde_json::json!({ "inputs": fields }).to_string();
-    let contract = Contract::parse(&contract).map_err(|mistakes| format!("{mistakes:?}"))?;
-    let wanted = Wanted::new(sides.names(Side::Request)).in_fields(&contract.inputs);
-    let batches: Vec<Vec<u8>> = (0..BATCHES).map(|_| batch(&mut random)).collect();
-    let format: Format = "oip".parse().map_err(|_| "the format oip")?;
+pub fn print(report: &Report) -> Result<(), Failure> {
+    let set = Set::new()?;
+    speed(report, &set)?;
+    memory(report, &set)
+}
 
-    let mut watch = Watch::new(&config.models[0], &contract, sides, None);
+fn speed(report: &Report, set: &Set) -> Result<(), Failure> {
+    let mut watch = set.watch();
     let (mut now, mut worst) = (0, Verdict::Healthy);
-    let mut read = || -> Result<(), Box<dyn std::error::Error>> {
+    let mut read = || -> Result<(), Failure> {
         for _ in 0..PANES {
             now += 2_000;
-            watch.at(now);
-            for batch in &batches {
-                let batch = ShipRequest::decode(batch.as_slice())?;
-                for sample in &batch.samples {
-                    let body = &sample.request.as_ref().ok_or("a request")?.body;
-                    let rows = columns::read(body, format, Side::Request, &wanted, CELLS)
-                        .map_err(|why| format!("{why:?}"))?;
-                    assert_eq!((rows.rows, rows.columns.len()), (ROWS, COLUMNS));
-                    watch.rows(Side::Request, &rows);
-                }
-                watch.arrived(REQUESTS as u64, 0);
-                let counts = Counts { exchanges: REQUESTS as u64, ..Counts::default() };
-                watch.counts(now, "v1", Counts::default(), counts);
-            }
-            worst = worst.max(watch.close(now).verdict);
+            worst = worst.max(set.hop(&mut watch, BATCHES, now)?);
         }
         Ok(())
     };
@@ -125,16 +160,45 @@ pub fn print(report: &Report) -> Result<(), Box<dyn std::error::Error>> {
     if worst == Verdict::Alarm {
         return Err("traffic like that of training raised an alarm".into());
     }
-    let rows = (PANES * BATCHES * REQUESTS * ROWS) as f64;
-    report.figure(
-        "loop",
-        &Figure {
-            name: "intake: rows of 20 columns a CPU second, from the wire to the tests",
-            value: rows / seconds,
-            unit: "rows/s",
-            goal: 150e3,
-            lower_is_better: false,
-        },
-    );
+    let figure = Figure {
+        name: "intake: rows of 20 columns a CPU second, from the wire to the tests",
+        value: (PANES * BATCHES * REQUESTS * ROWS) as f64 / seconds,
+        unit: "rows/s",
+        goal: 150e3,
+        lower_is_better: false,
+    };
+    report.figure("loop", &figure);
+    Ok(())
+}
+
+/// What a model adds to the process with a full window of 25,000 rows of 20 columns, and what an hour of
+/// traffic adds to that, by the clock that the watch is told: 1.8 million rows.
+fn memory(report: &Report, set: &Set) -> Result<(), Failure> {
+    let before = resident::bytes()?;
+    let mut watches: Vec<Watch> = (0..MODELS).map(|_| set.watch()).collect();
+    let hops = 5_u64;
+    for watch in &mut watches {
+        for hop in 1..=hops {
+            set.hop(watch, BATCHES, hop * 2_000)?;
+        }
+    }
+    let full = resident::bytes()?;
+    let watch = watches.first_mut().ok_or("a watch")?;
+    for hop in 0..HOPS_OF_AN_HOUR as u64 {
+        set.hop(watch, 1, (hops + 1 + hop) * 2_000)?;
+    }
+    let later = resident::bytes()?;
+    let figures = [
+        (
+            "memory of a model of 20 columns, window full",
+            full.saturating_sub(before) / MODELS,
+            20.0,
+        ),
+        ("memory that an hour of traffic adds to it", later.saturating_sub(full), 1.0),
+    ];
+    for (name, bytes, goal) in figures {
+        let value = bytes as f64 / 1e6;
+        report.figure("loop", &Figure { name, value, unit: "MB", goal, lower_is_better: true });
+    }
     Ok(())
 }

@@ -3,11 +3,12 @@
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 use tidegate_bench::report::{Figure, Report};
-use tidegate_bench::{fleet, intake};
+use tidegate_bench::{fleet, intake, reaction};
 use xtask::stage::collector::Collector;
 use xtask::stage::envoy::{Addresses, Envoy};
 use xtask::stage::{Stage, port};
@@ -49,7 +50,13 @@ fn measure() -> Result<(), Failure> {
     let real = decisions(&collector, 1, DECISIONS)?;
     report.figure("loop", &figure("one Envoy: decided to acknowledged, p50", &real, 0.5, 0.05));
     report.figure("loop", &figure("one Envoy: decided to acknowledged, p99", &real, 0.99, 0.5));
+    let busy = while_busy(|| decisions(&collector, 1, DECISIONS))?;
+    let name = "one Envoy, all cores busy: decided to acknowledged, p50";
+    report.figure("loop", &figure(name, &busy, 0.5, 0.05));
+    let name = "one Envoy, all cores busy: decided to acknowledged, p99";
+    report.figure("loop", &figure(name, &busy, 0.99, 0.5));
     drop(collector);
+    reaction::print(&report, &tools)?;
 
     let stage = Stage::open(&tools.stages(), "bench-loop-nodes")?;
     let (grpc, http) = (port::free_port(), port::free_port());
@@ -80,6 +87,24 @@ fn measure() -> Result<(), Failure> {
     let name = "100 nodes of 20 models: decided to acknowledged by all, most";
     report.figure("loop", &figure(name, &nodes, 1.0, 1.0));
     Ok(())
+}
+
+/// Does something while a thread on each core does nothing else than be busy.
+fn while_busy<T>(work: impl FnOnce() -> T) -> T {
+    let stop = AtomicBool::new(false);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let done = work();
+        stop.store(true, Ordering::Relaxed);
+        done
+    })
 }
 
 fn figure<'a>(name: &'a str, seconds: &[f64], share: f64, goal: f64) -> Figure<'a> {

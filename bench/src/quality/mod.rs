@@ -3,6 +3,7 @@
 pub mod clusters;
 pub mod correlations;
 pub mod ks;
+pub mod month;
 pub mod nab;
 pub mod outliers;
 pub mod series;

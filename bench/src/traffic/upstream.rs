@@ -3,6 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread;
 
 use super::body::Kind;
@@ -12,38 +13,53 @@ use super::body::Kind;
 /// # Errors
 /// Loopback has no port left.
 pub fn start() -> io::Result<u16> {
+    let answers = Kind::ALL.map(|kind| (kind, answer(kind.answer())));
+    serving(move |first_line| {
+        let numeric = first_line.contains(Kind::Numeric.path());
+        let kind = if numeric { Kind::Numeric } else { Kind::Mixed };
+        answers.iter().find(|(of, _)| *of == kind).map(|(_, answer)| answer.clone())
+    })
+}
+
+/// The same, which always gives this body.
+///
+/// # Errors
+/// Loopback has no port left.
+pub fn saying(body: &str) -> io::Result<u16> {
+    let answer = answer(body);
+    serving(move |_| Some(answer.clone()))
+}
+
+/// What a request with this first line is answered.
+type Answering = dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync;
+
+fn serving(answering: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static) -> io::Result<u16> {
+    let answering: Arc<Answering> = Arc::new(answering);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let port = listener.local_addr()?.port();
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            thread::spawn(move || serve(stream));
+            let answering = Arc::clone(&answering);
+            thread::spawn(move || serve(stream, &*answering));
         }
     });
     Ok(port)
 }
 
-fn serve(mut stream: TcpStream) {
+fn serve(mut stream: TcpStream, answering: &Answering) {
     let _ = stream.set_nodelay(true);
-    let answers = Kind::ALL.map(|kind| (kind, answer(kind)));
     let mut wire = Wire::default();
     while let Ok(Some(head)) = wire.head(&mut stream) {
-        let kind = if head.first_line.contains(Kind::Numeric.path()) {
-            Kind::Numeric
-        } else {
-            Kind::Mixed
-        };
-        let answer = answers.iter().find(|(of, _)| *of == kind).map(|(_, answer)| answer);
-        let sent = wire
-            .skip(&mut stream, head.content_length)
-            .and_then(|()| stream.write_all(answer.map(Vec::as_slice).unwrap_or_default()));
+        let answer = answering(&head.first_line).unwrap_or_default();
+        let sent =
+            wire.skip(&mut stream, head.content_length).and_then(|()| stream.write_all(&answer));
         if sent.is_err() {
             return;
         }
     }
 }
 
-fn answer(kind: Kind) -> Vec<u8> {
-    let body = kind.answer();
+fn answer(body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
