@@ -93,11 +93,13 @@ pub enum Detector {
     Stuck,
     /// [`crate::performance::decline`] on rows that a label has joined.
     RealisedError,
+    /// [`crate::custom_metric`] on a metric of its owner's.
+    Metric,
 }
 
 impl Detector {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::KolmogorovSmirnov,
         Self::ChiSquared,
         Self::NullRate,
@@ -110,6 +112,7 @@ impl Detector {
         Self::LateRate,
         Self::Stuck,
         Self::RealisedError,
+        Self::Metric,
     ];
 
     /// The word that metrics and people use.
@@ -128,6 +131,7 @@ impl Detector {
             Self::LateRate => "late_rate",
             Self::Stuck => "stuck",
             Self::RealisedError => "realised_error",
+            Self::Metric => "metric",
         }
     }
 }
@@ -189,17 +193,17 @@ pub struct Finding {
     pub detector: Detector,
     /// The kind of trouble it looks for.
     pub kind: Kind,
-    /// The feature; `None` where the whole exchange, or several features together, are judged.
+    /// The feature, or the name of the metric; `None` where the whole exchange, or several features together, are judged.
     pub feature: Option<String>,
     /// Of several features together, those to blame, the most to blame first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,
     /// The conclusion.
     pub verdict: Verdict,
-    /// The test's statistic: D, χ², or the difference of rates or of correlations.
+    /// The test's statistic: D, χ², or the difference of rates, of correlations or from a limit.
     pub statistic: f64,
     /// How large the change is, 0 to 1: D, total variation distance, |difference of rates|, or half the
-    /// |difference of correlations|.
+    /// |difference of correlations|; beyond a limit as far as [`crate::custom_metric`] says.
     pub effect: f64,
     /// Between what the effect lies with a confidence of 95 % at least, 0 to 1: the band of
     /// Dvoretzky, Kiefer & Wolfowitz for distributions, which by McDiarmid's inequality holds for

@@ -7,6 +7,7 @@ mod arrival;
 use crate::association::Change;
 use crate::chi2;
 use crate::correction::{cauchy, holm, step_down};
+use crate::custom_metric::CustomMetric;
 use crate::excess;
 use crate::finding::{Detector, Direction, Finding, Kind, Verdict};
 use crate::joint::{Clusters, Joint, Tally};
@@ -85,6 +86,8 @@ pub struct Rules {
     pub limits: Vec<Limit>,
     /// The share of rows that may come late, 0 to 1, where it is counted.
     pub max_late_rate: Option<f64>,
+    /// What the model's owner measures it by.
+    pub metrics: Vec<CustomMetric>,
     /// How many independent tests those of a window are worth; see [`smallest_p`]. Without it
     /// they are corrected for being as many as they are.
     pub effective_tests: Option<f64>,
@@ -110,6 +113,7 @@ impl Default for Rules {
             ordered: true,
             limits: Vec::new(),
             max_late_rate: None,
+            metrics: Vec::new(),
             effective_tests: None,
         }
     }
@@ -130,9 +134,10 @@ pub fn alpha_per_look(false_alarms_per_month: f64, hop_seconds: f64) -> f64 {
 }
 
 /// Makes every test that `reference` and `window` allow: per feature its values and its null
-/// rate, once the rate of contract violations, the limits, what features do together (one test of
-/// all correlations, one of clusters, and one of the rows that stand out), and how rows come: how many and
-/// how late. Findings come in this order; behind them those of numbers that stand still.
+/// rate, once the rate of contract violations, the limits, the metrics that have any, what features do
+/// together (one test of all correlations, one of clusters, and one of the rows that stand out), and how
+/// rows come: how many and how late. Findings come in this order; behind them those of numbers that stand
+/// still.
 ///
 /// The reference of the violation rate is none in as many exchanges as the training data has
 /// rows, since the contract was inferred from them. All p-values of the window are corrected
@@ -140,8 +145,10 @@ pub fn alpha_per_look(false_alarms_per_month: f64, hop_seconds: f64) -> f64 {
 #[must_use]
 pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Finding> {
     let columns = reference.features.iter().zip(window.features.iter().zip(&window.times));
+    let set_by_people =
+        rules.limits.len() + rules.metrics.iter().filter(|metric| metric.is_limited()).count();
     let arrival = usize::from(window.usual.is_some()) + usize::from(window.late.is_some());
-    let tests = 2 * columns.len() + 1 + rules.limits.len() + TOGETHER + arrival;
+    let tests = 2 * columns.len() + 1 + set_by_people + TOGETHER + arrival;
     // What the smallest p-value of the window must reach.
     let alpha = rules.alpha / tests as f64;
     let mut found = Vec::with_capacity(tests);
@@ -159,6 +166,7 @@ pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Findi
     }
     found.push(violations(reference, window, alpha));
     found.extend(rules.limits.iter().filter_map(|limit| limited(limit, window, alpha)));
+    found.extend(rules.metrics.iter().filter_map(|metric| measured(metric, window, alpha)));
     found.extend(together(reference, window, rules, alpha));
     found.extend(window.usual.map(arrival::volume));
     let late = window.late.zip(rules.max_late_rate);
@@ -166,8 +174,8 @@ pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Findi
 
     let p_values: Vec<f64> = found.iter().map(|evidence| evidence.p_value).collect();
     let adjusted = match rules.effective_tests {
-        // Limits, and how rows come, were not among the tests that were measured.
-        Some(effective) => step_down(&p_values, effective + (rules.limits.len() + arrival) as f64),
+        // What people set, and how rows come, were not among the tests that were measured.
+        Some(effective) => step_down(&p_values, effective + (set_by_people + arrival) as f64),
         None => holm(&p_values),
     };
     let coverage = window.exchanges.coverage();
@@ -248,7 +256,8 @@ fn conclude(
     coverage: Option<f64>,
     rules: &Rules,
 ) -> Finding {
-    let min_effect = match evidence.kind {
+    // What a window must be able to show.
+    let visible = match evidence.kind {
         Kind::DataDrift | Kind::OutputDrift => rules.min_effect.data_drift,
         Kind::Completeness if evidence.detector == Detector::Volume => rules.min_effect.volume,
         Kind::Completeness => rules.min_effect.completeness,
@@ -257,6 +266,8 @@ fn conclude(
         Kind::ConceptDrift => rules.min_effect.concept_drift,
         Kind::Outliers => rules.min_effect.outliers,
     };
+    // A metric matters from its owner's limit on.
+    let min_effect = if evidence.detector == Detector::Metric { 0.0 } else { visible };
     let matters = evidence.effect >= min_effect;
     // A level of 0 rejects nothing, even a p-value too small for a float.
     let beyond = |alpha: f64| alpha > 0.0 && adjusted_p_value <= alpha;
@@ -266,9 +277,7 @@ fn conclude(
         Verdict::Alarm
     } else if matters && beyond(rules.warning_alpha) {
         Verdict::Warning
-    } else if evidence.detectable > rules.max_detectable * min_effect
-        && evidence.at_stake >= min_effect
-    {
+    } else if evidence.detectable > rules.max_detectable * visible && evidence.at_stake >= visible {
         Verdict::Inconclusive
     } else {
         Verdict::Healthy
@@ -475,6 +484,33 @@ fn limited(limit: &Limit, window: &Window, alpha: f64) -> Option<Evidence> {
     })
 }
 
+/// A metric that has limits, in a window that has rows of it. One that waits for labels says nothing
+/// before there are any.
+fn measured(metric: &CustomMetric, window: &Window, alpha: f64) -> Option<Evidence> {
+    let values = window.metrics.get(&metric.definition);
+    if metric.labelled && values.is_none() {
+        return None;
+    }
+    let tested = metric.test(&values.cloned().unwrap_or_default(), alpha)?;
+    Some(Evidence {
+        detector: Detector::Metric,
+        kind: Kind::ConceptDrift,
+        feature: Some(metric.name.clone()),
+        features: Vec::new(),
+        statistic: tested.statistic,
+        effect: tested.effect,
+        doubt: tested.doubt,
+        p_value: tested.p_value,
+        detectable: tested.detectable,
+        at_stake: 1.0,
+        rows: tested.rows,
+        reference_rows: 0,
+        direction: tested.direction,
+        was: tested.was,
+        now: tested.now,
+    })
+}
+
 /// What features do together: all correlations, clusters, rows that stand out.
 fn together(reference: &Reference, window: &Window, rules: &Rules, alpha: f64) -> Vec<Evidence> {
     let (Some(joint), Some(together)) = (&reference.joint, &window.together) else {
@@ -640,7 +676,7 @@ pub(crate) fn percent(share: f64) -> String {
 }
 
 /// A number as people read it: four significant digits, whole ones in full.
-fn short(value: f64) -> String {
+pub(crate) fn short(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 {
         return "0".to_owned();

@@ -18,6 +18,7 @@ pub mod compact;
 pub mod confidence;
 pub mod correction;
 pub mod correlation;
+pub mod custom_metric;
 pub mod distance;
 pub mod ecod;
 pub mod excess;

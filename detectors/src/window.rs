@@ -2,6 +2,9 @@
 //!
 //! It does not know time: when a pane begins and how many make a window is the caller's.
 
+use std::collections::BTreeMap;
+
+use crate::custom_metric::{Value, Values};
 use crate::joint::{Lens, Rows, Tally};
 use crate::proportion::Rate;
 use crate::reference::{Feature, Observation, Reference};
@@ -50,6 +53,9 @@ pub struct Pane {
     series: Vec<Series>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     together: Option<Tally>,
+    /// Of metrics that are their owner's, by definition.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    metrics: BTreeMap<String, Values>,
 }
 
 impl Pane {
@@ -62,6 +68,7 @@ impl Pane {
             exchanges: Exchanges::default(),
             series: vec![Series::default(); reference.features.len()],
             together: reference.joint.as_ref().map(Tally::new),
+            metrics: BTreeMap::new(),
         }
     }
 
@@ -90,11 +97,21 @@ impl Pane {
         }
     }
 
+    /// Takes in the value of a row for a metric, by its definition.
+    pub fn measure(&mut self, definition: &str, value: Value) {
+        if let Some(values) = self.metrics.get_mut(definition) {
+            values.observe(value);
+        } else {
+            self.metrics.entry(definition.to_owned()).or_default().observe(value);
+        }
+    }
+
     /// Says that no more rows come: what is only needed while they do is let go.
     pub fn settle(&mut self) {
         self.features.iter_mut().for_each(Feature::settle);
         self.series.iter_mut().for_each(Series::settle);
         self.together.iter_mut().for_each(Tally::settle);
+        self.metrics.values_mut().for_each(Values::settle);
     }
 
     /// Makes each sketch fit into so many bytes when stored.
@@ -121,6 +138,7 @@ impl Pane {
             here.merge(there);
             here.settle();
         }
+        add(&mut self.metrics, &other.metrics);
         true
     }
 
@@ -154,6 +172,8 @@ pub struct Window {
     pub times: Vec<f64>,
     /// What the features did together, where the reference says what they did before.
     pub together: Option<Tally>,
+    /// What metrics of their owner's are made of, by definition.
+    pub metrics: BTreeMap<String, Values>,
     /// What the filter counted.
     pub exchanges: Exchanges,
     /// How many exchanges there should have been, where the caller knows.
@@ -167,7 +187,7 @@ impl Window {
     /// a new profile the old panes cannot be mistaken for traffic of the new one.
     #[must_use]
     pub fn of<'a>(reference: &Reference, panes: impl IntoIterator<Item = &'a Pane>) -> Self {
-        let Pane { mut rows, mut features, mut exchanges, mut series, mut together } =
+        let Pane { mut rows, mut features, mut exchanges, mut series, mut together, mut metrics } =
             Pane::new(reference);
         for pane in panes {
             if !fit(&features, pane) {
@@ -184,10 +204,18 @@ impl Window {
             if let (Some(here), Some(there)) = (&mut together, &pane.together) {
                 here.merge(there);
             }
+            add(&mut metrics, &pane.metrics);
         }
         features.iter_mut().for_each(Feature::settle);
         let times = series.into_iter().map(Series::time).collect();
-        Window { rows, features, times, together, exchanges, usual: None, late: None }
+        Window { rows, features, times, together, metrics, exchanges, usual: None, late: None }
+    }
+}
+
+/// Adds what another stretch has of each metric.
+fn add(metrics: &mut BTreeMap<String, Values>, others: &BTreeMap<String, Values>) {
+    for (definition, values) in others {
+        metrics.entry(definition.clone()).or_default().merge(values);
     }
 }
 

@@ -126,5 +126,6 @@ pub(super) fn about(finding: &Finding) -> &'static str {
         Detector::LateRate => "late rows",
         Detector::Stuck => "standing still",
         Detector::RealisedError => "errors",
+        Detector::Metric => "metric",
     }
 }

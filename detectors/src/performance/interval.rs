@@ -1,11 +1,11 @@
 //! Intervals of 95 % around what was measured. It does not know what that was.
 
 /// Φ⁻¹(0.975).
-pub(super) const STANDARD_ERRORS: f64 = 1.959_963_984_540_054;
+pub(crate) const STANDARD_ERRORS: f64 = 1.959_963_984_540_054;
 
 /// Around so many hits of so many trials, which may be weights: Wilson's score interval (JASA 22,
 /// 1927). It never leaves 0 to 1, and 0 or all hits are no certainty. Without trials it is all.
-pub(super) fn wilson(hits: f64, of: f64) -> (f64, f64) {
+pub(crate) fn wilson(hits: f64, of: f64) -> (f64, f64) {
     if of <= 0.0 {
         return (0.0, 1.0);
     }

@@ -11,7 +11,7 @@ pub mod calibration;
 pub mod classes;
 pub mod decline;
 pub mod estimate;
-mod interval;
+pub(crate) mod interval;
 pub mod regression;
 mod roc;
 
