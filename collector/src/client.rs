@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tidegate_contract::segment::Segment;
+use tidegate_detectors::custom_metric::MetricStatus;
 use tidegate_detectors::finding::{Finding, Verdict};
 use tidegate_detectors::performance::Measured;
 
@@ -17,7 +18,7 @@ use crate::decision::{Action, Decision, State, UnixMillis};
 use crate::labels::outcomes::{LabelStatus, Taken};
 use crate::manual::wish;
 use crate::why::Why;
-use crate::wording::short;
+use crate::wording::{grouped, short};
 
 /// How long a collector may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -388,6 +389,9 @@ fn model_text(text: &mut String, model: &ModelStatus) {
         );
     }
     contract_text(text, model);
+    for metric in &model.metrics {
+        line(text, &format!("  metric    {}", metric_text(metric)));
+    }
     if let Some(labels) = &model.labels {
         labels_text(text, labels);
     }
@@ -444,6 +448,27 @@ fn contract_text(text: &mut String, model: &ModelStatus) {
         let field = if broken.field.is_empty() { "the body" } else { &broken.field };
         line(text, &format!("            {field}: {} in {}", broken.kind, broken.exchanges));
     }
+}
+
+/// A metric of the model's owner in one line.
+fn metric_text(metric: &MetricStatus) -> String {
+    let value = match (metric.value, metric.interval) {
+        (Some(value), Some((low, high))) => {
+            format!("{} ({}-{})", short(value), short(low), short(high))
+        }
+        (Some(value), None) => short(value),
+        (None, _) => "no value yet".to_owned(),
+    };
+    let limits = match (metric.min.map(short), metric.max.map(short)) {
+        (Some(min), Some(max)) => format!(", {min} to {max} allowed"),
+        (Some(min), None) => format!(", at least {min} allowed"),
+        (None, Some(max)) => format!(", at most {max} allowed"),
+        (None, None) => String::new(),
+    };
+    let uncounted = [(metric.missing_rows, "lack a value"), (metric.undefined_rows, "undefined")];
+    let uncounted = uncounted.into_iter().filter(|(rows, _)| *rows > 0);
+    let uncounted: String = uncounted.map(|(rows, why)| format!("; {rows} {why}")).collect();
+    format!("{} {value} in {} rows{limits}{uncounted}", metric.name, grouped(metric.rows))
 }
 
 /// What labels say, and what answers without one are probably worth.

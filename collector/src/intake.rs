@@ -25,6 +25,7 @@ use tonic::{Request, Response, Status};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::breaches::{Broken, Deeds, Told};
+use crate::custom_metrics::CustomMetrics;
 use crate::labels::kept::Answered;
 use crate::labels::label::MAX_ID_BYTES;
 use crate::metrics::{Loss, Metrics};
@@ -55,6 +56,9 @@ pub struct Delivery {
     pub ids: Vec<Box<str>>,
     /// Rows of its answers, where outputs are judged; one that cannot be read is passed over.
     pub answers: Vec<Arc<Columns>>,
+    /// Both sides of exchanges that a version answered, as far as they can be read, where metrics
+    /// look at them.
+    pub exchanges: Vec<[Option<Arc<Columns>>; 2]>,
     /// Answers that labels may come for.
     pub answered: Vec<Answered>,
     /// Answers that may be half of a pair, while a candidate is held against the primary.
@@ -119,6 +123,8 @@ pub struct Reads {
     pub outputs: Option<Wanted>,
     /// What is kept for labels, where some are awaited.
     pub keeps: Option<Keeps>,
+    /// Whether metrics look at both sides of an exchange.
+    pub measured: bool,
     /// The names of versions, in the configuration's order.
     pub versions: Vec<String>,
     /// Columns of answers that are wanted where samples are kept on disk, and while a candidate is held
@@ -156,22 +162,30 @@ pub struct Keeps {
     pub versions: Vec<String>,
     /// The output that labels tell the truth of.
     pub output: String,
+    /// The metrics that look at labels, and need more of a row.
+    pub metrics: CustomMetrics,
 }
 
 impl Keeps {
     /// What is kept of an answer.
-    fn of(&self, request_id: &str, version: &str, answered: &Columns) -> Option<Answered> {
+    fn of(
+        &self,
+        (request_id, version): (&str, &str),
+        asked: Option<&Columns>,
+        answered: &Columns,
+    ) -> Option<Answered> {
         let good = !request_id.is_empty() && request_id.len() <= MAX_ID_BYTES && answered.rows > 0;
         let version = self.versions.iter().position(|known| known == version).filter(|_| good)?;
         let output = answered.columns.iter().find(|column| column.name == self.output);
         let mut rows = output.map_or_else(Vec::new, |output| output.cells.clone());
         rows.resize(answered.rows, Cell::Null);
-        Some(Answered { request_id: request_id.into(), version, rows })
+        let beside = self.metrics.beside(asked, answered);
+        Some(Answered { request_id: request_id.into(), version, rows, beside })
     }
 
     /// What it costs to keep so many rows, in cells.
     fn cost(&self, rows: usize) -> usize {
-        rows.saturating_mul(2)
+        rows.saturating_mul(2 + self.metrics.kept_columns())
     }
 }
 
@@ -272,12 +286,15 @@ impl Door {
                     && keeps.cost(answered.rows) <= cells
                 {
                     cells -= keeps.cost(answered.rows);
-                    let (id, version) = (&sample.request_id, &sample.version);
-                    delivery.answered.extend(keeps.of(id, version, answered));
+                    let of = (sample.request_id.as_str(), sample.version.as_str());
+                    delivery.answered.extend(keeps.of(of, asked.as_deref(), answered));
                 }
                 if paired {
                     let at = asked.is_some().then_some(delivery.rows.len());
                     delivery.halves.extend(half(sample, reads, answered.clone(), at));
+                }
+                if reads.measured {
+                    delivery.exchanges.push([asked.clone(), answered.clone()]);
                 }
                 delivery.unreadable += u64::from(asked.is_none());
                 if let Some(asked) = asked {
@@ -472,6 +489,7 @@ mod tests {
             inputs: wanted,
             outputs: None,
             keeps: None,
+            measured: false,
             versions: vec!["v1".to_owned()],
             all_outputs: Wanted::default(),
         };
@@ -489,6 +507,34 @@ mod tests {
             outcome: Outcome::Served.into(),
             request: Some(payload),
             ..Sample::default()
+        }
+    }
+
+    #[test]
+    fn both_sides_of_an_exchange_arrive_together_where_metrics_look_at_them() {
+        let (mind, _batches) = mpsc::channel(1);
+        let mut door = door(mind);
+        let answer = Payload {
+            body: br#"{"score":0.5}"#.to_vec(),
+            format: "json".to_owned(),
+            ..Payload::default()
+        };
+        let answered =
+            |body: &str| Sample { response: Some(answer.clone()), ..sample(body.to_owned()) };
+        let samples = vec![answered(r#"{"f0":1}"#), answered("["), sample(r#"{"f0":2}"#)];
+        let request = ShipRequest { samples, ..ShipRequest::default() };
+        for measured in [false, true] {
+            for (_, reads) in door.models.values_mut() {
+                reads.outputs = Some(Wanted::new(["score"]));
+                reads.measured = measured;
+            }
+            let delivery = door.read(&request).deliveries.remove(&0).expect("the model is known");
+            let sides =
+                delivery.exchanges.iter().map(|sides| sides.each_ref().map(Option::is_some));
+            let expected = [[true, true], [false, true], [true, false]];
+            let expected = if measured { expected.to_vec() } else { Vec::new() };
+            assert_eq!(sides.collect::<Vec<_>>(), expected);
+            assert_eq!((delivery.rows.len(), delivery.answers.len()), (2, 2));
         }
     }
 

@@ -1,6 +1,7 @@
 //! A judgement: all findings of one window of one model. It does not know what follows from it.
 
 use serde::Serialize;
+use tidegate_detectors::custom_metric::MetricStatus;
 use tidegate_detectors::finding::{Finding, Verdict};
 use tidegate_detectors::window::Exchanges;
 
@@ -25,6 +26,8 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Worst first, then by how far each exceeds the effect that matters.
     pub findings: Vec<Finding>,
+    /// What the metrics of the model's owner came to.
+    pub metrics: Vec<MetricStatus>,
 }
 
 impl Judgement {
@@ -46,8 +49,15 @@ impl Judgement {
             dropped: exchanges.dropped,
             verdict: Verdict::Inconclusive,
             findings: Vec::new(),
+            metrics: Vec::new(),
         };
         judgement.with(findings)
+    }
+
+    /// With what the metrics of the model's owner came to.
+    #[must_use]
+    pub fn measured(self, metrics: Vec<MetricStatus>) -> Self {
+        Self { metrics, ..self }
     }
 
     /// With more findings, of what does not stand in the window's rows.

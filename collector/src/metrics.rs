@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use tidegate_detectors::custom_metric::MetricStatus;
 use tidegate_detectors::finding::{Finding, Verdict};
 use tidegate_detectors::performance::Metric;
 
@@ -77,6 +78,21 @@ struct OfPerformance {
     metric: &'static str,
 }
 
+/// A metric of a model's owner; configured, and few.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfMetric {
+    model: String,
+    metric: String,
+}
+
+/// The same, of rows that do not count.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfUncounted {
+    model: String,
+    metric: String,
+    reason: &'static str,
+}
+
 type Performances = Family<OfPerformance, Gauge<f64, AtomicU64>>;
 
 /// Handles to all metrics; cheap to clone.
@@ -104,6 +120,9 @@ pub struct Metrics {
     kept: Family<OfModel, Gauge>,
     realised: Performances,
     estimated: Performances,
+    custom: Family<OfMetric, Gauge<f64, AtomicU64>>,
+    custom_rows: Family<OfMetric, Gauge>,
+    uncounted_rows: Family<OfUncounted, Gauge>,
 }
 
 impl fmt::Debug for Metrics {
@@ -207,6 +226,19 @@ impl Default for Metrics {
             "How well the answers of the last window probably did",
             estimated.clone(),
         );
+        let (custom, custom_rows) = (Family::default(), Family::default());
+        registry.register("custom_metric", "The mean of a metric of your own", custom.clone());
+        registry.register(
+            "custom_metric_rows",
+            "Rows that the mean of a metric of your own is of",
+            custom_rows.clone(),
+        );
+        let uncounted_rows = Family::default();
+        registry.register(
+            "custom_metric_uncounted_rows",
+            "Rows that a metric of your own has no value of: missing, or undefined",
+            uncounted_rows.clone(),
+        );
         Self {
             registry: Arc::new(registry),
             batches,
@@ -230,6 +262,9 @@ impl Default for Metrics {
             kept,
             realised,
             estimated,
+            custom,
+            custom_rows,
+            uncounted_rows,
         }
     }
 }
@@ -273,12 +308,30 @@ impl Metrics {
             Verdict::Alarm => 3,
         };
         self.verdict.get_or_create(&of_model).set(verdict);
+        judgement.metrics.iter().for_each(|metric| self.measured(&judgement.model, metric));
         // What fell out of the list must not stand there for ever.
         for finding in before.into_iter().flat_map(worst) {
             self.effect.remove(&of_finding(&judgement.model, finding));
         }
         for finding in worst(judgement) {
             self.effect.get_or_create(&of_finding(&judgement.model, finding)).set(finding.effect);
+        }
+    }
+
+    /// A metric of the owner of a model came to this.
+    fn measured(&self, model: &str, status: &MetricStatus) {
+        let (model, metric) = (model.to_owned(), status.name.clone());
+        let of = OfMetric { model: model.clone(), metric: metric.clone() };
+        match status.value {
+            Some(value) => drop(self.custom.get_or_create(&of).set(value)),
+            None => drop(self.custom.remove(&of)),
+        }
+        let count = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
+        self.custom_rows.get_or_create(&of).set(count(status.rows));
+        let uncounted = [("missing", status.missing_rows), ("undefined", status.undefined_rows)];
+        for (reason, rows) in uncounted {
+            let of = OfUncounted { model: model.clone(), metric: metric.clone(), reason };
+            self.uncounted_rows.get_or_create(&of).set(count(rows));
         }
     }
 
@@ -389,5 +442,45 @@ fn of_finding(model: &str, finding: &Finding) -> OfFinding {
         model: model.to_owned(),
         feature: finding.feature.clone().unwrap_or_default(),
         detector: finding.detector.name().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_detectors::custom_metric::MetricStatus;
+    use tidegate_detectors::finding::Verdict;
+
+    use super::Metrics;
+    use crate::fixture::judgement;
+
+    #[test]
+    fn a_metric_of_ones_own_is_shown_while_there_is_a_value() {
+        let metrics = Metrics::default();
+        let mut status = MetricStatus {
+            name: "approval_rate".to_owned(),
+            value: Some(0.25),
+            interval: Some((0.2, 0.3)),
+            rows: 400,
+            missing_rows: 3,
+            undefined_rows: 0,
+            min: None,
+            max: Some(0.4),
+        };
+        let judged = |status: &MetricStatus| {
+            metrics.judged(&judgement(Verdict::Healthy).measured(vec![status.clone()]), None);
+            metrics.text()
+        };
+        let text = judged(&status);
+        let labels = "model=\"census\",metric=\"approval_rate\"";
+        for line in [
+            format!("tidegate_custom_metric{{{labels}}} 0.25"),
+            format!("tidegate_custom_metric_rows{{{labels}}} 400"),
+            format!("tidegate_custom_metric_uncounted_rows{{{labels},reason=\"missing\"}} 3"),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        }
+        status.value = None;
+        let text = judged(&status);
+        assert!(!text.contains("tidegate_custom_metric{"), "{text}");
     }
 }

@@ -318,9 +318,12 @@ fn reason(judgement: &Judgement, rule: &Rule) -> String {
         1 => ", and 1 more finding".to_owned(),
         more => format!(", and {more} more findings"),
     };
+    // Beyond its owner's limit any effect of a metric matters.
+    let least = Some(worst.min_effect).filter(|least| *least > 0.0);
+    let least = least.map_or(String::new(), |least| format!(", at least {least:.2} matters"));
     format!(
-        "{what}: {} became {} (effect {:.2}, at least {:.2} matters; {} rows){more}",
-        worst.was, worst.now, worst.effect, worst.min_effect, worst.rows
+        "{what}: {} became {} (effect {:.2}{least}; {} rows){more}",
+        worst.was, worst.now, worst.effect, worst.rows
     )
 }
 

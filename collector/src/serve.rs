@@ -19,8 +19,10 @@ use tracing::{info, warn};
 
 use crate::api::routes::{Doors, router};
 use crate::config::Config;
+use crate::config::mistake::ConfigError;
 use crate::config::model::Model;
 use crate::config::rule::Part;
+use crate::custom_metrics::CustomMetrics;
 use crate::intake::{Door, Keeps, LostAtDoor, Pairing, Reads};
 use crate::labels::reading::Labelled;
 use crate::metrics::Metrics;
@@ -84,6 +86,9 @@ pub enum ServeError {
         /// All that is wrong with its segment.
         why: String,
     },
+    /// A metric is about what the model does not have.
+    #[error(transparent)]
+    Metric(#[from] ConfigError),
     /// The decision log cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
@@ -157,9 +162,11 @@ pub fn subject(model: &Model) -> Result<Subject, ServeError> {
             });
         }
     }
+    let sides = Sides::of(&profile.reference, &profile.outputs);
     Ok(Subject {
         model: model.clone(),
-        sides: Sides::of(&profile.reference, &profile.outputs).by_hour(profile.seasons),
+        metrics: CustomMetrics::of(model, &contract, &sides)?,
+        sides: sides.by_hour(profile.seasons),
         hours: profile.memory.time.map(|timed| timed.hours),
         effective_tests: profile.document.effective_tests,
         contract,
@@ -169,7 +176,7 @@ pub fn subject(model: &Model) -> Result<Subject, ServeError> {
 /// What is read of a model's samples: what is judged, what is kept for labels, and all of it where
 /// samples are kept on disk.
 fn reads(subject: &Subject, stored: bool) -> Reads {
-    let Subject { model, sides, contract, .. } = subject;
+    let Subject { model, sides, contract, metrics, .. } = subject;
     let time = model.window.time.as_ref().map(|time| time.input.as_str());
     let versions: Vec<String> = model.versions.iter().map(|version| version.name.clone()).collect();
     let kept = model.labels.as_ref().map(|labels| labels.output.as_str());
@@ -178,15 +185,23 @@ fn reads(subject: &Subject, stored: bool) -> Reads {
     let of = |side: Side| columns.iter().filter(move |column| column.side == side);
     let named = |side: Side| of(side).map(|column| column.source.as_str());
 
-    let inputs = Wanted::new(sides.names(Side::Request).chain(named(Side::Request)).chain(time));
-    let judged: Vec<&str> = sides.names(Side::Response).chain(kept).collect();
+    let measured = |side: Side| metrics.names(side);
+    let inputs = sides.names(Side::Request).chain(measured(Side::Request)).chain(time);
+    let inputs = Wanted::new(inputs.chain(named(Side::Request)));
+    let judged = sides.names(Side::Response).chain(kept).chain(measured(Side::Response));
+    let judged: Vec<&str> = judged.collect();
     let all = judged.iter().copied().chain(said).chain(named(Side::Response));
     Reads {
         model: model.name.clone(),
         inputs: inputs.in_fields(&contract.inputs),
         all_outputs: Wanted::new(all).in_fields(&contract.outputs),
         outputs: (!judged.is_empty()).then(|| Wanted::new(judged).in_fields(&contract.outputs)),
-        keeps: kept.map(|output| Keeps { versions: versions.clone(), output: output.to_owned() }),
+        keeps: kept.map(|output| Keeps {
+            versions: versions.clone(),
+            output: output.to_owned(),
+            metrics: metrics.clone(),
+        }),
+        measured: !metrics.need_no_exchange(),
         versions,
     }
 }

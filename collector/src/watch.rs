@@ -1,16 +1,18 @@
 //! A watch: the windows of one model, filled by what was read from samples and judged when they
 //! close. Pure: it is told when; it does not know where samples come from.
 
+mod measured;
 mod panes;
 mod season;
 mod together;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tidegate_contract::columns::{Cell, Column, Columns};
 use tidegate_contract::contract::{Contract, Field};
 use tidegate_contract::protocol::Side;
+use tidegate_detectors::custom_metric::Values as MetricValues;
 use tidegate_detectors::joint::Lens;
 use tidegate_detectors::judge::{MinEffect, Rules, alpha_per_look, judge};
 use tidegate_detectors::limit::{Limit, Limited};
@@ -21,6 +23,7 @@ use tidegate_detectors::window::Pane;
 
 use crate::config::duration::millis;
 use crate::config::model::Model;
+use crate::custom_metrics::CustomMetrics;
 use crate::decision::UnixMillis;
 use crate::judgement::Judgement;
 use crate::profile::hours::Hours;
@@ -104,6 +107,9 @@ pub struct Watch {
     versions: Vec<String>,
     workers: HashMap<u64, Worker>,
     batches: u64,
+    /// What its owner measures it by, and what labels say of that.
+    metrics: CustomMetrics,
+    labelled: BTreeMap<String, MetricValues>,
     /// What there is beside where others share the watch.
     together: Option<Together>,
 }
@@ -159,6 +165,8 @@ impl Watch {
             versions: model.versions.iter().map(|version| version.name.clone()).collect(),
             workers: HashMap::new(),
             batches: 0,
+            metrics: CustomMetrics::default(),
+            labelled: BTreeMap::new(),
             together: None,
         }
     }
@@ -255,6 +263,7 @@ impl Watch {
     fn judge(&mut self, closed: Closed, seen: u64, now: UnixMillis) -> Judgement {
         let Closed { mut window, from_ms, to_ms } = closed;
         window.usual = self.volume.as_mut().and_then(|volume| volume.take(seen, time(now)));
+        window.metrics.extend(self.labelled.clone());
         let reference = self.season.reference(&self.sides, from_ms, to_ms);
         let mut findings = judge(&reference, &window, &self.rules);
         self.vigil.close();
@@ -266,7 +275,8 @@ impl Watch {
         for finding in findings.iter_mut().filter(|finding| hidden(&finding.feature)) {
             finding.excess = None;
         }
-        Judgement::of(&self.model, now, window.rows, window.exchanges, findings)
+        let judgement = Judgement::of(&self.model, now, window.rows, window.exchanges, findings);
+        judgement.measured(self.metrics.status(&window))
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use tidegate_collector::config::guard::{Guard, Maintenance};
-use tidegate_collector::config::mistake::ConfigError;
+use tidegate_collector::config::metric::{Metric, Origin};
+use tidegate_collector::config::mistake::{ConfigError, Place};
 use tidegate_collector::config::model::{
     Detectors, Envoys, Labels, Model, Role, Task, Version, Window,
 };
@@ -51,6 +52,18 @@ fn check(from: &str, to: &str, expected: &[&str]) {
 fn the_whole_file_means_what_it_says() {
     let path = fixture("full.yaml");
     let folder = path.parent().unwrap();
+    let origin = |at: usize, [name, expression, condition]: [(usize, usize); 3], narrowed| {
+        let place = |(line, column), key: &str| {
+            let path = format!("models[0].metrics[{at}].{key}");
+            Place { line, column, path }
+        };
+        Origin {
+            file: path.clone(),
+            name: place(name, "name"),
+            expression: place(expression, "expression"),
+            condition: place(condition, if narrowed { "where" } else { "expression" }),
+        }
+    };
     let version = |name: &str, cluster: &str, role| Version {
         name: name.to_owned(),
         cluster: cluster.to_owned(),
@@ -115,6 +128,24 @@ fn the_whole_file_means_what_it_says() {
                 max_rows: 50_000,
                 window_rows: 1_000,
             }),
+            metrics: vec![
+                Metric {
+                    name: "approval_rate".to_owned(),
+                    expression: "outputs.score > 0.5".parse().unwrap(),
+                    condition: Some("inputs.region == \"EU\"".parse().unwrap()),
+                    min: Some(0.2),
+                    max: Some(0.4),
+                    origin: origin(0, [(25, 15), (26, 21), (27, 16)], true),
+                },
+                Metric {
+                    name: "misses".to_owned(),
+                    expression: "abs(outputs.score - label)".parse().unwrap(),
+                    condition: None,
+                    min: None,
+                    max: Some(0.3),
+                    origin: origin(1, [(30, 16), (30, 36), (30, 36)], false),
+                },
+            ],
             policy: vec![Rule {
                 on: Kind::DataDrift,
                 verdict: Severity::Alarm,
@@ -307,6 +338,73 @@ fn labels_that_do_not_fit_their_task_are_refused() {
         &[&format!("{at}:13: models[0].labels: `output` is missing; add `output: score`")],
     );
     check(labels, "task: multiclass", &[]);
+}
+
+#[test]
+fn a_metric_that_cannot_be_is_told_with_its_place_and_the_cure() {
+    let line = "{name: misses, expression: \"abs(outputs.score - label)\", max: 0.3}";
+    let at = "tidegate.yaml:30";
+    let metric = "models[0].metrics[1]";
+    check(
+        line,
+        "{name: misses, expression: \"asb(label)\"}",
+        &[&format!(
+            "{at}:36: {metric}.expression: character 1: `asb` is not known; did you mean `abs`?"
+        )],
+    );
+    check(
+        line,
+        "{name: approval_rate, expression: \"label >\", where: \"inputs.a = 1\", minn: 1}",
+        &[
+            &format!(
+                "{at}:16: {metric}.name: `approval_rate` is already used by models[0].metrics[0].name; choose another"
+            ),
+            &format!(
+                "{at}:43: {metric}.expression: character 8: expected a column such as `outputs.score`, or a value, found the end"
+            ),
+            &format!("{at}:61: {metric}.where: character 10: expected `==`, found `=`"),
+            &format!("{at}:77: {metric}.minn: unknown key; did you mean `min`?"),
+        ],
+    );
+    check(
+        line,
+        "{name: mis.ses, expression: label, min: 0.5, max: 0.3}",
+        &[
+            &format!(
+                "{at}:16: {metric}.name: `mis.ses` is not a name; use letters, digits, `_` and `-`, at most 64 characters"
+            ),
+            &format!(
+                "{at}:59: {metric}.max: `0.3` is out of range; give 0.5 or more, which `min` says"
+            ),
+        ],
+    );
+    check(
+        line,
+        "{name: misses, max: .inf}",
+        &[
+            &format!(
+                "{at}:9: {metric}: `expression` is missing; add `expression: outputs.score > 0.5`"
+            ),
+            &format!("{at}:29: {metric}.max: `.inf` is not a number such as 0.2"),
+        ],
+    );
+}
+
+#[test]
+fn metrics_are_inherited_by_models_that_say_nothing_of_them() {
+    let defaults = "defaults:\n  metrics: [{name: high, expression: outputs.score > 0.5}]";
+    let names = |config: &Config, model: usize| {
+        let metrics = &config.models[model].metrics;
+        metrics.iter().map(|metric| metric.name.clone()).collect::<Vec<_>>()
+    };
+    let config = with(defaults, "    metrics: [{name: own, expression: label}]").unwrap();
+    assert_eq!((names(&config, 0), names(&config, 1)), (vec!["own".into()], vec!["high".into()]));
+    let none = with(defaults, "    metrics: []").unwrap();
+    assert!(none.models[0].metrics.is_empty());
+    let wrong = defaults.replace("outputs.score", "output.score");
+    let told = with(&wrong, "").unwrap_err().to_string();
+    let expected = "tidegate.yaml:2:38: defaults.metrics[0].expression: character 1: `output` is not known; did you mean `outputs`?";
+    assert_eq!(told, expected);
 }
 
 #[test]
@@ -704,7 +802,7 @@ proptest! {
     /// and what is read keeps the promises that others rely on.
     #[test]
     fn a_garbled_file_is_refused_or_keeps_its_promises(
-        start in 0usize..1700,
+        start in 0usize..2600,
         length in 0usize..40,
         put in "[a-z0-9:{},\\[\\] \n-]{0,8}",
     ) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tidegate_contract::contract::Mode;
+use tidegate_detectors::custom_metric::MetricStatus;
 use tidegate_detectors::finding::{Finding, Verdict};
 
 use crate::breaches::{Broken, Deeds};
@@ -60,6 +61,9 @@ pub struct ModelStatus {
     pub contract: ContractStatus,
     /// Of the last window, worst first.
     pub findings: Vec<Finding>,
+    /// What the metrics of its owner came to in the last window.
+    #[serde(default)]
+    pub metrics: Vec<MetricStatus>,
     /// What labels say; `None` where none are awaited.
     #[serde(default)]
     pub labels: Option<LabelStatus>,

@@ -4,6 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use crate::expression::ExpressionError;
+use crate::expression::typed::Misfit;
+
 /// Mistakes kept of one file; a file with more has one cause, and the first hundred show it.
 const MAX_MISTAKES: usize = 100;
 
@@ -243,6 +246,15 @@ pub enum Problem {
     /// A text that is no segment.
     #[error("{0}")]
     NoSegment(#[from] tidegate_contract::segment::SegmentError),
+    /// A text that is no expression.
+    #[error("{0}")]
+    NoExpression(#[from] ExpressionError),
+    /// An expression that is not about this model.
+    #[error("{0}")]
+    Misfit(#[from] Misfit),
+    /// A metric that is called like an input or an output.
+    #[error("{} is a column of the model, and findings name both; choose another", quoted(.0))]
+    NameOfColumn(String),
     /// A segment that is written and one that findings tell.
     #[error("a decision is about one segment; keep `where` or `segment: drifted`")]
     TwoSegments,

@@ -3,6 +3,7 @@
 
 pub mod duration;
 pub mod guard;
+pub mod metric;
 pub mod mistake;
 pub mod model;
 mod raw;
@@ -125,7 +126,7 @@ impl Config {
         let mut mistakes = Mistakes::default();
         let config = yaml::parse(bytes, &mut mistakes)
             .and_then(|root| raw::Config::read(&root, &mut mistakes))
-            .and_then(|raw| resolve::config(raw, folder, &mut mistakes));
+            .and_then(|raw| resolve::config(raw, file, folder, &mut mistakes));
         match config {
             Some(config) if mistakes.is_empty() => Ok(config),
             _ => Err(ConfigError::Mistaken { file: file.to_owned(), mistakes: mistakes.sorted() }),

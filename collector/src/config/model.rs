@@ -10,6 +10,7 @@ use tidegate_contract::plugin::{Keep, Route, Sticky};
 use tidegate_contract::protocol::Protocol;
 
 use super::guard::Guard;
+use super::metric::Metric;
 use super::rollout::Plan;
 use super::rule::Rule;
 
@@ -49,6 +50,8 @@ pub struct Model {
     pub detectors: Detectors,
     /// What labels are held against, where some come.
     pub labels: Option<Labels>,
+    /// What its owner measures it by; names are unique.
+    pub metrics: Vec<Metric>,
     /// The rules, tried in order.
     pub policy: Vec<Rule>,
     /// What bounds them.

@@ -21,6 +21,9 @@ const MAX_MODELS: usize = 256;
 /// The most versions of a model.
 const MAX_VERSIONS: usize = 32;
 
+/// The most metrics of a model's owner: each row is asked for each of them.
+const MAX_METRICS: usize = 32;
+
 /// The most rules of a model.
 const MAX_RULES: usize = 64;
 
@@ -51,6 +54,7 @@ pub(super) struct Samples {
 
 /// What holds for every model that does not say otherwise.
 pub(super) struct Defaults {
+    pub(super) metrics: Field<Vec<Metric>>,
     pub(super) policy: Field<Vec<Rule>>,
     pub(super) guard: Field<Guard>,
     pub(super) rollout: Field<Rollout>,
@@ -124,6 +128,7 @@ pub(super) struct Model {
     pub(super) window: Field<Window>,
     pub(super) detectors: Field<Detectors>,
     pub(super) labels: Field<Labels>,
+    pub(super) metrics: Field<Vec<Metric>>,
     pub(super) policy: Field<Vec<Rule>>,
     pub(super) guard: Field<Guard>,
     pub(super) rollout: Field<Rollout>,
@@ -139,6 +144,16 @@ pub(super) struct Labels {
     pub(super) horizon: Field<Duration>,
     pub(super) max_rows: Field<usize>,
     pub(super) window_rows: Field<usize>,
+}
+
+#[derive(Clone)]
+pub(super) struct Metric {
+    pub(super) place: Place,
+    pub(super) name: Field<String>,
+    pub(super) expression: Field<String>,
+    pub(super) condition: Field<String>,
+    pub(super) min: Field<f64>,
+    pub(super) max: Field<f64>,
 }
 
 pub(super) struct Keep {
@@ -357,6 +372,7 @@ impl Model {
             "window",
             "detectors",
             "labels",
+            "metrics",
             "policy",
             "guard",
             "rollout",
@@ -389,6 +405,8 @@ impl Model {
             detectors: map
                 .field("detectors", mistakes, |at, m| whole(&at, Detectors::read(&at, m))),
             labels: map.field("labels", mistakes, |at, m| whole(&at, Labels::read(&at, m))),
+            metrics: map
+                .field("metrics", mistakes, |at, m| at.list(0..=MAX_METRICS, m, Metric::read)),
             policy: map.field("policy", mistakes, |at, m| at.list(0..=MAX_RULES, m, Rule::read)),
             guard: map.field("guard", mistakes, |at, m| whole(&at, Guard::read(&at, m))),
             rollout: map.field("rollout", mistakes, |at, m| whole(&at, Rollout::read(&at, m))),
@@ -413,8 +431,10 @@ impl Samples {
 
 impl Defaults {
     fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
-        let map = at.mapping(&["policy", "guard", "rollout"], mistakes)?;
+        let map = at.mapping(&["metrics", "policy", "guard", "rollout"], mistakes)?;
         Some(Self {
+            metrics: map
+                .field("metrics", mistakes, |at, m| at.list(0..=MAX_METRICS, m, Metric::read)),
             policy: map.field("policy", mistakes, |at, m| at.list(0..=MAX_RULES, m, Rule::read)),
             guard: map.field("guard", mistakes, |at, m| whole(&at, Guard::read(&at, m))),
             rollout: map.field("rollout", mistakes, |at, m| whole(&at, Rollout::read(&at, m))),
@@ -639,6 +659,22 @@ impl Labels {
             horizon: map.field("horizon", mistakes, |at, m| at.duration(m)),
             max_rows: map.field("max_rows", mistakes, |at, m| at.number(rows, m)),
             window_rows: map.field("window_rows", mistakes, |at, m| at.number(rows, m)),
+            place: map.place,
+        })
+    }
+}
+
+impl Metric {
+    fn read(at: &At<'_>, mistakes: &mut Mistakes) -> Option<Self> {
+        let map = at.mapping(&["name", "expression", "where", "min", "max"], mistakes)?;
+        let (value, condition) = ("outputs.score > 0.5", "inputs.region == \"EU\"");
+        let number = "a number such as 0.2";
+        Some(Self {
+            name: map.field("name", mistakes, |at, m| at.text("a name such as approval_rate", m)),
+            expression: map.field("expression", mistakes, |at, m| at.text(value, m)),
+            condition: map.field("where", mistakes, |at, m| at.text(condition, m)),
+            min: map.field("min", mistakes, |at, m| at.number(number, m)),
+            max: map.field("max", mistakes, |at, m| at.number(number, m)),
             place: map.place,
         })
     }

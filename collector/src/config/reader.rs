@@ -8,12 +8,7 @@ use std::time::Duration;
 use super::duration;
 use super::mistake::{Mistakes, Place, Problem};
 use super::yaml::{Entry, Node, NodeKind};
-
-/// How alike a mistyped word must be (Jaro-Winkler, 0 to 1) to be suggested.
-const LIKENESS: f64 = 0.8;
-
-/// Characters of a word that are worth comparing.
-const MAX_WORD_CHARS: usize = 64;
+use crate::nearest::{MAX_WORD_CHARS, nearest};
 
 /// A value together with where it was written.
 #[derive(Debug, Clone, PartialEq)]
@@ -194,7 +189,7 @@ impl<'a> At<'a> {
             return Some(self.written(*value));
         }
         let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-        let nearest = nearest(text, &known);
+        let nearest = nearest(text, known.iter().copied());
         self.wrong(Problem::UnknownWord { got: text.to_owned(), nearest, known }, mistakes)
     }
 
@@ -288,7 +283,7 @@ impl<'a> Mapping<'a> {
             } else if key == "<<" {
                 Problem::MergeKey
             } else {
-                let nearest = nearest(key, self.keys);
+                let nearest = nearest(key, self.keys.iter().copied());
                 Problem::UnknownKey { nearest, known: self.keys.to_vec() }
             };
             let short: String =
@@ -301,21 +296,4 @@ impl<'a> Mapping<'a> {
 
 fn is_null(text: &str) -> bool {
     matches!(text, "" | "~" | "null" | "Null" | "NULL")
-}
-
-/// The word most like the one written, if any is like it.
-fn nearest(written: &str, known: &[&'static str]) -> Option<&'static str> {
-    if written.chars().count() > MAX_WORD_CHARS {
-        return None;
-    }
-    let written = written.to_lowercase();
-    known
-        .iter()
-        .map(|word| (strsim::jaro_winkler(&written, word), *word))
-        // In short words one slip costs more likeness than that.
-        .filter(|(likeness, word)| {
-            *likeness >= LIKENESS || strsim::osa_distance(&written, word) <= 1
-        })
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, word)| word)
 }

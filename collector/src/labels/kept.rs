@@ -32,6 +32,8 @@ pub struct Answered {
     pub version: usize,
     /// By row, the output that labels tell the truth of.
     pub rows: Vec<Cell>,
+    /// By row, what metrics need beside it when the label comes; empty where they need nothing.
+    pub beside: Vec<Box<[Cell]>>,
 }
 
 /// A row and its label.
@@ -41,6 +43,8 @@ pub struct Joined {
     pub version: usize,
     /// What the model said.
     pub said: Cell,
+    /// What metrics need beside it.
+    pub beside: Box<[Cell]>,
     /// What was true.
     pub truth: Truth,
     /// When the answer arrived.
@@ -81,7 +85,7 @@ pub enum Met {
 
 #[derive(Debug)]
 enum Place {
-    Waits(Cell),
+    Waits { said: Cell, beside: Box<[Cell]> },
     Has(Truth),
 }
 
@@ -97,7 +101,7 @@ impl Answer {
     /// What is known of its rows.
     fn labels<'a>(&'a self, id: &'a str) -> impl Iterator<Item = Label> + 'a {
         self.places.iter().zip(0..).filter_map(move |(place, row)| match place {
-            Place::Waits(_) => None,
+            Place::Waits { .. } => None,
             Place::Has(truth) => {
                 Some(Label { request_id: id.into(), row, truth: truth.clone(), at: None })
             }
@@ -153,11 +157,14 @@ impl Kept {
     /// Keeps an answer, and joins the labels that waited for it. Of several answers of one version
     /// to one request the first stands.
     pub fn keep(&mut self, answered: Answered, now: UnixMillis) -> Vec<Joined> {
-        let Answered { request_id, version, rows } = answered;
+        let Answered { request_id, version, rows, beside } = answered;
         if rows.is_empty() {
             return Vec::new();
         }
-        let bytes = cost(&request_id, &rows);
+        let mut beside = beside.into_iter();
+        let waits = |said| Place::Waits { said, beside: beside.next().unwrap_or_default() };
+        let places: Vec<Place> = rows.into_iter().map(waits).collect();
+        let bytes = cost(&request_id, &places);
         let mut labels: Vec<Label> = Vec::new();
         let id = match self.by_id.get_key_value(&*request_id) {
             None => Arc::from(request_id),
@@ -170,9 +177,8 @@ impl Kept {
                 Arc::clone(id)
             }
         };
-        self.rows += rows.len();
+        self.rows += places.len();
         self.bytes += bytes;
-        let places = rows.into_iter().map(Place::Waits).collect();
         let answer = Answer { version, at: now, bytes, places };
         self.by_id.entry(Arc::clone(&id)).or_default().push(answer);
         self.order.push_back((Arc::clone(&id), version));
@@ -254,13 +260,14 @@ impl Kept {
         for answer in answers {
             let Some(place) = answer.places.get_mut(label.row as usize) else { continue };
             match std::mem::replace(place, Place::Has(label.truth.clone())) {
-                Place::Waits(said) => {
-                    let freed = cost_beside(&said);
+                Place::Waits { said, beside } => {
+                    let freed = cost_of_waiting(&said, &beside);
                     answer.bytes = answer.bytes.saturating_sub(freed);
                     self.bytes = self.bytes.saturating_sub(freed);
                     joined.push(Joined {
                         version: answer.version,
                         said,
+                        beside,
                         truth: label.truth.clone(),
                         answered: answer.at,
                         known: label.at.map_or(now, |at| at.min(now)).max(answer.at),
@@ -294,14 +301,24 @@ impl Kept {
         }
         self.rows -= answer.places.len();
         self.bytes = self.bytes.saturating_sub(answer.bytes);
-        answer.places.iter().filter(|place| matches!(place, Place::Waits(_))).count() as u64
+        answer.places.iter().filter(|place| matches!(place, Place::Waits { .. })).count() as u64
     }
 }
 
 /// What an answer takes in memory, about.
-fn cost(id: &str, rows: &[Cell]) -> usize {
-    let of_rows: usize = rows.iter().map(|said| size_of::<Place>() + cost_beside(said)).sum();
-    ANSWER_BYTES + id.len() + of_rows
+fn cost(id: &str, places: &[Place]) -> usize {
+    let of_place = |place: &Place| match place {
+        Place::Waits { said, beside } => cost_of_waiting(said, beside),
+        Place::Has(_) => 0,
+    };
+    let of_places: usize = places.iter().map(|place| size_of::<Place>() + of_place(place)).sum();
+    ANSWER_BYTES + id.len() + of_places
+}
+
+/// What a row that waits takes beside its own place.
+fn cost_of_waiting(said: &Cell, beside: &[Cell]) -> usize {
+    let of_cells = beside.iter().map(|cell| size_of::<Cell>() + cost_beside(cell));
+    cost_beside(said) + of_cells.sum::<usize>()
 }
 
 /// What a cell takes beside its own place.
@@ -315,7 +332,7 @@ mod tests {
 
     fn answered(id: &str, version: usize, scores: &[f64]) -> Answered {
         let rows = scores.iter().map(|score| Cell::Number(*score)).collect();
-        Answered { request_id: id.into(), version, rows }
+        Answered { request_id: id.into(), version, rows, beside: Vec::new() }
     }
 
     fn label(id: &str, row: u32, positive: bool) -> Label {
@@ -394,12 +411,15 @@ mod tests {
             request_id: id.into(),
             version: 0,
             rows: vec![Cell::Text("x".repeat(2_000).into())],
+            beside: Vec::new(),
         };
         (0..4).for_each(|at| drop(kept.keep(long(&format!("l{at}")), 5_000)));
         assert_eq!((kept.rows(), kept.counts().dropped_rows), (2, 17));
         // One that is too large for all of it goes at once.
         let huge = vec![Cell::Text("x".repeat(20_000).into())];
-        kept.keep(Answered { request_id: "huge".into(), version: 0, rows: huge }, 5_000);
+        let beside = vec![huge.into()];
+        let rows = vec![Cell::Null];
+        kept.keep(Answered { request_id: "huge".into(), version: 0, rows, beside }, 5_000);
         assert_eq!((kept.rows(), kept.bytes), (0, 0));
     }
 

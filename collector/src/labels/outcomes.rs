@@ -3,9 +3,10 @@
 //!
 //! Pure: it is told when. It does not know where answers and labels come from.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
+use tidegate_detectors::custom_metric::{Value, Values};
 use tidegate_detectors::finding::Finding;
 use tidegate_detectors::judge::Rules;
 use tidegate_detectors::performance::calibration::Calibration;
@@ -17,6 +18,7 @@ use super::kept::{Answered, Joined, Kept, LabelCounts, Met};
 use super::label::{Label, Said, Truth};
 use crate::config::duration::millis;
 use crate::config::model::{Labels, Model, Role, Task};
+use crate::custom_metrics::CustomMetrics;
 use crate::decision::UnixMillis;
 use crate::watch::{MONTH_MS, of_a_bet};
 
@@ -90,6 +92,10 @@ pub struct Outcomes {
     kept: Kept,
     versions: Vec<OfVersion>,
     window_ms: UnixMillis,
+    metrics: CustomMetrics,
+    /// What they came to, and whether rows were joined since.
+    values: BTreeMap<String, Values>,
+    unmeasured: bool,
 }
 
 #[derive(Debug)]
@@ -97,6 +103,8 @@ struct OfVersion {
     name: String,
     primary: bool,
     joined: VecDeque<Joined>,
+    /// What metrics are of each of them; as long as it, and empty where there are no metrics.
+    measured: VecDeque<Box<[Option<Value>]>>,
     /// Whether labels came since `performance` was measured.
     fresh: bool,
     decline: Decline,
@@ -116,6 +124,7 @@ impl Outcomes {
             name: version.name.clone(),
             primary: version.role == Role::Primary,
             joined: VecDeque::new(),
+            measured: VecDeque::new(),
             fresh: false,
             decline: Decline::new(against, labels.window_rows, alpha, MONTH_MS),
             calibration: None,
@@ -127,7 +136,41 @@ impl Outcomes {
             kept: Kept::new(labels.max_rows, horizon_ms),
             versions: versions.collect(),
             window_ms: millis(model.window.length),
+            metrics: CustomMetrics::default(),
+            values: BTreeMap::new(),
+            unmeasured: false,
         }
+    }
+
+    /// Measures rows that a label has joined by these metrics, too.
+    #[must_use]
+    pub fn measuring(mut self, metrics: CustomMetrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// What metrics that look at labels are of the latest rows of the primary that a label has joined,
+    /// by definition. Without such a row there is none.
+    pub fn values(&mut self) -> BTreeMap<String, Values> {
+        if std::mem::take(&mut self.unmeasured) {
+            self.values = self.measure();
+        }
+        self.values.clone()
+    }
+
+    fn measure(&self) -> BTreeMap<String, Values> {
+        let mut all = BTreeMap::new();
+        for (place, metric) in self.metrics.labelled().enumerate() {
+            let rows = self.versions.iter().filter(|of| of.primary).flat_map(|of| &of.measured);
+            let mut values = rows.filter_map(|row| *row.get(place)?).peekable();
+            if values.peek().is_some() {
+                let mut of_metric = Values::default();
+                values.for_each(|value| of_metric.observe(value));
+                of_metric.settle();
+                all.insert(metric.to_owned(), of_metric);
+            }
+        }
+        all
     }
 
     /// Keeps an answer until its labels come.
@@ -165,13 +208,21 @@ impl Outcomes {
     }
 
     fn learn(&mut self, joined: Vec<Joined>) {
-        for row in joined {
+        let measures = self.metrics.labelled().next().is_some();
+        for mut row in joined {
             let Some(of) = self.versions.get_mut(row.version) else { continue };
             if let Some(error) = error(&self.labels.task, &row) {
                 of.decline.observe(error, i64::try_from(row.answered).unwrap_or(i64::MAX));
             }
             if of.joined.len() == self.labels.window_rows {
                 of.joined.pop_front();
+                of.measured.pop_front();
+            }
+            // Once it is measured, nobody needs the rest.
+            let beside = std::mem::take(&mut row.beside);
+            if measures {
+                of.measured.push_back(self.metrics.joined(&beside, &row.truth));
+                self.unmeasured = true;
             }
             of.joined.push_back(row);
             of.fresh = true;
@@ -284,12 +335,15 @@ fn error(task: &Task, row: &Joined) -> Option<Error> {
 
 #[cfg(test)]
 mod tests {
-    use tidegate_contract::columns::Cell;
+    use tidegate_contract::columns::{Cell, Column, Columns};
+    use tidegate_contract::contract::Contract;
     use tidegate_detectors::finding::{Kind, Verdict};
     use tidegate_detectors::performance::Metric;
+    use tidegate_detectors::reference::{Feature, Reference};
 
     use super::*;
     use crate::fixture::labelled;
+    use crate::sides::Sides;
 
     /// Answers with a score of 0.2 or 0.8, of which every tenth is wrong, or more often.
     fn answer(outcomes: &mut Outcomes, from: u64, rows: u64, wrong_of_ten: u64, labels: bool) {
@@ -298,7 +352,10 @@ mod tests {
             let id = format!("r{at}");
             let rows = vec![Cell::Number(score)];
             let version = 0;
-            outcomes.keep(Answered { request_id: id.as_str().into(), version, rows }, at * 100);
+            outcomes.keep(
+                Answered { request_id: id.as_str().into(), version, rows, beside: Vec::new() },
+                at * 100,
+            );
             if labels {
                 // Spread, so that no row foretells the next one.
                 let wrong = at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & 0xffff;
@@ -358,7 +415,10 @@ mod tests {
         for at in 0..1_000 {
             let id = format!("r{at}");
             let rows = vec![Cell::Number(0.9)];
-            outcomes.keep(Answered { request_id: id.as_str().into(), version: 2, rows }, at);
+            outcomes.keep(
+                Answered { request_id: id.as_str().into(), version: 2, rows, beside: Vec::new() },
+                at,
+            );
             let truth = Truth::Positive(false);
             outcomes.take([Label { request_id: id.into(), row: 0, truth, at: None }], at);
         }
@@ -366,6 +426,45 @@ mod tests {
         assert!(findings.iter().all(|finding| finding.verdict == Verdict::Inconclusive));
         let of = &outcomes.status().versions[0];
         assert_eq!((of.version.as_str(), value(&of.realised, Metric::Accuracy)), ("v3", 0.0));
+    }
+
+    #[test]
+    fn metrics_that_look_at_labels_are_of_the_latest_labelled_rows_of_the_primary() {
+        let yaml = "{output: score, task: regression, window_rows: 100}
+    metrics:
+      - {name: missed, expression: abs(outputs.score - label) > inputs.age}";
+        let model = labelled(yaml);
+        let labels = model.labels.clone().expect("labels");
+        let number = |name: &str| Reference::of(0, vec![Feature::number(name)]);
+        let sides = Sides::of(&number("age"), &number("score"));
+        let metrics = CustomMetrics::of(&model, &Contract::default(), &sides).expect("they fit");
+        let mut outcomes = Outcomes::new(&model, &labels, 10).measuring(metrics.clone());
+        assert_eq!(outcomes.values(), BTreeMap::new());
+        let mut answer = |rows: std::ops::Range<u32>, version: usize, age: f64| {
+            for at in rows {
+                let (id, score) = (format!("r{at}"), Cell::Number(5.0));
+                let columns = vec![Column { name: "score".to_owned(), cells: vec![score.clone()] }];
+                let answered = Columns { rows: 1, columns };
+                let columns =
+                    vec![Column { name: "age".to_owned(), cells: vec![Cell::Number(age)] }];
+                let asked = Columns { rows: 1, columns };
+                let beside = metrics.beside(Some(&asked), &answered);
+                let request_id = id.as_str().into();
+                outcomes
+                    .keep(Answered { request_id, version, rows: vec![score], beside }, at.into());
+                let truth = Truth::Number(1.0);
+                outcomes
+                    .take([Label { request_id: id.into(), row: 0, truth, at: None }], at.into());
+            }
+            let values = outcomes.values();
+            let of = values.get("missed: abs(outputs.score - label) > inputs.age");
+            let status = of.map(|values| metrics.judged()[0].status(values));
+            status.map(|status| (status.value, status.rows))
+        };
+        assert_eq!(answer(0..50, 2, 3.0), None, "a candidate's are not the model's");
+        assert_eq!(answer(100..150, 0, 3.0), Some((Some(1.0), 50)));
+        assert_eq!(answer(200..250, 0, 9.0), Some((Some(0.5), 100)));
+        assert_eq!(answer(300..350, 0, 9.0), Some((Some(0.0), 100)));
     }
 
     #[test]
@@ -378,7 +477,8 @@ mod tests {
         // An answer without the output, a version that is not configured, and one without rows.
         let none = Cell::Null;
         for (version, rows) in [(0, vec![none.clone()]), (9, vec![none]), (0, vec![])] {
-            outcomes.keep(Answered { request_id: "a".into(), version, rows }, 1);
+            outcomes
+                .keep(Answered { request_id: "a".into(), version, rows, beside: Vec::new() }, 1);
         }
         let truth = Truth::Number(3.0);
         let label = Label { request_id: "a".into(), row: 0, truth, at: None };

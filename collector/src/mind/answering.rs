@@ -103,6 +103,7 @@ impl Mind {
                 broken: watched.breaches.most(BREACHES_TOLD),
             },
             findings: last.map(|judgement| judgement.findings.clone()).unwrap_or_default(),
+            metrics: last.map(|judgement| judgement.metrics.clone()).unwrap_or_default(),
             labels: watched.outcomes.as_ref().map(Outcomes::status),
             primary: self
                 .ledger

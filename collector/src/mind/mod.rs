@@ -31,6 +31,7 @@ use crate::breaches::Breaches;
 use crate::clock;
 use crate::config::Config;
 use crate::config::model::Model;
+use crate::custom_metrics::CustomMetrics;
 use crate::deadline::Deadlines;
 use crate::decision::{Decision, UnixMillis};
 use crate::examples::Examples;
@@ -67,6 +68,8 @@ pub struct Subject {
     pub hours: Option<Hours>,
     /// What the filter holds its requests against.
     pub contract: Contract,
+    /// What its owner measures it by.
+    pub metrics: CustomMetrics,
 }
 
 /// The ways in.
@@ -116,6 +119,13 @@ struct Watched {
 }
 
 impl Watched {
+    /// Tells the watch what labels say of metrics.
+    fn take_labelled(&mut self) {
+        if let Some(outcomes) = &mut self.outcomes {
+            self.watch.labelled(outcomes.values());
+        }
+    }
+
     /// Keeps a judgement: the newest whole, of older ones only what was found.
     fn remember(&mut self, judgement: Judgement) {
         if let Some(previous) = self.judgements.back_mut() {
@@ -181,7 +191,8 @@ impl Mind {
                 trial: None,
                 outcomes: subject.model.labels.as_ref().map(|labels| {
                     let bets = bets(&subject.model, &subject.sides);
-                    Outcomes::new(&subject.model, labels, bets)
+                    let metrics = subject.metrics.clone();
+                    Outcomes::new(&subject.model, labels, bets).measuring(metrics)
                 }),
                 watch: Watch::new(
                     &subject.model,
@@ -189,7 +200,8 @@ impl Mind {
                     subject.sides,
                     subject.effective_tests,
                 )
-                .expecting(&subject.model, subject.hours.as_ref()),
+                .expecting(&subject.model, subject.hours.as_ref())
+                .measuring(subject.metrics),
                 examples: Examples::default(),
                 breaches: Breaches::default(),
                 closes: now + subject.model.window.hop,
@@ -270,6 +282,9 @@ impl Mind {
             for rows in &delivery.answers {
                 watched.watch.rows(Side::Response, rows);
             }
+            for [asked, answered] in &delivery.exchanges {
+                watched.watch.exchange(asked.as_deref(), answered.as_deref());
+            }
             if let Some(trial) = &mut watched.trial {
                 for half in delivery.halves {
                     let asked = half.asked.and_then(|at| delivery.rows.get(at)).map(Arc::as_ref);
@@ -309,6 +324,7 @@ impl Mind {
                 let next = self.watched[at].closes + hop;
                 // After a stall the same rows must not be judged twice at once.
                 self.watched[at].closes = if next > instant { next } else { instant + hop };
+                self.watched[at].take_labelled();
                 let judgement = self.watched[at].watch.close(now);
                 self.judge(at, judgement, instant, now);
                 self.roll(at, instant, now);

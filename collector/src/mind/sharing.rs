@@ -175,6 +175,7 @@ impl Mind {
         let ago = Duration::from_millis(shared.saturating_sub(closed_ms).min(60_000));
         let instant = Instant::now();
         let closed = instant.checked_sub(ago).unwrap_or(instant);
+        self.watched[at].take_labelled();
         let judgement = self.watched[at].watch.join(hop.number, &hop.parcels, closed_ms);
         self.judge(at, judgement, closed, now);
         self.roll(at, instant, now);

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::{Mind, Subject};
 use crate::breaches::Told;
+use crate::custom_metrics::CustomMetrics;
 use crate::decision::{Decision, State, UnixMillis};
 use crate::fixture::{DIVERT, config};
 use crate::intake::{Batch, Delivery, LostAtDoor, Pairing};
@@ -65,6 +66,7 @@ impl Clocked {
             sides: Sides::of(&inputs, &outputs),
             effective_tests: None,
             contract: Contract::default(),
+            metrics: CustomMetrics::default(),
         };
         let (store, events) = Embedded::open(folder.path()).expect("a log");
         let opened = Opened { store: Box::new(store), events, sensitive_key: String::new() };

@@ -129,12 +129,15 @@ fn play(
 ) -> Result<Played, SimulateError> {
     let subject = serve::subject(model)?;
     let own_time = model.window.time.as_ref().map(|time| time.input.as_str());
-    let recording = Recording::read(data, time, &subject.sides, own_time, reading)?;
+    let mut beside = [Side::Request, Side::Response].map(|side| subject.metrics.names(side));
+    beside[0].extend(own_time);
+    let recording = Recording::read(data, time, &subject.sides, &beside, reading)?;
     let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut story = Story::begin(json, colours, data, recording.times(), out)?;
     let mut replay = Replay {
         watch: Watch::new(model, &subject.contract, subject.sides, subject.effective_tests)
-            .expecting(model, subject.hours.as_ref()),
+            .expecting(model, subject.hours.as_ref())
+            .measuring(subject.metrics),
         model,
         ledger: Ledger::default(),
         streaks: Streaks::default(),
@@ -199,8 +202,11 @@ impl Replay<'_> {
     fn take(&mut self, recording: &Recording, from: usize, to: usize) {
         for row in from..to {
             self.watch.at(recording.times()[row]);
-            self.watch.rows(Side::Request, &recording.row(Side::Request, row));
-            self.watch.rows(Side::Response, &recording.row(Side::Response, row));
+            let (asked, answered) =
+                (recording.row(Side::Request, row), recording.row(Side::Response, row));
+            self.watch.rows(Side::Request, &asked);
+            self.watch.rows(Side::Response, &answered);
+            self.watch.exchange(Some(&asked), Some(&answered));
         }
         let rows = (to - from) as u64;
         self.seen += rows;

@@ -1,5 +1,6 @@
 //! A recording: rows with a time, in memory and in its order. It does not judge them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use tidegate_contract::columns::{Cell, Column, Columns};
@@ -25,30 +26,28 @@ pub(super) struct Recording {
 
 impl Recording {
     /// Reads a file, or a folder of them; rows without a time are an error. Of samples that the store
-    /// kept, those that reached a version and were not a shadow's count, as they do in a collector.
+    /// kept, those that reached a version and were not a shadow's count, as they do in a collector. Of each
+    /// side the columns `beside` its features are read, too.
     pub fn read(
         data: &Path,
         time: &str,
         sides: &Sides,
-        own_time: Option<&str>,
+        beside: &[BTreeSet<&str>; 2],
         reading: &Reading,
     ) -> Result<Self, SimulateError> {
         let files = table::folder::files(&[data.to_owned()])?;
         let tables: Vec<Table> =
             files.iter().map(|file| Table::open(file, reading)).collect::<Result<_, _>>()?;
         let has = |name: &str| tables.iter().any(|table| table.names().iter().any(|n| n == name));
-        let mut wanted = [Side::Request, Side::Response].map(|side| {
-            sides.names(side).filter(|name| has(name)).map(str::to_owned).collect::<Vec<String>>()
+        let wanted = [Side::Request, Side::Response].map(|side| {
+            let more = beside[side as usize].iter().copied();
+            let more = more.filter(|name| sides.position(side, name).is_none());
+            let names = sides.names(side).chain(more).filter(|name| has(name));
+            names.map(str::to_owned).collect::<Vec<String>>()
         });
         if wanted[0].is_empty() {
             return Err(SimulateError::NoColumns { path: data.to_owned() });
         }
-        // It need not be one of the features.
-        wanted[0].extend(
-            own_time
-                .filter(|&name| has(name) && sides.position(Side::Request, name).is_none())
-                .map(str::to_owned),
-        );
         let names: Vec<(Side, &String)> = [Side::Request, Side::Response]
             .into_iter()
             .zip(&wanted)

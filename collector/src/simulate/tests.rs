@@ -119,6 +119,28 @@ fn drift_in_the_middle_is_found_acted_upon_and_undone() {
 }
 
 #[test]
+fn a_metric_beyond_its_limit_is_found_in_a_replay() {
+    let stage = Stage::new();
+    let metrics = "    metrics:
+      - {name: old, expression: inputs.age > 60, where: 'inputs.class in [\"a\", \"b\"]', max: 0.05}
+      - {name: missed, expression: label, max: 1}
+    labels: {output: score, task: regression}
+    policy: []
+";
+    let (models, _) = CONFIG.split_once("    policy:").expect("a policy");
+    stage.write("tidegate.yaml", &format!("{models}{metrics}"));
+    let (verdict, said) = stage.simulate(&recording(14_400), "at", false).expect("a story");
+    assert_eq!(verdict, Verdict::Alarm);
+    assert!(said.contains("old: at most 0.05 allowed became 0."), "{said}");
+    assert!(said.contains("(metric, effect 0."), "{said}");
+    let wrong = format!("{models}{}", metrics.replace("inputs.age", "inputs.agee"));
+    stage.write("tidegate.yaml", &wrong);
+    let said = stage.simulate(&recording(10), "at", false).expect_err("a mistake").to_string();
+    let expected = "models[0].metrics[0].expression: character 1: the model has no input `agee`; did you mean `age`?";
+    assert!(said.contains("tidegate.yaml:14:33: ") && said.ends_with(expected), "{said}");
+}
+
+#[test]
 fn the_order_of_the_file_does_not_matter_and_people_can_read_it() {
     let stage = Stage::new();
     let recording = recording(14_400);

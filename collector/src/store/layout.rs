@@ -87,7 +87,7 @@ pub fn columns(contract: &Contract, sides: &Sides) -> Vec<Column> {
 }
 
 /// The names of a side's columns in bodies, in their order, each with what its cells are.
-fn sources(side: Side, fields: &[Field], sides: &Sides) -> Vec<(String, Kind)> {
+pub(crate) fn sources(side: Side, fields: &[Field], sides: &Sides) -> Vec<(String, Kind)> {
     let features = &sides.reference().features[sides.range(side)];
     let summaries: BTreeMap<&str, &Summary> =
         sides.names(side).zip(features.iter().map(|feature| &feature.values)).collect();

@@ -3,6 +3,7 @@
 
 mod guard;
 mod labels;
+mod metric;
 mod model;
 mod range;
 mod rollout;
@@ -13,6 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::guard::Guard;
+use super::metric::Metric;
 use super::mistake::{Mistakes, Problem};
 use super::raw;
 use super::reader::{Field, Written};
@@ -27,7 +29,12 @@ const FILTER: &str = "/etc/tidegate/tidegate_filter.wasm";
 const COLLECTOR_CLUSTER: &str = "tidegate_collector";
 
 /// Resolves a file. `None` only where a mistake was noted, now or when the file was read.
-pub(super) fn config(raw: raw::Config, folder: &Path, mistakes: &mut Mistakes) -> Option<Config> {
+pub(super) fn config(
+    raw: raw::Config,
+    file: &Path,
+    folder: &Path,
+    mistakes: &mut Mistakes,
+) -> Option<Config> {
     let listen = match raw.listen {
         Field::Absent => Some(Listen { grpc: GRPC, http: HTTP }),
         Field::Mistaken => None,
@@ -56,7 +63,7 @@ pub(super) fn config(raw: raw::Config, folder: &Path, mistakes: &mut Mistakes) -
     let inherited = match raw.defaults {
         Field::Absent => Some(Inherited::default()),
         Field::Mistaken => None,
-        Field::Given(written) => inherited(written.value, mistakes),
+        Field::Given(written) => inherited(written.value, file, mistakes),
     };
     // Where the defaults are wrong, the models are still read, for their own mistakes.
     let shared = matches!(state, Some(State::Redis(_)));
@@ -64,7 +71,7 @@ pub(super) fn config(raw: raw::Config, folder: &Path, mistakes: &mut Mistakes) -
     let models = raw
         .models
         .required("models", "[{name: census, ...}]", &raw.place, mistakes)
-        .and_then(|models| model::all(models.value, folder, &inherits, mistakes));
+        .and_then(|models| model::all(models.value, file, folder, &inherits, mistakes));
     inherited?;
     Some(Config {
         listen: listen?,
@@ -81,21 +88,33 @@ pub(super) fn config(raw: raw::Config, folder: &Path, mistakes: &mut Mistakes) -
 struct Inherited {
     /// The rules; without them, those that every model with a fallback has.
     policy: Option<Vec<raw::Rule>>,
+    metrics: Vec<Metric>,
     guard: Guard,
     rollout: Plan,
     /// Whether several collectors share their state.
     shared: bool,
 }
 
-fn inherited(raw: raw::Defaults, mistakes: &mut Mistakes) -> Option<Inherited> {
+fn inherited(raw: raw::Defaults, file: &Path, mistakes: &mut Mistakes) -> Option<Inherited> {
     let guard = guard::one(raw.guard, &Guard::default(), mistakes);
     let rollout = rollout::one(raw.rollout, &Plan::default(), mistakes);
+    let metrics = match raw.metrics {
+        Field::Absent => Some(Vec::new()),
+        Field::Mistaken => None,
+        Field::Given(written) => metric::all(&written.value, file, mistakes),
+    };
     let policy = match raw.policy {
         Field::Absent => Some(None),
         Field::Mistaken => None,
         Field::Given(written) => Some(Some(written.value)),
     };
-    Some(Inherited { policy: policy?, guard: guard?, rollout: rollout?, shared: false })
+    Some(Inherited {
+        policy: policy?,
+        metrics: metrics?,
+        guard: guard?,
+        rollout: rollout?,
+        shared: false,
+    })
 }
 
 fn listen(raw: &raw::Listen, mistakes: &mut Mistakes) -> Option<Listen> {

@@ -11,8 +11,8 @@ use tidegate_contract::protocol::Protocol;
 
 use super::range::{lasting, positive, within};
 use super::{
-    Inherited, NAME, VERSION_NAME, absolute, guard, is_visible, labels, name, rollout, rule,
-    unreadable,
+    Inherited, NAME, VERSION_NAME, absolute, guard, is_visible, labels, metric, name, rollout,
+    rule, unreadable,
 };
 use crate::config::duration::show;
 use crate::config::mistake::{Mistakes, Place, Problem};
@@ -44,6 +44,7 @@ const MAX_ROUTE_CHARS: usize = 1024;
 /// Resolves all models of a file.
 pub(super) fn all(
     raw: Vec<raw::Model>,
+    file: &Path,
     folder: &Path,
     inherited: &Inherited,
     mistakes: &mut Mistakes,
@@ -57,7 +58,8 @@ pub(super) fn all(
             check_reachable(route, &routes, mistakes);
             routes.push(route.clone());
         }
-        models.push(one(model, route.map(|route| route.value), folder, inherited, mistakes));
+        let route = route.map(|route| route.value);
+        models.push(one(model, route, [file, folder], inherited, mistakes));
     }
     models.into_iter().collect()
 }
@@ -65,7 +67,7 @@ pub(super) fn all(
 fn one(
     raw: raw::Model,
     route: Option<Route>,
-    folder: &Path,
+    [file, folder]: [&Path; 2],
     inherited: &Inherited,
     mistakes: &mut Mistakes,
 ) -> Option<Model> {
@@ -128,6 +130,11 @@ fn one(
         Field::Mistaken => None,
         Field::Given(written) => labels::one(written.value, mistakes).map(Some),
     };
+    let metrics = match raw.metrics {
+        Field::Absent => Some(inherited.metrics.clone()),
+        Field::Mistaken => None,
+        Field::Given(written) => metric::all(&written.value, file, mistakes),
+    };
     let policy = match (raw.policy, &inherited.policy) {
         (Field::Absent, None) => Some(rule::unwritten(roles.as_deref())),
         (Field::Absent, Some(rules)) => rule::inherited(rules, roles.as_deref(), mistakes),
@@ -153,6 +160,7 @@ fn one(
         window: window?,
         detectors: detectors?,
         labels: labels?,
+        metrics: metrics?,
         policy: policy?,
         guard: guard?,
         rollout: rollout?,
@@ -365,7 +373,7 @@ fn detectors(raw: raw::Detectors, mistakes: &mut Mistakes) -> Option<Detectors> 
 }
 
 /// Notes each name that was used before.
-fn unique<'a>(names: impl Iterator<Item = &'a Field<String>>, mistakes: &mut Mistakes) {
+pub(super) fn unique<'a>(names: impl Iterator<Item = &'a Field<String>>, mistakes: &mut Mistakes) {
     let mut first_uses = HashMap::new();
     for written in names.filter_map(Field::given) {
         if let Some(first) = first_uses.get(&written.value) {
