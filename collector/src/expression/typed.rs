@@ -156,14 +156,13 @@ pub(super) enum Truth {
     Same(Box<Text>, Box<Text>),
     AmongNumbers(Box<Number>, Vec<f64>),
     AmongTexts(Box<Text>, Vec<Box<str>>),
-    HasNumber(Box<Number>),
-    HasText(Box<Text>),
-    HasTruth(Box<Truth>),
+    Has(Box<Typed>),
     If(Box<Truth>, Box<Truth>, Box<Truth>),
 }
 
-#[derive(Debug)]
-enum Typed {
+/// An expression of any type.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Typed {
     Number(Number),
     Text(Text),
     Truth(Truth),
@@ -486,11 +485,7 @@ impl Binder<'_> {
                     _ => Number::Greatest(all),
                 })
             }
-            (Function::Has, [one]) => Some(Typed::Truth(match self.bind(one)? {
-                Typed::Number(of) => Truth::HasNumber(Box::new(of)),
-                Typed::Text(of) => Truth::HasText(Box::new(of)),
-                Typed::Truth(of) => Truth::HasTruth(Box::new(of)),
-            })),
+            (Function::Has, [one]) => Some(Typed::Truth(Truth::Has(Box::new(self.bind(one)?)))),
             // The parser counted the arguments.
             (Function::Of(_) | Function::Size | Function::Power | Function::Has, _) => None,
         }

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use tidegate_contract::columns::Cell;
 use tidegate_detectors::custom_metric::Value;
 
-use super::typed::{Measure, Number, Program, Text, Truth};
+use super::typed::{Measure, Number, Program, Text, Truth, Typed};
 use super::{Arithmetic, Comparison, OfNumber};
 use crate::labels::label;
 use crate::profile::survey::code;
@@ -182,9 +182,11 @@ impl<'a> Row<'a> {
                 let text = self.text(of)?;
                 Ok(list.iter().any(|known| **known == *text))
             }
-            Truth::HasNumber(of) => has(self.number(of)),
-            Truth::HasText(of) => has(self.text(of)),
-            Truth::HasTruth(of) => has(self.truth(of)),
+            Truth::Has(of) => has(match &**of {
+                Typed::Number(of) => self.number(of).map(drop),
+                Typed::Text(of) => self.text(of).map(drop),
+                Typed::Truth(of) => self.truth(of).map(drop),
+            }),
             Truth::If(condition, then, otherwise) => {
                 self.truth(if self.truth(condition)? { then } else { otherwise })
             }
@@ -204,9 +206,9 @@ fn either(left: Worth<bool>, right: impl FnOnce() -> Worth<bool>, decides: bool)
     }
 }
 
-fn has<T>(worth: Worth<T>) -> Worth<bool> {
+fn has(worth: Worth<()>) -> Worth<bool> {
     match worth {
-        Ok(_) => Ok(true),
+        Ok(()) => Ok(true),
         Err(Absent::Missing) => Ok(false),
         Err(Absent::Undefined) => Err(Absent::Undefined),
     }
