@@ -20,6 +20,9 @@ use crate::summary::CategorySummary;
 /// Expected members of a group in either sample below which it is pooled.
 const LEAST_EXPECTED: f64 = 5.0;
 
+/// What levels too rare to be compared have in common.
+const RARE: &str = "rare levels";
+
 /// What the test of a table says.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Homogeneity {
@@ -91,39 +94,9 @@ pub fn compare(reference: &CategorySummary, window: &CategorySummary, time: f64)
         let test = Homogeneity { statistic: 0.0, degrees: 0, p_value: 1.0 };
         return Chi2 { test, p_value: 1.0, total_variation: 0.0, moved: None };
     }
-    let expected_least = m.min(n) as f64 / (m + n) as f64;
-    let large = |(was, now): (u64, u64)| (was + now) as f64 * expected_least >= LEAST_EXPECTED;
-
-    // Where the reference has unnamed levels nobody can tell unseen from unnamed.
-    let unseen_name = if reference.other() > 0 { "other levels" } else { "unseen levels" };
-    let mut unseen = (reference.other(), window.other());
-    let mut rare = (0, 0);
-    let mut groups: Vec<(&str, (u64, u64))> = vec![];
-    for (level, &was) in reference.counts() {
-        let now = window.counts().get(level).copied().unwrap_or(0);
-        match was {
-            0 => unseen.1 += now,
-            1 => {
-                unseen.0 += 1;
-                rare.1 += now;
-            }
-            _ if large((was, now)) => groups.push((level, (was, now))),
-            _ => rare = (rare.0 + was, rare.1 + now),
-        }
-    }
-    let known = reference.counts();
-    unseen.1 += window
-        .counts()
-        .iter()
-        .filter(|(level, _)| !known.contains_key(*level))
-        .map(|(_, now)| now)
-        .sum::<u64>();
-
-    if large(rare) || groups.is_empty() {
-        groups.push(("rare levels", rare));
-    } else if let Some((_, smallest)) = groups.iter_mut().min_by_key(|(_, (was, now))| was + now) {
-        *smallest = (smallest.0 + rare.0, smallest.1 + rare.1);
-    }
+    let Grouped { mut groups, rare, unseen, unseen_name } = Grouped::of(reference, window);
+    pool(&mut groups, rare, (m, n));
+    let large = |counts| is_large(counts, (m, n));
     let tested_apart = !large(unseen) && unseen != (0, 0);
     if large(unseen) {
         groups.push((unseen_name, unseen));
@@ -156,6 +129,78 @@ pub fn compare(reference: &CategorySummary, window: &CategorySummary, time: f64)
             Group { name: (*name).to_owned(), was, now }
         });
     Chi2 { test, p_value, total_variation, moved }
+}
+
+/// Levels of two columns, sorted by whether they can be compared.
+struct Grouped<'a> {
+    /// Levels that are, each a group.
+    groups: Vec<(&'a str, (u64, u64))>,
+    /// All that are too rare, together.
+    rare: (u64, u64),
+    /// All that the reference never saw, or as good as never.
+    unseen: (u64, u64),
+    unseen_name: &'static str,
+}
+
+impl<'a> Grouped<'a> {
+    fn of(reference: &'a CategorySummary, window: &CategorySummary) -> Self {
+        let sizes = (reference.count(), window.count());
+        // Where the reference has unnamed levels nobody can tell unseen from unnamed.
+        let unseen_name = if reference.other() > 0 { "other levels" } else { "unseen levels" };
+        let mut unseen = (reference.other(), window.other());
+        let mut rare = (0, 0);
+        let mut groups: Vec<(&str, (u64, u64))> = vec![];
+        for (level, &was) in reference.counts() {
+            let now = window.counts().get(level).copied().unwrap_or(0);
+            match was {
+                0 => unseen.1 += now,
+                1 => {
+                    unseen.0 += 1;
+                    rare.1 += now;
+                }
+                _ if is_large((was, now), sizes) => groups.push((level, (was, now))),
+                _ => rare = (rare.0 + was, rare.1 + now),
+            }
+        }
+        let known = reference.counts();
+        unseen.1 += window
+            .counts()
+            .iter()
+            .filter(|(level, _)| !known.contains_key(*level))
+            .map(|(_, now)| now)
+            .sum::<u64>();
+        Self { groups, rare, unseen, unseen_name }
+    }
+}
+
+/// Whether a group is expected to have members enough in either sample of these sizes, at least one
+/// of which has values.
+pub(crate) fn is_large((was, now): (u64, u64), (m, n): (u64, u64)) -> bool {
+    let expected_least = m.min(n) as f64 / (m + n) as f64;
+    (was + now) as f64 * expected_least >= LEAST_EXPECTED
+}
+
+/// Adds what is too rare: as a group of its own where it is large together, else to the smallest.
+fn pool(groups: &mut Vec<(&str, (u64, u64))>, rare: (u64, u64), sizes: (u64, u64)) {
+    if is_large(rare, sizes) || groups.is_empty() {
+        groups.push((RARE, rare));
+    } else if let Some((_, smallest)) = groups.iter_mut().min_by_key(|(_, (was, now))| was + now) {
+        *smallest = (smallest.0 + rare.0, smallest.1 + rare.1);
+    }
+}
+
+/// The counts of both columns in groups that all are large enough to be compared, unless there is
+/// but one. Levels that the reference never saw are one where they are many, else among the rare.
+pub(crate) fn pooled(reference: &CategorySummary, window: &CategorySummary) -> Vec<(u64, u64)> {
+    let sizes = (reference.count(), window.count());
+    let Grouped { mut groups, mut rare, unseen, unseen_name } = Grouped::of(reference, window);
+    if is_large(unseen, sizes) {
+        groups.push((unseen_name, unseen));
+    } else {
+        rare = (rare.0 + unseen.0, rare.1 + unseen.1);
+    }
+    pool(&mut groups, rare, sizes);
+    groups.into_iter().map(|(_, counts)| counts).collect()
 }
 
 /// The smallest total variation distance that surely is significant at level `alpha`, for

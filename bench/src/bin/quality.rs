@@ -26,6 +26,10 @@ const TOPICS: [(&str, Topic); 10] = [
         quality::correlations::print(report);
         true
     }),
+    ("distances", |report| {
+        quality::distances::print(report);
+        true
+    }),
     ("sketch", |report| {
         sketch::quality(report);
         true

@@ -2,10 +2,12 @@
 
 pub mod clusters;
 pub mod correlations;
+pub mod distances;
 pub mod ks;
 pub mod month;
 pub mod nab;
 pub mod outliers;
 pub mod series;
 pub mod stream;
+mod table;
 pub mod tables;

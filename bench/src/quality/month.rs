@@ -12,7 +12,7 @@ use tidegate_collector::simulate::{self, SimulateArgs};
 use tidegate_contract::protocol::Protocol;
 use tidegate_detectors::forest::random::Random;
 
-use super::tables::{Cell, Table, tables};
+use super::table::{self, Cell, Table};
 use crate::report::{Quality, Report};
 
 /// Tables that are replayed: the first ones, as long as they have so many rows.
@@ -44,7 +44,7 @@ models:
 /// # Panics
 /// Where a temporary folder cannot be written.
 pub fn print(report: &Report) {
-    for table in tables().iter().filter(|table| table.rows() >= LEAST_ROWS).take(TABLES) {
+    for table in table::all().iter().filter(|table| table.rows() >= LEAST_ROWS).take(TABLES) {
         let (alarms, decisions) = replay(table).expect("a replay of a table that was read");
         let features = table.columns.len();
         for (what, value) in [("alarms", alarms), ("decisions", decisions)] {

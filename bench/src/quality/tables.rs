@@ -2,9 +2,6 @@
 //! flagged, and how often a change is. Reference and windows are disjoint rows of one table, drawn
 //! at random; what is learned of the tests' dependence is learned from the reference's rows alone.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use tidegate_detectors::finding::{Detector, Kind};
 use tidegate_detectors::forest::random::Random;
 use tidegate_detectors::joint::{Joint, Lens};
@@ -14,7 +11,7 @@ use tidegate_detectors::reference::{Feature, Observation, Reference};
 use tidegate_detectors::resampling::{KeptColumn, effective_tests};
 use tidegate_detectors::window::{Pane, Window};
 
-use crate::labelled;
+use super::table::{self, Table, normal};
 use crate::report::{Quality, Report};
 
 /// Windows for each figure; their share is exact to about ±.01.
@@ -24,127 +21,6 @@ const HALVINGS: u64 = 5;
 const LEVEL: f64 = 0.05;
 /// Share of the rows that make the reference.
 const OF_REFERENCE: f64 = 0.5;
-/// Levels that make a column of texts a category; more are no feature.
-const MAX_LEVELS: usize = 60;
-
-/// A cell: a number, a text, or nothing.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Cell {
-    Missing,
-    Number(f64),
-    Text(Box<str>),
-}
-
-impl Cell {
-    fn of(text: &str) -> Self {
-        match text.trim() {
-            "" | "NA" => Self::Missing,
-            text => text.parse().map_or_else(|_| Self::Text(text.into()), Self::Number),
-        }
-    }
-
-    fn observation(&self, feature: &Feature) -> Observation<'_> {
-        match (self, &feature.values) {
-            (Self::Missing, _) => Observation::Missing,
-            (Self::Number(number), _) => Observation::Number(*number),
-            (Self::Text(text), _) => Observation::Category(text),
-        }
-    }
-}
-
-/// A table: columns of cells.
-pub(super) struct Table {
-    pub(super) name: String,
-    pub(super) columns: Vec<Vec<Cell>>,
-}
-
-impl Table {
-    pub(super) fn rows(&self) -> usize {
-        self.columns.first().map_or(0, Vec::len)
-    }
-
-    /// A table of a file of lines with cells between commas, none of which holds one.
-    fn of_lines(name: &str, path: &Path, header: bool) -> Result<Self, String> {
-        let text = fs::read_to_string(path).map_err(|why| format!("{}: {why}", path.display()))?;
-        let mut columns: Vec<Vec<Cell>> = Vec::new();
-        for line in text.lines().skip(usize::from(header)) {
-            for (at, cell) in line.split(',').enumerate() {
-                if columns.len() == at {
-                    columns.push(Vec::new());
-                }
-                columns[at].push(Cell::of(cell));
-            }
-        }
-        Ok(Self { name: name.to_owned(), columns }.usable())
-    }
-
-    /// Without columns that are neither numbers nor categories.
-    fn usable(mut self) -> Self {
-        self.columns.retain(|column| {
-            let mut texts: Vec<&str> = column
-                .iter()
-                .filter_map(|cell| if let Cell::Text(text) = cell { Some(&**text) } else { None })
-                .collect();
-            texts.sort_unstable();
-            texts.dedup();
-            texts.len() <= MAX_LEVELS
-        });
-        // A code among texts is one of them.
-        for column in &mut self.columns {
-            let any_text = column.iter().any(|cell| matches!(cell, Cell::Text(_)));
-            for cell in column.iter_mut().filter(|_| any_text) {
-                if let Cell::Number(number) = cell {
-                    *cell = Cell::Text(number.to_string().into());
-                }
-            }
-        }
-        self
-    }
-
-    /// Numbers with a common part, so that features depend on each other; some are whole.
-    fn synthetic(rows: usize) -> Self {
-        let mut random = Random::seeded(11);
-        let mut columns = vec![Vec::new(); 12];
-        for _ in 0..rows {
-            let common = normal(&mut random);
-            for (at, column) in columns.iter_mut().enumerate() {
-                let value = 0.6 * common + 0.8 * normal(&mut random);
-                column.push(Cell::Number(match at % 3 {
-                    0 => value,
-                    1 => value.exp(),
-                    _ => (value * 2.0).floor().max(0.0),
-                }));
-            }
-        }
-        Self { name: "synthetic".to_owned(), columns }
-    }
-}
-
-/// The sum of twelve uniform numbers, less six.
-fn normal(random: &mut Random) -> f64 {
-    (0..12).map(|_| random.unit()).sum::<f64>() - 6.0
-}
-
-/// All tables that are here.
-pub(super) fn tables() -> Vec<Table> {
-    let at = |variable: &str, file: &str| {
-        std::env::var_os(variable).map(|path| PathBuf::from(path).join(file)).unwrap_or_default()
-    };
-    let census = at("TIDEGATE_CENSUS", "census_income_1994_1995_train.csv");
-    let flights = std::env::var_os("TIDEGATE_FLIGHTS").map(PathBuf::from).unwrap_or_default();
-    let read =
-        [Table::of_lines("Census", &census, false), Table::of_lines("flights", &flights, true)];
-    let passed =
-        |table: Result<Table, String>| table.map_err(|why| eprintln!("passed over: {why}"));
-    let mut tables: Vec<Table> = read.into_iter().filter_map(|table| passed(table).ok()).collect();
-    for set in labelled::all() {
-        let width = set.rows.first().map_or(0, Vec::len);
-        let column = |at: usize| set.rows.iter().map(|row| Cell::Number(row[at])).collect();
-        tables.push(Table { name: set.name.clone(), columns: (0..width).map(column).collect() });
-    }
-    tables.push(Table::synthetic(40_000));
-    tables
-}
 
 /// A table in two: what was learned from one half, and rows of the other.
 struct Halves<'a> {
@@ -165,9 +41,7 @@ impl<'a> Halves<'a> {
         let mut features = Vec::new();
         let mut kept = Vec::new();
         for (at, column) in table.columns.iter().enumerate() {
-            let text = column.iter().any(|cell| matches!(cell, Cell::Text(_)));
-            let name = format!("c{at}");
-            let mut feature = if text { Feature::category(name) } else { Feature::number(name) };
+            let mut feature = table.feature(at);
             let mut rows = KeptColumn::default();
             for row in known {
                 let observation = column[*row].observation(&feature);
@@ -245,7 +119,7 @@ struct Flags {
 /// Prints false alarms for each table and size of a window, and what a change in a few rows, and
 /// dependence between rows, make of one feature.
 pub fn print(report: &Report) {
-    for table in tables() {
+    for table in table::all() {
         let halves: Vec<_> = (0..HALVINGS).map(|seed| Halves::of(&table, seed)).collect();
         for size in [500, 1_000] {
             // Windows must be few of many, or they are no longer independent of each other.

@@ -3,7 +3,8 @@
 
 use std::fmt::Write;
 
-use tidegate_detectors::distance::{self, Binned, Distance};
+use tidegate_detectors::distance::binned::Binned;
+use tidegate_detectors::distance::{Distance, wasserstein};
 use tidegate_detectors::finding::{Finding, Verdict};
 use tidegate_detectors::reference::{Feature, Values};
 
@@ -206,7 +207,7 @@ fn card(page: &mut String, report: &Report, was: &Feature, now: &Feature) -> std
                 side(was.sketch().quantile(0.5)),
                 side(now.sketch().quantile(0.5)),
             )?;
-            if let Some(moved) = distance::wasserstein(was.sketch(), now.sketch()) {
+            if let Some(moved) = wasserstein::distance(was.sketch(), now.sketch()) {
                 page.push_str(&beside_chance("Wasserstein", moved));
             }
             if let Some(binned) = Binned::numbers(was.sketch(), now.sketch()) {
