@@ -9,7 +9,7 @@ use tidegate_bench::{quality, sequential, sketch, speed};
 /// Prints, and says whether all is good where the report does not.
 type Topic = fn(&Report) -> bool;
 
-const TOPICS: [(&str, Topic); 10] = [
+const TOPICS: [(&str, Topic); 11] = [
     ("ks", quality::ks::print),
     ("clusters", quality::clusters::print),
     ("series", quality::series::print),
@@ -28,6 +28,10 @@ const TOPICS: [(&str, Topic); 10] = [
     }),
     ("distances", |report| {
         quality::distances::print(report);
+        true
+    }),
+    ("estimates", |report| {
+        quality::estimates::print(report);
         true
     }),
     ("sketch", |report| {

@@ -3,6 +3,7 @@
 pub mod clusters;
 pub mod correlations;
 pub mod distances;
+pub mod estimates;
 pub mod ks;
 pub mod month;
 pub mod nab;
