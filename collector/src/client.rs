@@ -13,6 +13,7 @@ use tidegate_detectors::performance::Measured;
 
 use crate::api::answer::{CrewStatus, ModelStatus, RolloutStatus, Status};
 use crate::api::ask::RolloutWish;
+use crate::causes;
 use crate::clock;
 use crate::decision::{Action, Decision, State, UnixMillis};
 use crate::labels::outcomes::{LabelStatus, Taken};
@@ -28,6 +29,8 @@ const ACKNOWLEDGEMENT_PATIENCE: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Findings shown for each model.
 const FINDINGS_SHOWN: usize = 5;
+/// Causes told of each model, the worst.
+const CAUSES_SHOWN: usize = 5;
 
 /// Why a collector could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -398,6 +401,9 @@ fn model_text(text: &mut String, model: &ModelStatus) {
     for refusal in &model.refusals {
         line(text, &format!("  refused   by {refusal}"));
     }
+    for told in causes_text(model) {
+        line(text, &told);
+    }
     let loud: Vec<&Finding> =
         model.findings.iter().filter(|finding| finding.verdict >= Verdict::Warning).collect();
     for finding in loud.iter().take(FINDINGS_SHOWN) {
@@ -421,6 +427,14 @@ fn model_text(text: &mut String, model: &ModelStatus) {
         line(text, &format!("  proposed  {} {}", proposed.id, decision_text(proposed)));
         line(text, &format!("            tidegate approve {}", proposed.id));
     }
+}
+
+/// The causes of the last window's findings, a line each, beside how many there are.
+#[must_use]
+pub fn causes_text(model: &ModelStatus) -> Vec<String> {
+    let mut beside = causes::how_many(&model.causes);
+    let told = causes::lines(&model.causes, &model.findings, ago).into_iter().take(CAUSES_SHOWN);
+    told.map(|told| format!("  {:<9} {told}", std::mem::take(&mut beside))).collect()
 }
 
 /// What the contract did, and what a stricter mode would have done.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use tidegate_detectors::finding::{Detector, Finding, Kind, Verdict};
+use tidegate_detectors::reference::Reference;
 use tidegate_detectors::window::Exchanges;
 
 use crate::config::Config;
@@ -93,5 +94,5 @@ pub fn judgement(verdict: Verdict) -> Judgement {
         excess: None,
     };
     let exchanges = Exchanges { seen: 500, sampled: 500, ..Exchanges::default() };
-    Judgement::of("census", 1_000_000, 500, exchanges, vec![finding])
+    Judgement::of("census", 1_000_000, 500, exchanges, vec![finding], &Reference::default())
 }

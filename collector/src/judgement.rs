@@ -1,8 +1,10 @@
 //! A judgement: all findings of one window of one model. It does not know what follows from it.
 
 use serde::Serialize;
+use tidegate_detectors::cause::{Cause, causes};
 use tidegate_detectors::custom_metric::MetricStatus;
 use tidegate_detectors::finding::{Finding, Verdict};
+use tidegate_detectors::reference::Reference;
 use tidegate_detectors::window::Exchanges;
 
 use crate::decision::UnixMillis;
@@ -28,10 +30,13 @@ pub struct Judgement {
     pub findings: Vec<Finding>,
     /// What the metrics of the model's owner came to.
     pub metrics: Vec<MetricStatus>,
+    /// Which of the findings at warning or worse share a cause, by their places; the worst cause first.
+    pub causes: Vec<Cause>,
 }
 
 impl Judgement {
-    /// Puts findings in order and draws the verdict.
+    /// Puts findings in order, draws the verdict, and groups what shares a cause by what the reference
+    /// knows of the features together.
     #[must_use]
     pub fn of(
         model: &str,
@@ -39,6 +44,7 @@ impl Judgement {
         rows: u64,
         exchanges: Exchanges,
         findings: Vec<Finding>,
+        reference: &Reference,
     ) -> Self {
         let judgement = Self {
             model: model.to_owned(),
@@ -50,8 +56,9 @@ impl Judgement {
             verdict: Verdict::Inconclusive,
             findings: Vec::new(),
             metrics: Vec::new(),
+            causes: Vec::new(),
         };
-        judgement.with(findings)
+        judgement.with(findings, reference)
     }
 
     /// With what the metrics of the model's owner came to.
@@ -62,12 +69,13 @@ impl Judgement {
 
     /// With more findings, of what does not stand in the window's rows.
     #[must_use]
-    pub fn with(mut self, more: Vec<Finding>) -> Self {
+    pub fn with(mut self, more: Vec<Finding>, reference: &Reference) -> Self {
         self.findings.extend(more);
         self.findings.sort_by(|a, b| {
             b.verdict.cmp(&a.verdict).then_with(|| excess(b).total_cmp(&excess(a)))
         });
         self.verdict = self.findings.first().map_or(Verdict::Inconclusive, |worst| worst.verdict);
+        self.causes = causes(&self.findings, reference);
         self
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod breaches;
+mod causes;
 pub mod check;
 pub mod cli;
 pub mod client;

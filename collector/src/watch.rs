@@ -16,7 +16,7 @@ use tidegate_detectors::custom_metric::Values as MetricValues;
 use tidegate_detectors::joint::Lens;
 use tidegate_detectors::judge::{MinEffect, Rules, alpha_per_look, judge};
 use tidegate_detectors::limit::{Limit, Limited};
-use tidegate_detectors::reference::{Observation, Values};
+use tidegate_detectors::reference::{Observation, Reference, Values};
 use tidegate_detectors::vigil::Vigil;
 use tidegate_detectors::volume::Volume;
 use tidegate_detectors::window::Pane;
@@ -252,6 +252,12 @@ impl Watch {
         &self.rules
     }
 
+    /// What windows are held against.
+    #[must_use]
+    pub fn reference(&self) -> &Reference {
+        self.sides.reference()
+    }
+
     /// Closes the pane that is being filled and judges the window that it completes.
     pub fn close(&mut self, now: UnixMillis) -> Judgement {
         let closed = self.panes.close(time(now));
@@ -275,7 +281,9 @@ impl Watch {
         for finding in findings.iter_mut().filter(|finding| hidden(&finding.feature)) {
             finding.excess = None;
         }
-        let judgement = Judgement::of(&self.model, now, window.rows, window.exchanges, findings);
+        let whole = self.sides.reference();
+        let judgement =
+            Judgement::of(&self.model, now, window.rows, window.exchanges, findings, whole);
         judgement.measured(self.metrics.status(&window))
     }
 }

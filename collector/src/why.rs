@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_detectors::finding::Verdict;
 
 use crate::api::answer::ModelStatus;
-use crate::client::{action_text, ago, decision_text, finding_text, verdict_text};
+use crate::client::{action_text, ago, causes_text, decision_text, finding_text, verdict_text};
 use crate::decision::{Decision, State, UnixMillis};
 
 /// Windows told, the latest.
@@ -103,6 +103,9 @@ pub fn text(why: &Why) -> String {
     }
     if let Some(rollout) = status.rollout.as_ref().filter(|status| status.rollout.is_open()) {
         line(&format!("  rollout   {} {}: {}", rollout.rollout.to, rollout.told, rollout.next));
+    }
+    for told in causes_text(status) {
+        line(&told);
     }
     for window in why.windows.iter().rev() {
         let coverage =

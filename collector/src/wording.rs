@@ -2,7 +2,7 @@
 
 use tidegate_contract::columns::Cell;
 use tidegate_contract::protocol::Protocol;
-use tidegate_detectors::finding::Verdict;
+use tidegate_detectors::finding::{Detector, Finding, Verdict};
 
 /// Characters told of a value.
 const MAX_CHARS: usize = 64;
@@ -96,6 +96,24 @@ pub(crate) fn painted(of: Verdict, colours: bool) -> String {
         Verdict::Alarm => "1;31",
     };
     if colours { format!("\x1b[{colour}m{padded}\x1b[0m") } else { padded }
+}
+
+/// What a finding is about, where more than one can be of a feature.
+pub(crate) fn about(finding: &Finding) -> &'static str {
+    match finding.detector {
+        Detector::NullRate => "missing values",
+        Detector::ViolationRate => "contract",
+        Detector::Limit => "the contract's limit",
+        Detector::KolmogorovSmirnov | Detector::ChiSquared => "distribution",
+        Detector::Correlation => "moving together",
+        Detector::ClusterMass => "clusters",
+        Detector::OutlierRate => "outliers",
+        Detector::Volume => "traffic",
+        Detector::LateRate => "late rows",
+        Detector::Stuck => "standing still",
+        Detector::RealisedError => "errors",
+        Detector::Metric => "metric",
+    }
 }
 
 /// The protocol's name in a sentence.

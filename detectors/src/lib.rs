@@ -12,6 +12,7 @@ pub mod anderson_darling;
 pub mod association;
 pub mod autocorrelation;
 pub mod cardinality;
+pub mod cause;
 pub mod chi2;
 pub mod cluster;
 pub mod compact;

@@ -9,7 +9,7 @@ use tidegate_bench::{quality, sequential, sketch, speed};
 /// Prints, and says whether all is good where the report does not.
 type Topic = fn(&Report) -> bool;
 
-const TOPICS: [(&str, Topic); 11] = [
+const TOPICS: [(&str, Topic); 12] = [
     ("ks", quality::ks::print),
     ("clusters", quality::clusters::print),
     ("series", quality::series::print),

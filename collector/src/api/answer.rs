@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tidegate_contract::contract::Mode;
+use tidegate_detectors::cause::Cause;
 use tidegate_detectors::custom_metric::MetricStatus;
 use tidegate_detectors::finding::{Finding, Verdict};
 
@@ -64,6 +65,9 @@ pub struct ModelStatus {
     /// What the metrics of its owner came to in the last window.
     #[serde(default)]
     pub metrics: Vec<MetricStatus>,
+    /// Which of the findings share a cause, by their places from 0; the worst cause first.
+    #[serde(default)]
+    pub causes: Vec<Cause>,
     /// What labels say; `None` where none are awaited.
     #[serde(default)]
     pub labels: Option<LabelStatus>,

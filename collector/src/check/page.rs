@@ -8,11 +8,12 @@ use tidegate_detectors::distance::{Distance, wasserstein};
 use tidegate_detectors::finding::{Finding, Verdict};
 use tidegate_detectors::reference::{Feature, Values};
 
+use crate::causes;
 use crate::check::data::Gathered;
 use crate::check::plot::{self, escaped};
-use crate::check::report::{Report, about};
+use crate::check::report::Report;
 use crate::check::text::p_text;
-use crate::wording::{counted, grouped, percent, short, verdict};
+use crate::wording::{about, counted, grouped, percent, short, verdict};
 
 const STYLE: &str = include_str!("page.css");
 /// Features that are drawn: the worst ones.
@@ -36,6 +37,7 @@ fn write(page: &mut String, report: &Report, gathered: &Gathered) -> std::fmt::R
          <style>{STYLE}</style></head><body><main>"
     )?;
     head(page, report)?;
+    told(page, report)?;
     table(page, report)?;
     columns(page, report)?;
     page.push_str("<section class=\"cards\">");
@@ -88,6 +90,20 @@ fn head(page: &mut String, report: &Report) -> std::fmt::Result {
         escaped(&report.profile.path),
         escaped(day),
     )
+}
+
+fn told(page: &mut String, report: &Report) -> std::fmt::Result {
+    let told = report.told();
+    if !told.is_empty() {
+        write!(
+            page,
+            "<section class=\"causes\"><h2>{}</h2><ol>",
+            causes::how_many(&report.causes)
+        )?;
+        told.iter().try_for_each(|told| write!(page, "<li>{}</li>", escaped(told)))?;
+        page.push_str("</ol></section>");
+    }
+    Ok(())
 }
 
 fn class(verdict: Verdict) -> &'static str {

@@ -1,10 +1,12 @@
 //! The report of a check: what people and programs read. It does not know how it is shown.
 
 use serde::Serialize;
+use tidegate_detectors::cause::Cause;
 use tidegate_detectors::finding::{Detector, Finding, Verdict};
 use tidegate_detectors::judge::{Rules, judge};
 use tidegate_detectors::season::Hours;
 
+use crate::causes;
 use crate::check::CheckArgs;
 use crate::check::data::Gathered;
 use crate::judgement::Judgement;
@@ -29,6 +31,8 @@ pub(super) struct Report {
     pub warning_alpha: f64,
     /// Worst first.
     pub findings: Vec<Finding>,
+    /// Which of them share a cause, by their places from 0; the worst cause first.
+    pub causes: Vec<Cause>,
 }
 
 /// The profile's side.
@@ -74,7 +78,8 @@ impl Report {
         gathered.sides.tell_apart(&mut findings, &gathered.window);
         let rows = gathered.window.rows;
         let model = profile.document.model.clone().unwrap_or_default();
-        let judged = Judgement::of(&model, 0, rows, gathered.window.exchanges, findings);
+        let (exchanges, reference) = (gathered.window.exchanges, gathered.reference());
+        let judged = Judgement::of(&model, 0, rows, exchanges, findings, reference);
         Self {
             format: "tidegate-check",
             format_version: 1,
@@ -95,6 +100,7 @@ impl Report {
             alpha: rules.alpha,
             warning_alpha: rules.warning_alpha,
             findings: judged.findings,
+            causes: judged.causes,
         }
     }
 
@@ -103,29 +109,16 @@ impl Report {
         self.findings.iter().filter(|finding| finding.verdict == verdict).count()
     }
 
+    /// The causes of the findings in words, one a line; data has no time that they could last since.
+    pub fn told(&self) -> Vec<String> {
+        causes::lines(&self.causes, &self.findings, |_| String::new())
+    }
+
     /// The data's name for a headline.
     pub fn data_name(&self) -> String {
         match self.data.files.as_slice() {
             [one] => one.clone(),
             many => format!("{} files", many.len()),
         }
-    }
-}
-
-/// What a finding is about, where more than one can be of a feature.
-pub(super) fn about(finding: &Finding) -> &'static str {
-    match finding.detector {
-        Detector::NullRate => "missing values",
-        Detector::ViolationRate => "contract",
-        Detector::Limit => "the contract's limit",
-        Detector::KolmogorovSmirnov | Detector::ChiSquared => "distribution",
-        Detector::Correlation => "moving together",
-        Detector::ClusterMass => "clusters",
-        Detector::OutlierRate => "outliers",
-        Detector::Volume => "traffic",
-        Detector::LateRate => "late rows",
-        Detector::Stuck => "standing still",
-        Detector::RealisedError => "errors",
-        Detector::Metric => "metric",
     }
 }

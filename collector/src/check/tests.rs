@@ -154,8 +154,15 @@ fn other_people_are_an_alarm_and_the_report_says_which() {
         .filter_map(|finding| finding["feature"].as_str())
         .collect();
     assert_eq!(worst, ["age", "class"], "{said}");
+    let causes = report["causes"].as_array().expect("causes");
+    assert_eq!(causes.len(), 2, "{said}");
+    for cause in causes {
+        let leads = cause["leads"].as_u64().expect("a place") as usize;
+        assert_eq!(report["findings"][leads]["feature"], cause["features"][0], "{said}");
+    }
     let page = fs::read_to_string(stage.path("report.html")).expect("written");
     assert!(page.contains("&lt;script&gt;alert(1)"), "levels are shown as they are");
+    assert!(page.contains("<h2>2 causes</h2><ol><li>"), "{page}");
     for foreign in ["<script", "http:", "https:", "src=", "url(", "@import"] {
         assert!(!page.contains(foreign), "the page has {foreign}");
     }
@@ -171,6 +178,8 @@ fn columns_that_are_missing_foreign_or_of_another_type_are_told() {
     let (verdict, said) = stage.check(&data, false).expect("a verdict");
     assert_eq!(verdict, Verdict::Alarm);
     for expected in [
+        "3 causes:\n  class is missing in 100 % of rows, 0 % in training",
+        "\n  age is missing in 50 % of rows, 0 % in training",
         "age, missing values: missing 0 % became missing 50 %",
         "class, missing values: missing 0 % became missing 100 %",
         "the data lacks columns of the profile: class, often",

@@ -4,8 +4,9 @@ use std::fmt::Write;
 
 use tidegate_detectors::finding::{Finding, Verdict};
 
-use crate::check::report::{Report, about};
-use crate::wording::{counted, grouped, painted, short};
+use crate::causes;
+use crate::check::report::Report;
+use crate::wording::{about, counted, grouped, painted, short};
 
 /// Healthy features that are named.
 const HEALTHY_SHOWN: usize = 12;
@@ -36,6 +37,7 @@ fn write(text: &mut String, report: &Report, colours: bool) -> std::fmt::Result 
         grouped(report.profile.rows)
     )?;
     writeln!(text)?;
+    causes(text, report)?;
     for verdict in [Verdict::Alarm, Verdict::Warning, Verdict::Inconclusive] {
         for finding in report.findings.iter().filter(|finding| finding.verdict == verdict) {
             line(text, finding, colours)?;
@@ -87,6 +89,16 @@ fn write(text: &mut String, report: &Report, colours: bool) -> std::fmt::Result 
         [] => writeln!(text, "{verdict}: {tests}, nothing that matters has changed"),
         counts => writeln!(text, "{verdict}: {} in {tests}", counts.join(", ")),
     }
+}
+
+fn causes(text: &mut String, report: &Report) -> std::fmt::Result {
+    let told = report.told();
+    if !told.is_empty() {
+        writeln!(text, "{}:", causes::how_many(&report.causes))?;
+        told.iter().try_for_each(|told| writeln!(text, "  {told}"))?;
+        writeln!(text)?;
+    }
+    Ok(())
 }
 
 fn line(text: &mut String, finding: &Finding, colours: bool) -> std::fmt::Result {

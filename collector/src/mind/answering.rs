@@ -104,6 +104,7 @@ impl Mind {
             },
             findings: last.map(|judgement| judgement.findings.clone()).unwrap_or_default(),
             metrics: last.map(|judgement| judgement.metrics.clone()).unwrap_or_default(),
+            causes: last.map(|judgement| judgement.causes.clone()).unwrap_or_default(),
             labels: watched.outcomes.as_ref().map(Outcomes::status),
             primary: self
                 .ledger

@@ -349,7 +349,8 @@ impl Mind {
         }
         let _inside = span.enter();
         if let Some(outcomes) = &mut watched.outcomes {
-            judgement = judgement.with(outcomes.close(watched.watch.rules(), now));
+            let of_labels = outcomes.close(watched.watch.rules(), now);
+            judgement = judgement.with(of_labels, watched.watch.reference());
             self.metrics.labelled(&watched.model.name, &outcomes.status());
         }
         span.record("rows", judgement.rows);
