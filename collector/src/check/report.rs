@@ -78,7 +78,7 @@ impl Report {
         gathered.sides.tell_apart(&mut findings, &gathered.window);
         let rows = gathered.window.rows;
         let model = profile.document.model.clone().unwrap_or_default();
-        let (exchanges, reference) = (gathered.window.exchanges, gathered.reference());
+        let (exchanges, reference) = (gathered.window.exchanges, &gathered.reference);
         let judged = Judgement::of(&model, 0, rows, exchanges, findings, reference);
         Self {
             format: "tidegate-check",
