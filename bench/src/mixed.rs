@@ -45,7 +45,13 @@ pub struct Column {
 /// The table with so many rows.
 #[must_use]
 pub fn table(rows: usize) -> Vec<Column> {
-    let mut random = Random::seeded(20);
+    drawn(rows, 20)
+}
+
+/// Other rows of the same table: those of this seed.
+#[must_use]
+pub fn drawn(rows: usize, seed: u64) -> Vec<Column> {
+    let mut random = Random::seeded(seed);
     (0..COLUMNS)
         .map(|at| Column { name: format!("c{at}"), cells: cells(at, rows, &mut random) })
         .collect()

@@ -14,4 +14,5 @@ fn main() {
     speed::ecod::print(&report);
     speed::forest::print(&report);
     speed::profile::print(&report);
+    speed::check::print(&report);
 }

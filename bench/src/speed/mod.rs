@@ -1,5 +1,6 @@
 //! How fast things are, one file a topic. It does not print: [`crate::report`] does.
 
+pub mod check;
 pub mod clusters;
 pub mod correlations;
 pub mod ecod;

@@ -66,7 +66,7 @@ pub fn size(report: &Report) {
     report.quality(&Quality { name, value, goal: "<= 60000", ok: bytes <= 60_000 });
 }
 
-fn args(data: &Path, out: &Path) -> ProfileArgs {
+pub(super) fn args(data: &Path, out: &Path) -> ProfileArgs {
     ProfileArgs {
         data: vec![data.to_owned()],
         out: out.to_owned(),
