@@ -16,6 +16,7 @@ pub mod drifted;
 pub mod examples;
 pub mod export;
 pub mod expression;
+pub mod fetched;
 #[cfg(test)]
 mod fixture;
 pub mod init;

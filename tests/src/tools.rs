@@ -41,6 +41,12 @@ pub fn mlserver() -> PathBuf {
     named("TIDEGATE_MLSERVER")
 }
 
+/// The Python that has moto, a server of S3's protocol.
+#[must_use]
+pub fn moto() -> PathBuf {
+    named("TIDEGATE_MOTO")
+}
+
 /// The Python that has a model server.
 #[must_use]
 pub fn server(server: Server) -> PathBuf {

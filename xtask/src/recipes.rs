@@ -23,8 +23,8 @@ pub fn filter(terminal: Terminal) -> Result<(), Error> {
 }
 
 /// Gets every tool, builds filter and command, runs `cargo test --workspace` with `arguments`, and
-/// gives its exit code. The tests are told by environment variables where the tools are. A model
-/// server that this machine cannot have is said here; its tests fail, and all others run.
+/// gives its exit code. The tests are told by environment variables where the tools are. A server in
+/// Python that this machine cannot have is said here; its tests fail, and all others run.
 ///
 /// # Errors
 /// A tool that most tests need cannot be had, or cargo cannot be started.
@@ -39,9 +39,10 @@ pub fn test(terminal: Terminal, arguments: &[String]) -> Result<u8, Error> {
         ("TIDEGATE_MODULE", tools.dynamic_module()?),
         ("TIDEGATE_BIN", tools.tidegate()?),
     ];
-    for server in Server::ALL {
-        match tools.server(server) {
-            Ok(python) => given.push((server.variable(), python)),
+    let servers = Server::ALL.map(|server| (server.variable(), tools.server(server)));
+    for (variable, python) in servers.into_iter().chain([("TIDEGATE_MOTO", tools.moto())]) {
+        match python {
+            Ok(python) => given.push((variable, python)),
             Err(error) => terminal.failure(&error.to_string()),
         }
     }

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use std::fs;
 
 use serde_json::Value;
+use tidegate_collector::fetched::FetchArgs;
 use tidegate_collector::profile::{self, ProfileArgs, ReadingArgs};
 use tidegate_collector::simulate::{self, SimulateArgs};
 use tidegate_contract::protocol::Protocol;
@@ -86,6 +87,7 @@ fn replay(table: &Table) -> Result<(f64, f64), Box<dyn Error>> {
         merge: false,
         threads: None,
         reading: ReadingArgs::default(),
+        fetch: FetchArgs::default(),
         created: Some(0),
     };
     profile::run(&args, &mut Vec::new())?;
@@ -96,6 +98,7 @@ fn replay(table: &Table) -> Result<(f64, f64), Box<dyn Error>> {
         model: None,
         json: true,
         reading: ReadingArgs::default(),
+        fetch: FetchArgs::default(),
     };
     let mut told = Vec::new();
     simulate::run(&args, &mut told)?;

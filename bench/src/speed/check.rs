@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use tidegate_collector::check::{self, CheckArgs};
+use tidegate_collector::fetched::FetchArgs;
 use tidegate_collector::profile::{self, Profile, ReadingArgs};
 use tidegate_collector::watch::limits;
 use tidegate_detectors::finding::Verdict;
@@ -57,6 +58,7 @@ pub fn print(report: &Report) {
         min_rows: 200,
         ordered: false,
         reading: ReadingArgs::default(),
+        fetch: FetchArgs::default(),
     };
     say("Parquet file", clock::least_of_process(3, || from_file(&args)));
     args.html = Some(folder.join("page.html"));

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use tidegate_collector::fetched::FetchArgs;
 use tidegate_collector::profile::survey::Survey;
 use tidegate_collector::profile::{self, ProfileArgs, ReadingArgs};
 use tidegate_collector::table::{Cell, Column, Kind};
@@ -80,6 +81,7 @@ pub(super) fn args(data: &Path, out: &Path) -> ProfileArgs {
         merge: false,
         threads: std::num::NonZeroUsize::new(1),
         reading: ReadingArgs::default(),
+        fetch: FetchArgs::default(),
         created: Some(0),
     }
 }

@@ -10,6 +10,7 @@ use tidegate_detectors::season::Hours;
 use tidegate_detectors::window::{Pane, Window};
 
 use crate::check::CheckError;
+use crate::fetched::Fetched;
 use crate::meter::Meter;
 use crate::profile::survey::code;
 use crate::profile::{Profile, hours};
@@ -39,9 +40,14 @@ pub(super) struct Gathered {
 }
 
 impl Gathered {
-    /// Reads a file or a folder of them.
-    pub fn read(data: &Path, profile: &Profile, reading: &Reading) -> Result<Self, CheckError> {
-        let files = files(data)?;
+    /// Reads a file or a folder of them, wherever it was fetched to.
+    pub fn read(
+        data: &Path,
+        fetched: &Fetched,
+        profile: &Profile,
+        reading: &Reading,
+    ) -> Result<Self, CheckError> {
+        let files = folder::files(fetched.paths())?;
         let tables: Vec<Table> =
             files.iter().map(|file| Table::open(file, reading)).collect::<Result<_, _>>()?;
         let has = |name: &str| tables.iter().any(|table| table.names().iter().any(|n| n == name));
@@ -94,6 +100,7 @@ impl Gathered {
             }
             _ => Reference::clone(reference),
         };
+        let files = files.iter().map(|file| fetched.name(file)).collect();
         Ok(Self { sides, reference, hours, window, files, missing, ignored })
     }
 
@@ -108,14 +115,6 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let more = names.len().saturating_sub(NAMES_SHOWN);
     let shown = names.iter().take(NAMES_SHOWN).copied().collect::<Vec<_>>().join(", ");
     if more > 0 { format!("{shown} and {more} more") } else { shown }
-}
-
-/// The files of a folder, or the one that was named.
-fn files(data: &Path) -> Result<Vec<PathBuf>, CheckError> {
-    if data.to_string_lossy().contains("://") {
-        return Err(CheckError::Remote { path: data.to_owned() });
-    }
-    Ok(folder::files(&[data.to_owned()])?)
 }
 
 /// Which hours the rows are of.

@@ -12,12 +12,14 @@ mod text;
 use std::fs;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::slice;
 
 use tidegate_detectors::finding::Verdict;
 use tidegate_detectors::judge::{MinEffect, Rules};
 
 use crate::check::data::Gathered;
 use crate::check::report::Report;
+use crate::fetched::{FetchArgs, FetchError, Fetched};
 use crate::profile::error::ProfileError;
 use crate::profile::{self, ReadingArgs};
 use crate::watch::limits;
@@ -28,10 +30,14 @@ use crate::watch::limits;
   tidegate check --profile ./profile january.parquet
   tidegate check --profile ./profile january/ --html january.html
   tidegate check --profile ./profile january.csv --json | jq .verdict
+  tidegate check --profile ./profile s3://my-bucket/january/
+
+Data in S3-compatible storage is found by the usual AWS_* variables: AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_REGION, and AWS_ENDPOINT_URL where it is not Amazon's.
 
 Exits with 0 when nothing is in alarm, with 1 when something is, and with 2 when it cannot tell.")]
 pub struct CheckArgs {
-    /// The data: a CSV or Parquet file, or a folder of them
+    /// The data: a CSV or Parquet file, or a folder of them; local, or s3://BUCKET/KEY
     pub data: PathBuf,
     /// The profile that the data is held against: a folder that `tidegate profile` made
     #[arg(long, value_name = "DIR")]
@@ -58,6 +64,9 @@ pub struct CheckArgs {
     /// How CSV is read
     #[command(flatten)]
     pub reading: ReadingArgs,
+    /// How data is fetched
+    #[command(flatten)]
+    pub fetch: FetchArgs,
 }
 
 /// Chance of a false warning, where `alpha` is smaller.
@@ -76,8 +85,8 @@ pub enum CheckError {
     Profile(#[from] ProfileError),
     #[error(transparent)]
     Table(#[from] crate::table::error::TableError),
-    #[error("{}: only local files can be read yet; copy the data here first", path.display())]
-    Remote { path: PathBuf },
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     #[error(
         "{} has none of the profile's columns ({expected}); its own are {found}: is it the right \
          profile?",
@@ -91,10 +100,11 @@ pub enum CheckError {
 /// Judges the data and says so on `out`.
 ///
 /// # Errors
-/// When the profile or the data cannot be read, or the report cannot be written.
+/// When the profile or the data cannot be fetched or read, or the report cannot be written.
 pub fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Verdict, CheckError> {
     let profile = profile::load(&args.profile)?;
-    let gathered = Gathered::read(&args.data, &profile, &args.reading.reading()?)?;
+    let fetched = Fetched::of(slice::from_ref(&args.data), &args.fetch)?;
+    let gathered = Gathered::read(&args.data, &fetched, &profile, &args.reading.reading()?)?;
     let rules = Rules {
         alpha: args.alpha,
         warning_alpha: WARNING_ALPHA.max(args.alpha),

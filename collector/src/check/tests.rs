@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tidegate_detectors::finding::Verdict;
 
 use super::{CheckArgs, CheckError, run};
+use crate::fetched::FetchArgs;
 use crate::profile::{self, ProfileArgs, ReadingArgs};
 
 /// `rows` people: an age from 20 on, a class that now and then looks like a number, and how often of five.
@@ -50,6 +51,7 @@ impl Stage {
             merge: false,
             threads: None,
             reading: ReadingArgs::default(),
+            fetch: FetchArgs::default(),
             created: Some(0),
         }
     }
@@ -76,6 +78,7 @@ impl Stage {
             min_rows: 200,
             ordered: false,
             reading: ReadingArgs::default(),
+            fetch: FetchArgs::default(),
         };
         let mut said = Vec::new();
         let verdict = run(&args, &mut said)?;
@@ -216,7 +219,9 @@ fn what_cannot_be_judged_is_an_error_with_a_cure() {
     let refused = |data: &Path| stage.check(data, false).expect_err("an error").to_string();
     fs::create_dir(stage.path("empty")).expect("a folder");
     assert!(refused(&stage.path("empty")).contains("a folder without a CSV or Parquet file in it"));
-    assert!(refused(Path::new("s3://bucket/january")).contains("copy the data here first"));
+    assert!(
+        refused(Path::new("gs://bucket/january")).contains("copy the data to one of them first")
+    );
     assert!(refused(&stage.path("none.csv")).contains("none.csv"));
     let strange = stage.write("strange.csv", "length,width\n1,2\n");
     let said = refused(&strange);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tidegate_contract::mistake::Mistake;
 
+use crate::fetched::FetchError;
 use crate::table::error::TableError;
 
 /// Why there is no profile.
@@ -12,6 +13,8 @@ use crate::table::error::TableError;
 pub enum ProfileError {
     #[error(transparent)]
     Table(#[from] TableError),
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     #[error("{option} {name}: {} has no such column{}", path.display(), Nearest(near))]
     UnknownColumn { option: &'static str, name: String, path: PathBuf, near: Option<String> },
     #[error("column `{name}` is named by both --exclude and {other}; drop one")]

@@ -36,6 +36,7 @@ use tidegate_detectors::reference::Reference;
 use tidegate_detectors::resampling::{KeptColumn, effective_tests};
 use tidegate_detectors::season::{Period, Seasons};
 
+use crate::fetched::{FetchArgs, Fetched};
 use crate::meter::Meter;
 use crate::profile::crew::{Blank, Gathered, Start, Work};
 use crate::profile::document::{Document, FORMAT, FORMAT_VERSION, Source, Summary};
@@ -52,7 +53,8 @@ use crate::wording;
 /// Learn what a model's training data looks like.
 #[derive(Debug, Clone, PartialEq, clap::Args)]
 pub struct ProfileArgs {
-    /// The training data: CSV with a header line, or Parquet; files, or folders of them
+    /// The training data: CSV with a header line, or Parquet; files, or folders of them; local, or
+    /// s3://BUCKET/KEY
     #[arg(required = true)]
     pub data: Vec<PathBuf>,
     /// The folder to write; one that holds an earlier profile is replaced
@@ -90,6 +92,9 @@ pub struct ProfileArgs {
     /// How CSV is read
     #[command(flatten)]
     pub reading: ReadingArgs,
+    /// How data is fetched
+    #[command(flatten)]
+    pub fetch: FetchArgs,
     /// When the profile is made, in seconds since 1970, so that runs can be repeated [default: now]
     #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH")]
     pub created: Option<u64>,
@@ -195,6 +200,7 @@ pub fn contract_of(data: &Path) -> Result<Contract, ProfileError> {
         merge: false,
         threads: None,
         reading: ReadingArgs::default(),
+        fetch: FetchArgs::default(),
         created: None,
     };
     make(&args, 0).map(|profile| profile.contract)
@@ -203,7 +209,7 @@ pub fn contract_of(data: &Path) -> Result<Contract, ProfileError> {
 /// Makes the profile and writes its folder; says on `out` what was written and what to do next.
 ///
 /// # Errors
-/// When the data cannot be read, an argument names no column, or the folder may not be written.
+/// When the data cannot be fetched or read, an argument names no column, or the folder may not be written.
 /// Nothing is written then.
 pub fn run(args: &ProfileArgs, out: &mut dyn Write) -> Result<(), ProfileError> {
     let created = args.created.unwrap_or_else(|| {
@@ -211,13 +217,18 @@ pub fn run(args: &ProfileArgs, out: &mut dyn Write) -> Result<(), ProfileError> 
     });
     // Before the long work, not after it.
     folder::claim(&args.out)?;
-    let profile = if args.merge { merge::make(args, created)? } else { make(args, created)? };
+    let profile = if args.merge {
+        merge::make(args, created)?
+    } else {
+        let fetched = Fetched::of(&args.data, &args.fetch)?;
+        make(&ProfileArgs { data: fetched.paths().to_vec(), ..args.clone() }, created)?
+    };
     folder::write(&args.out, &profile)?;
     close(args, &profile, out)
         .map_err(|source| ProfileError::Write { path: PathBuf::from("standard output"), source })
 }
 
-/// Reads the data and makes its profile, `created` seconds after 1970. Writes nothing.
+/// Reads local data and makes its profile, `created` seconds after 1970. Writes nothing.
 ///
 /// # Errors
 /// When the data cannot be read, or an argument names no column.

@@ -12,6 +12,7 @@ use super::{Played, SimulateError, chosen, play};
 use crate::client::action_text;
 use crate::config::Config;
 use crate::decision::{Action, Decision};
+use crate::fetched::{FetchArgs, FetchError, Fetched, is_remote};
 use crate::journal::Journal;
 use crate::ledger::{Event, Ledger};
 use crate::profile::ReadingArgs;
@@ -23,6 +24,7 @@ use crate::wording::counted;
   tidegate backtest --policy new.yaml --from ./samples
   tidegate backtest --policy new.yaml --from ./samples --state ./state
   tidegate backtest --policy tidegate.yaml --from march.parquet --time at --max-decisions 0
+  tidegate backtest --policy new.yaml --from s3://my-bucket/samples
 
 With --max-decisions or --max-alarms it is a test: it exits with 1 where there would have been more, and
 with 0 otherwise. Without them it exits with 1 when something would have been in alarm. 2 when it cannot
@@ -31,7 +33,8 @@ pub struct BacktestArgs {
     /// The configuration whose policy is tried
     #[arg(long, value_name = "FILE", default_value = "tidegate.yaml")]
     pub policy: PathBuf,
-    /// The recording: the folder that `samples:` names, or any CSV or Parquet, a file or a folder
+    /// The recording: what `samples:` names, or any CSV or Parquet, a file or a folder; local, or
+    /// s3://BUCKET/KEY
     #[arg(long, value_name = "PATH")]
     pub from: PathBuf,
     /// The column with each row's time
@@ -55,21 +58,27 @@ pub struct BacktestArgs {
     /// How CSV is read
     #[command(flatten)]
     pub reading: ReadingArgs,
+    /// How data is fetched
+    #[command(flatten)]
+    pub fetch: FetchArgs,
 }
 
 /// Replays and tells. Gives `alarm` where the test failed, or where there is none and something was in
 /// alarm.
 ///
 /// # Errors
-/// When the configuration, the profile, the recording or the decision log cannot be read.
+/// When the configuration, the profile, the recording or the decision log cannot be read, or the
+/// recording not fetched.
 pub fn run(args: &BacktestArgs, out: &mut dyn Write) -> Result<Verdict, SimulateError> {
     let config = Config::read(&args.policy)?;
     let model = chosen(&args.policy, args.model.as_deref(), &config)?;
-    let data = recording(&args.from, &model.name)?;
+    let fetched = fetched(&args.from, &model.name, &args.fetch)?;
+    let data = recording(&fetched.paths()[0], &model.name)?;
     // What was is read first: a log that is damaged should not be found after minutes.
     let was = args.state.as_deref().map(|state| decided(state, &model.name)).transpose()?;
     let reading = args.reading.reading()?;
-    let played = play(model, &data, &args.time, &reading, args.json, out)?;
+    let named = fetched.name(&data);
+    let played = play(model, &data, &named, &args.time, &reading, args.json, out)?;
     if let Some(was) = was {
         beside(&played, &was, args.json, out)?;
     }
@@ -94,9 +103,25 @@ pub fn run(args: &BacktestArgs, out: &mut dyn Write) -> Result<Verdict, Simulate
     })
 }
 
+/// The recording, as local files; of a bucket that the store wrote to, only what is the model's.
+fn fetched(from: &Path, model: &str, fetch: &FetchArgs) -> Result<Fetched, FetchError> {
+    if is_remote(from) {
+        match Fetched::of(&[from.join(part_of(model))], fetch) {
+            Err(FetchError::Absent { .. }) => (),
+            fetched => return fetched,
+        }
+    }
+    Fetched::of(&[from.to_owned()], fetch)
+}
+
+/// The folder in which the store keeps a model's samples.
+fn part_of(model: &str) -> String {
+    format!("model={model}")
+}
+
 /// Of a folder that the store wrote, the part that is the model's.
 fn recording(from: &Path, model: &str) -> Result<PathBuf, SimulateError> {
-    let own = from.join(format!("model={model}"));
+    let own = from.join(part_of(model));
     if own.is_dir() {
         return Ok(own);
     }

@@ -10,6 +10,7 @@ mod tests;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::slice;
 
 use tidegate_contract::protocol::Side;
 use tidegate_detectors::finding::Verdict;
@@ -19,6 +20,7 @@ use crate::config::duration::millis;
 use crate::config::mistake::ConfigError;
 use crate::config::model::Model;
 use crate::decision::{Decision, State, UnixMillis};
+use crate::fetched::{FetchArgs, FetchError, Fetched};
 use crate::journal::JournalError;
 use crate::ledger::{Ends, Event, Ledger};
 use crate::policy::{self, Move, Standing, Streaks};
@@ -39,10 +41,15 @@ const WORKER: u64 = 0;
 #[command(after_help = "Examples:
   tidegate simulate --time pickup_time trips.parquet
   tidegate simulate -c tidegate.yaml --model census --time at january.csv --json
+  tidegate simulate --time at s3://my-bucket/january/
+
+Data in S3-compatible storage is found by the usual AWS_* variables: AWS_ACCESS_KEY_ID,
+AWS_SECRET_ACCESS_KEY, AWS_REGION, and AWS_ENDPOINT_URL where it is not Amazon's.
 
 Exits with 0 when nothing was ever in alarm, with 1 when something was, and with 2 when it cannot tell.")]
 pub struct SimulateArgs {
-    /// The data: CSV or Parquet, a file or a folder, a row for each row of a request
+    /// The data: CSV or Parquet, a file or a folder, a row for each row of a request; local, or
+    /// s3://BUCKET/KEY
     pub data: PathBuf,
     /// The column with each row's time: ISO 8601, or seconds or milliseconds since 1970
     #[arg(long, value_name = "COLUMN")]
@@ -59,6 +66,9 @@ pub struct SimulateArgs {
     /// How CSV is read
     #[command(flatten)]
     pub reading: ReadingArgs,
+    /// How data is fetched
+    #[command(flatten)]
+    pub fetch: FetchArgs,
 }
 
 /// Why nothing was replayed.
@@ -73,6 +83,8 @@ pub enum SimulateError {
     Profile(#[from] ProfileError),
     #[error(transparent)]
     Table(#[from] TableError),
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     #[error("{} has no model {wanted}; there are {known}", path.display())]
     NoModel { path: PathBuf, wanted: String, known: String },
     #[error("{} has several models ({known}); name one with --model", path.display())]
@@ -100,11 +112,14 @@ pub enum SimulateError {
 /// Replays, tells the story on `out`, and gives the worst verdict.
 ///
 /// # Errors
-/// When the configuration, the profile or the data cannot be read.
+/// When the configuration, the profile or the data cannot be read, or the data not fetched.
 pub fn run(args: &SimulateArgs, out: &mut dyn Write) -> Result<Verdict, SimulateError> {
     let config = Config::read(&args.config)?;
     let model = chosen(&args.config, args.model.as_deref(), &config)?;
-    let played = play(model, &args.data, &args.time, &args.reading.reading()?, args.json, out)?;
+    let fetched = Fetched::of(slice::from_ref(&args.data), &args.fetch)?;
+    let reading = args.reading.reading()?;
+    let data = &fetched.paths()[0];
+    let played = play(model, data, &args.data, &args.time, &reading, args.json, out)?;
     Ok(played.sum.worst)
 }
 
@@ -118,10 +133,12 @@ struct Played {
     sum: Sum,
 }
 
-/// Replays data through the windows and the policy of a model, and tells the story on `out`.
+/// Replays data through the windows and the policy of a model, and tells the story on `out`, in which
+/// the data is called `named`.
 fn play(
     model: &Model,
     data: &Path,
+    named: &Path,
     time: &str,
     reading: &Reading,
     json: bool,
@@ -133,7 +150,7 @@ fn play(
     beside[0].extend(own_time);
     let recording = Recording::read(data, time, &subject.sides, &beside, reading)?;
     let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let mut story = Story::begin(json, colours, data, recording.times(), out)?;
+    let mut story = Story::begin(json, colours, named, recording.times(), out)?;
     let mut replay = Replay {
         watch: Watch::new(model, &subject.contract, subject.sides, subject.effective_tests)
             .expecting(model, subject.hours.as_ref())

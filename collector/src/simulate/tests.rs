@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tidegate_detectors::finding::Verdict;
 
 use super::{SimulateArgs, SimulateError, run};
+use crate::fetched::FetchArgs;
 use crate::profile::{self, ProfileArgs, ReadingArgs};
 
 const CONFIG: &str = "
@@ -67,6 +68,7 @@ impl Stage {
             merge: false,
             threads: None,
             reading: ReadingArgs::default(),
+            fetch: FetchArgs::default(),
             created: Some(0),
         };
         profile::run(&args, &mut Vec::new()).expect("a profile");
@@ -92,6 +94,7 @@ impl Stage {
             model: None,
             json,
             reading: ReadingArgs::default(),
+            fetch: FetchArgs::default(),
         };
         let mut said = Vec::new();
         let verdict = run(&args, &mut said)?;

@@ -7,10 +7,23 @@ use std::path::{Path, PathBuf};
 use crate::table::error::TableError;
 
 /// Files of one table.
-const MAX_FILES: usize = 10_000;
+pub const MAX_FILES: usize = 10_000;
 
 /// Folders within folders that are looked into.
 const MAX_DEPTH: usize = 8;
+
+/// Whether a file's or folder's name says that it is none of the data.
+#[must_use]
+pub fn is_hidden(name: &str) -> bool {
+    name.starts_with(['.', '_'])
+}
+
+/// Whether a file's name is that of a table.
+#[must_use]
+pub fn is_table(file: &Path) -> bool {
+    let ends = file.extension().map(|end| end.to_string_lossy().to_lowercase());
+    matches!(ends.as_deref(), Some("csv" | "tsv" | "parquet"))
+}
 
 /// The files of all paths: a file as it is, a folder as the CSV and Parquet files in it and below,
 /// in the order of their names. What begins with a dot or an underscore is left out, as Spark and
@@ -40,18 +53,17 @@ fn look_into(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()
     for entry in fs::read_dir(folder).map_err(cannot)? {
         let path = entry.map_err(cannot)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if !name.starts_with(['.', '_']) {
+        if !is_hidden(&name) {
             inside.push(path);
         }
     }
     inside.sort();
     for path in inside {
-        let ends = path.extension().map(|end| end.to_string_lossy().to_lowercase());
         if path.is_dir() {
             if depth > 0 {
                 look_into(&path, depth - 1, files)?;
             }
-        } else if matches!(ends.as_deref(), Some("csv" | "tsv" | "parquet")) {
+        } else if is_table(&path) {
             files.push(path);
         }
         if files.len() > MAX_FILES {

@@ -5,6 +5,7 @@ pub mod collector;
 pub mod envoy;
 pub mod http;
 pub mod model_server;
+pub mod moto;
 pub mod port;
 pub mod process;
 pub mod ready;

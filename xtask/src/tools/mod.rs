@@ -5,6 +5,7 @@ pub mod census;
 pub mod crates;
 pub mod envoy;
 pub mod mlserver;
+pub mod moto;
 pub mod python;
 pub mod redis;
 pub mod samples;
