@@ -176,7 +176,10 @@ fn what_cannot_be_had_is_said_with_bucket_key_and_cure() {
 #[test]
 fn who_is_not_known_to_the_storage_is_told_what_to_set() {
     let play = Play::of("bucket-denied", true);
-    let said = play.refused(&["profile", "s3://data/training.csv", "--out", "profile"]);
-    assert!(said.contains("s3://data/training.csv: access is refused"), "{said}");
-    assert!(said.contains("AWS_ACCESS_KEY_ID"), "{said}");
+    // An object is asked for by its key, and a folder by a list.
+    for data in ["s3://data/training.csv", "s3://data/"] {
+        let said = play.refused(&["profile", data, "--out", "profile"]);
+        assert!(said.contains(&format!("{data}: access is refused")), "{said}");
+        assert!(said.contains("AWS_ACCESS_KEY_ID"), "{said}");
+    }
 }

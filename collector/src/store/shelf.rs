@@ -158,7 +158,22 @@ impl From<Error> for Refusal {
             Error::NotFound { .. } => Self::Absent,
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => Self::Denied,
             Error::Precondition { .. } => Self::Changed,
-            other => Self::Other(other.to_string()),
+            other => Self::of_words(&other.to_string()),
+        }
+    }
+}
+
+impl Refusal {
+    /// Of lists the library gives the storage's answer in words only. Where it was given no credentials
+    /// it asks the machine for them (`/latest/api/token`), and most machines have none.
+    fn of_words(words: &str) -> Self {
+        let says = |part: &str| words.contains(part);
+        if says("<Code>NoSuchBucket</Code>") {
+            Self::Absent
+        } else if says("401 Unauthorized") || says("403 Forbidden") || says("/latest/api/token") {
+            Self::Denied
+        } else {
+            Self::Other(words.lines().collect::<Vec<_>>().join(" "))
         }
     }
 }
