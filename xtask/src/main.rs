@@ -49,8 +49,8 @@ enum Recipe {
     },
     /// Measure what the statistics are held to; exits with 1 where one is not good enough
     Quality {
-        /// Only these: ks, clusters, series, outliers, tables, correlations, distances,
-        /// estimates, sketch, profile, sequential
+        /// Only these: ks, clusters, series, outliers, tables, correlations, month,
+        /// distances, estimates, sketch, profile, sequential
         topics: Vec<String>,
         /// A line of JSON for each figure
         #[arg(long)]
