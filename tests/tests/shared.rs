@@ -57,6 +57,9 @@ impl Harbour {
 }
 
 /// Whether the collector of a house decides; empty where it does not answer.
+/// An Envoy whose collector was away several times waits for up to 30 s before it asks again.
+const ASKED_AGAIN: Duration = Duration::from_secs(45);
+
 fn role(house: &House) -> String {
     let status = house.collector.as_ref().and_then(|collector| collector.get("status").ok());
     let crew = status.map(|status| status["crew"].clone()).unwrap_or_default();
@@ -71,7 +74,7 @@ fn await_role(house: &House, wanted: &str) {
 
 fn await_versions(harbour: &Harbour, wanted: &str) {
     for house in &harbour.houses {
-        eventually(&format!("{wanted} answers at every Envoy"), SOON, || {
+        eventually(&format!("{wanted} answers at every Envoy"), ASKED_AGAIN, || {
             (house.version() == wanted).then_some(())
         });
     }
