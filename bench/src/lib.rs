@@ -10,6 +10,7 @@ pub mod intake;
 pub mod labelled;
 pub mod mixed;
 pub mod peers;
+pub mod profiled;
 pub mod quality;
 pub mod reaction;
 pub mod report;

@@ -16,6 +16,7 @@ use xtask::stage::http::Client;
 use xtask::stage::{Stage, port};
 use xtask::tools::Tools;
 
+use crate::profiled;
 use crate::report::{Figure, Report};
 use crate::speed::forest::normal;
 use crate::traffic::upstream;
@@ -175,13 +176,7 @@ fn collector(
         let (age, wage, region) = person(&mut random);
         csv.push_str(&format!("{age},{wage},{region}\n"));
     }
-    let data = stage.write("training.csv", &csv)?;
-    let profile = stage.folder().join("profile");
-    let mut command = std::process::Command::new(tidegate);
-    let made = command.arg("profile").arg(data).arg("--out").arg(&profile).output()?;
-    if !made.status.success() {
-        return Err(String::from_utf8_lossy(&made.stderr).into_owned().into());
-    }
+    profiled::from_csv(stage, tidegate, &csv)?;
     let yaml = format!(
         "listen: {{grpc: 127.0.0.1:{grpc}, http: 127.0.0.1:{http}}}\nstate: ./state\n\
          envoy: {{filter: {}, collector_cluster: tidegate_collector}}\nmodels:\n  \

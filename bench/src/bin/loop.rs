@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tidegate_bench::report::{Figure, Report};
-use tidegate_bench::{fleet, intake, reaction};
+use tidegate_bench::{fleet, intake, profiled, reaction};
 use xtask::stage::collector::Collector;
 use xtask::stage::envoy::{Addresses, Envoy};
 use xtask::stage::{Stage, port};
@@ -129,13 +129,7 @@ fn start(
         let work = ["Private", "Government", "None"][row % 3];
         csv.push_str(&format!("{},{}.5,{work}\n", 20 + row * 37 % 60, row * 61 % 4000));
     }
-    let data = stage.write("training.csv", &csv)?;
-    let profile = stage.folder().join("profile");
-    let mut command = std::process::Command::new(tidegate);
-    let made = command.arg("profile").arg(data).arg("--out").arg(&profile).output()?;
-    if !made.status.success() {
-        return Err(String::from_utf8_lossy(&made.stderr).into_owned().into());
-    }
+    profiled::from_csv(stage, tidegate, &csv)?;
     let mut yaml = format!(
         "listen: {{grpc: 127.0.0.1:{grpc}, http: 127.0.0.1:{http}}}\nstate: ./state\n\
          envoy: {{filter: {}, collector_cluster: tidegate_collector}}\nmodels:\n",
