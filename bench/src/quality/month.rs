@@ -10,7 +10,6 @@ use serde_json::Value;
 use tidegate_collector::fetched::FetchArgs;
 use tidegate_collector::profile::{self, ProfileArgs, ReadingArgs};
 use tidegate_collector::simulate::{self, SimulateArgs};
-use tidegate_contract::protocol::Protocol;
 use tidegate_detectors::forest::random::Random;
 
 use super::table::{self, Cell, Table};
@@ -75,20 +74,8 @@ fn replay(table: &Table) -> Result<(f64, f64), Box<dyn Error>> {
     fs::write(path("month.csv"), lines(table, month)?)?;
     fs::write(path("tidegate.yaml"), CONFIG)?;
     let args = ProfileArgs {
-        data: vec![path("training.csv")],
-        out: path("profile"),
-        model: None,
-        exclude: Vec::new(),
-        category: Vec::new(),
-        outputs: Vec::new(),
-        protocol: Protocol::Oip,
-        time: None,
-        season: None,
-        merge: false,
-        threads: None,
-        reading: ReadingArgs::default(),
-        fetch: FetchArgs::default(),
         created: Some(0),
+        ..ProfileArgs::new(vec![path("training.csv")], path("profile"))
     };
     profile::run(&args, &mut Vec::new())?;
     let args = SimulateArgs {

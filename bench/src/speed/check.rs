@@ -6,8 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use tidegate_collector::check::{self, CheckArgs};
-use tidegate_collector::fetched::FetchArgs;
-use tidegate_collector::profile::{self, Profile, ReadingArgs};
+use tidegate_collector::profile::{self, Profile};
 use tidegate_collector::watch::limits;
 use tidegate_detectors::finding::Verdict;
 use tidegate_detectors::joint::Lens;
@@ -48,18 +47,7 @@ pub fn print(report: &Report) {
     say("in memory", clock::least(3, || in_memory(&profile, &table)));
     let data = mixed::as_parquet(&table, folder).expect("written");
     drop((table, profile));
-    let mut args = CheckArgs {
-        data,
-        profile: out,
-        html: None,
-        json: true,
-        alpha: 0.01,
-        min_effect: 0.1,
-        min_rows: 200,
-        ordered: false,
-        reading: ReadingArgs::default(),
-        fetch: FetchArgs::default(),
-    };
+    let mut args = CheckArgs { json: true, ..CheckArgs::new(data, out) };
     say("Parquet file", clock::least_of_process(3, || from_file(&args)));
     args.html = Some(folder.join("page.html"));
     say("and the page", clock::least_of_process(3, || from_file(&args)));

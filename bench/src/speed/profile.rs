@@ -4,9 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use tidegate_collector::fetched::FetchArgs;
 use tidegate_collector::profile::survey::Survey;
-use tidegate_collector::profile::{self, ProfileArgs, ReadingArgs};
+use tidegate_collector::profile::{self, ProfileArgs};
 use tidegate_collector::table::{Cell, Column, Kind};
 use tidegate_contract::protocol::Protocol;
 use tidegate_detectors::resampling::KeptColumn;
@@ -69,20 +68,10 @@ pub fn size(report: &Report) {
 
 pub(super) fn args(data: &Path, out: &Path) -> ProfileArgs {
     ProfileArgs {
-        data: vec![data.to_owned()],
-        out: out.to_owned(),
-        model: None,
-        exclude: vec![],
-        category: vec![],
-        outputs: vec![],
         protocol: Protocol::Auto,
-        time: None,
-        season: None,
-        merge: false,
         threads: std::num::NonZeroUsize::new(1),
-        reading: ReadingArgs::default(),
-        fetch: FetchArgs::default(),
         created: Some(0),
+        ..ProfileArgs::new(vec![data.to_owned()], out.to_owned())
     }
 }
 

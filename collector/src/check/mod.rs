@@ -69,6 +69,25 @@ pub struct CheckArgs {
     pub fetch: FetchArgs,
 }
 
+impl CheckArgs {
+    /// As they are where only the data and the profile are given.
+    #[must_use]
+    pub fn new(data: PathBuf, profile: PathBuf) -> Self {
+        Self {
+            data,
+            profile,
+            html: None,
+            json: false,
+            alpha: 0.01,
+            min_effect: 0.1,
+            min_rows: 200,
+            ordered: false,
+            reading: ReadingArgs::default(),
+            fetch: FetchArgs::default(),
+        }
+    }
+}
+
 /// Chance of a false warning, where `alpha` is smaller.
 const WARNING_ALPHA: f64 = 0.05;
 

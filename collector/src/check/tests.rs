@@ -3,13 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::Parser;
 use serde_json::Value;
 use tempfile::TempDir;
 use tidegate_detectors::finding::Verdict;
 
 use super::{CheckArgs, CheckError, run};
-use crate::fetched::FetchArgs;
-use crate::profile::{self, ProfileArgs, ReadingArgs};
+use crate::profile::{self, ProfileArgs};
 
 /// `rows` people: an age from 20 on, a class that now and then looks like a number, and how often of five.
 fn people(rows: u32, first_age: u32, martians: u32) -> String {
@@ -39,20 +39,11 @@ impl Stage {
 
     fn profiling(&self, data: PathBuf) -> ProfileArgs {
         ProfileArgs {
-            data: vec![data],
-            out: self.path("profile"),
             model: Some("census".to_owned()),
-            exclude: Vec::new(),
             category: vec!["often".to_owned()],
-            outputs: Vec::new(),
             protocol: tidegate_contract::protocol::Protocol::Auto,
-            time: None,
-            season: None,
-            merge: false,
-            threads: None,
-            reading: ReadingArgs::default(),
-            fetch: FetchArgs::default(),
             created: Some(0),
+            ..ProfileArgs::new(vec![data], self.path("profile"))
         }
     }
 
@@ -69,21 +60,25 @@ impl Stage {
 
     fn check(&self, data: &Path, json: bool) -> Result<(Verdict, String), CheckError> {
         let args = CheckArgs {
-            data: data.to_owned(),
-            profile: self.path("profile"),
             html: Some(self.path("report.html")),
             json,
-            alpha: 0.01,
-            min_effect: 0.1,
-            min_rows: 200,
-            ordered: false,
-            reading: ReadingArgs::default(),
-            fetch: FetchArgs::default(),
+            ..CheckArgs::new(data.to_owned(), self.path("profile"))
         };
         let mut said = Vec::new();
         let verdict = run(&args, &mut said)?;
         Ok((verdict, String::from_utf8(said).expect("text")))
     }
+}
+
+#[test]
+fn arguments_that_are_not_given_are_those_of_the_command_line() {
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: CheckArgs,
+    }
+    let typed = Command::parse_from(["check", "--profile", "profile", "data.csv"]).args;
+    assert_eq!(CheckArgs::new("data.csv".into(), "profile".into()), typed);
 }
 
 #[test]

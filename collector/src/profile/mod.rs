@@ -100,6 +100,29 @@ pub struct ProfileArgs {
     pub created: Option<u64>,
 }
 
+impl ProfileArgs {
+    /// As they are where only the data and the folder are given.
+    #[must_use]
+    pub fn new(data: Vec<PathBuf>, out: PathBuf) -> Self {
+        Self {
+            data,
+            out,
+            model: None,
+            exclude: Vec::new(),
+            category: Vec::new(),
+            outputs: Vec::new(),
+            protocol: Protocol::Oip,
+            time: None,
+            season: None,
+            merge: false,
+            threads: None,
+            reading: ReadingArgs::default(),
+            fetch: FetchArgs::default(),
+            created: None,
+        }
+    }
+}
+
 /// After how long traffic is as it was before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Season {
@@ -188,20 +211,8 @@ pub struct Profile {
 /// When the data cannot be read.
 pub fn contract_of(data: &Path) -> Result<Contract, ProfileError> {
     let args = ProfileArgs {
-        data: vec![data.to_owned()],
-        out: PathBuf::new(),
-        model: None,
-        exclude: Vec::new(),
-        category: Vec::new(),
-        outputs: Vec::new(),
         protocol: Protocol::Auto,
-        time: None,
-        season: None,
-        merge: false,
-        threads: None,
-        reading: ReadingArgs::default(),
-        fetch: FetchArgs::default(),
-        created: None,
+        ..ProfileArgs::new(vec![data.to_owned()], PathBuf::new())
     };
     make(&args, 0).map(|profile| profile.contract)
 }

@@ -38,6 +38,17 @@ fn args(data: &Path, out: &Path, more: &[&str]) -> ProfileArgs {
     Command::parse_from(words.chain(paths).collect::<Vec<std::ffi::OsString>>()).args
 }
 
+#[test]
+fn arguments_that_are_not_given_are_those_of_the_command_line() {
+    let typed = Command::parse_from(["profile", "data.csv", "--out", "profile"]).args;
+    // When it is made, the environment may say.
+    let made = ProfileArgs {
+        created: typed.created,
+        ..ProfileArgs::new(typed.data.clone(), "profile".into())
+    };
+    assert_eq!(made, typed);
+}
+
 /// The profile of a CSV text.
 fn profile(content: &str, more: &[&str]) -> Result<Profile, ProfileError> {
     let dir = folder();

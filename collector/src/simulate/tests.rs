@@ -55,21 +55,11 @@ impl Stage {
                 format!("{},{}\n", 20 + row * 37 % 41, ["a", "b", "c"][row as usize * 7 % 5 % 3])
             })
             .collect();
+        let data = stage.write("training.csv", &format!("age,class\n{training}"));
         let args = ProfileArgs {
-            data: vec![stage.write("training.csv", &format!("age,class\n{training}"))],
-            out: stage.0.path().join("profile"),
-            model: None,
-            exclude: Vec::new(),
-            category: Vec::new(),
-            outputs: Vec::new(),
             protocol: tidegate_contract::protocol::Protocol::Auto,
-            time: None,
-            season: None,
-            merge: false,
-            threads: None,
-            reading: ReadingArgs::default(),
-            fetch: FetchArgs::default(),
             created: Some(0),
+            ..ProfileArgs::new(vec![data], stage.0.path().join("profile"))
         };
         profile::run(&args, &mut Vec::new()).expect("a profile");
         stage
