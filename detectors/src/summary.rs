@@ -138,6 +138,12 @@ impl CategorySummary {
         CategorySummary { counts: BTreeMap::new(), other: 0, limit }
     }
 
+    /// So many values without their names, of which only completeness can be judged.
+    #[must_use]
+    pub fn nameless(count: u64) -> Self {
+        CategorySummary { counts: BTreeMap::new(), other: count, limit: 0 }
+    }
+
     /// An empty summary that counts every level `known` names, and up to `more` levels beside.
     ///
     /// A flood of invented levels can thus never push a known one into `other`.

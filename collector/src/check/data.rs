@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tidegate_contract::protocol::Side;
 use tidegate_detectors::joint::Lens;
-use tidegate_detectors::reference::{Observation, Reference, Values};
+use tidegate_detectors::reference::{Observation, Reference};
 use tidegate_detectors::resampling::KeptColumn;
 use tidegate_detectors::season::Hours;
 use tidegate_detectors::window::{Pane, Window};
@@ -12,7 +12,7 @@ use tidegate_detectors::window::{Pane, Window};
 use crate::check::CheckError;
 use crate::fetched::Fetched;
 use crate::meter::Meter;
-use crate::profile::survey::code;
+use crate::profile::survey::observed;
 use crate::profile::{Profile, hours};
 use crate::sides::Sides;
 use crate::table::{Cell, Kind, Reading, Table, folder, holds_texts};
@@ -180,23 +180,4 @@ fn fill(
         pane.row();
     }
     Ok(())
-}
-
-/// Gives what a cell is as a value of this column.
-fn observed(values: &Values, cell: Cell<'_>, mut take: impl FnMut(Observation<'_>)) {
-    match (values, cell) {
-        (_, Cell::Null) => take(Observation::Missing),
-        (Values::Number(_), Cell::Number(number)) => take(Observation::Number(number)),
-        // One text in a column makes all of its cells texts.
-        (Values::Number(_), Cell::Text(text)) => match text.trim_ascii().parse() {
-            Ok(number) => take(Observation::Number(number)),
-            Err(_) => take(Observation::Foreign),
-        },
-        (Values::Number(_), Cell::Boolean(_)) => take(Observation::Foreign),
-        (Values::Category(_), Cell::Text(text)) => take(Observation::Category(text)),
-        (Values::Category(_), Cell::Number(number)) => take(Observation::Category(&code(number))),
-        (Values::Category(_), Cell::Boolean(truth)) => {
-            take(Observation::Category(if truth { "true" } else { "false" }));
-        }
-    }
 }

@@ -1,11 +1,11 @@
 //! A column by the hour of its rows, where a column says when they were: what windows of traffic of
 //! the same hour are held against. It does not know what else is learned of the column.
 
-use tidegate_detectors::reference::{Feature, Observation, Values};
+use tidegate_detectors::reference::{Feature, Values};
 use tidegate_detectors::season::{Period, Seasons};
 use tidegate_detectors::summary::CategorySummary;
 
-use crate::profile::survey::{Learned, code};
+use crate::profile::survey::{Learned, observed};
 use crate::table::Cell;
 
 /// Bytes of the sketch that a profile stores of an hour of a column of numbers, before base64.
@@ -30,19 +30,7 @@ impl ByHour {
     pub(super) fn take(&mut self, hour: usize, cell: Cell<'_>) {
         let Some(feature) = self.hours.get_mut(hour) else { return };
         let feature = feature.get_or_insert_with(|| self.blank.clone());
-        match (cell, &feature.values) {
-            (Cell::Null, _) => feature.observe(Observation::Missing),
-            (Cell::Number(value), Values::Number(_)) => {
-                feature.observe(Observation::Number(value));
-            }
-            (Cell::Number(value), Values::Category(_)) => {
-                feature.observe(Observation::Category(&code(value)));
-            }
-            (Cell::Text(text), _) => feature.observe(Observation::Category(text)),
-            (Cell::Boolean(value), _) => {
-                feature.observe(Observation::Category(if value { "true" } else { "false" }));
-            }
-        }
+        observed(&self.blank.values, cell, |observation| feature.observe(observation));
     }
 
     /// Adds the rows that come after these.
@@ -72,9 +60,7 @@ pub(super) fn seasons(columns: &[&Learned]) -> Option<Seasons> {
             if let Values::Category(levels) = &mut feature.values
                 && learned.levels().is_none()
             {
-                let mut nameless = CategorySummary::with_limit(0);
-                nameless.add("", levels.count());
-                *levels = nameless;
+                *levels = CategorySummary::nameless(levels.count());
             }
             feature
         };

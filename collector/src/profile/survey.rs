@@ -317,11 +317,7 @@ impl Survey {
                     let known = levels.counts().len() as u64;
                     known > 0 && (said || often(known))
                 });
-                let levels = named.clone().unwrap_or_else(|| {
-                    let mut nameless = CategorySummary::with_limit(0);
-                    nameless.add("", told.count);
-                    nameless
-                });
+                let levels = named.clone().unwrap_or_else(|| CategorySummary::nameless(told.count));
                 if named.is_none() {
                     let part = told.count.saturating_mul(MIN_PERCENT_NAMED) / 100;
                     told.forget_below(MIN_ROWS_A_LEVEL.max(part));
@@ -450,6 +446,25 @@ impl Remembered {
         let number = |kind| matches!(kind, Kind::Integer | Kind::Number);
         let kinds = self.kind == other.kind || number(self.kind) && number(other.kind);
         self.name == other.name && kinds && self.code == other.code
+    }
+}
+
+/// Gives what a cell is as a value of this column.
+pub(crate) fn observed(values: &Values, cell: Cell<'_>, mut take: impl FnMut(Observation<'_>)) {
+    match (values, cell) {
+        (_, Cell::Null) => take(Observation::Missing),
+        (Values::Number(_), Cell::Number(number)) => take(Observation::Number(number)),
+        // One text in a column makes all of its cells texts.
+        (Values::Number(_), Cell::Text(text)) => match text.trim_ascii().parse() {
+            Ok(number) => take(Observation::Number(number)),
+            Err(_) => take(Observation::Foreign),
+        },
+        (Values::Number(_), Cell::Boolean(_)) => take(Observation::Foreign),
+        (Values::Category(_), Cell::Text(text)) => take(Observation::Category(text)),
+        (Values::Category(_), Cell::Number(number)) => take(Observation::Category(&code(number))),
+        (Values::Category(_), Cell::Boolean(truth)) => {
+            take(Observation::Category(if truth { "true" } else { "false" }));
+        }
     }
 }
 
