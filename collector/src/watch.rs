@@ -73,6 +73,44 @@ impl Counts {
             dropped: self.dropped.max(other.dropped),
         }
     }
+
+    fn lowest(self, other: Self) -> Self {
+        Self {
+            exchanges: self.exchanges.min(other.exchanges),
+            violating: self.violating.min(other.violating),
+            dropped: self.dropped.min(other.dropped),
+        }
+    }
+}
+
+/// What was heard of the counts of one worker and version.
+#[derive(Debug)]
+struct Heard {
+    /// The first that arrived.
+    first: Counts,
+    /// Of what came before these, what may still arrive: batches that the first overtook.
+    before: Counts,
+    highest: Counts,
+}
+
+impl Heard {
+    /// Of a worker that was not heard before, what came in the same batch is all that is known to belong
+    /// to now.
+    fn first(counts: Counts, with: Counts) -> Self {
+        Self { first: counts, before: counts.since(with), highest: counts }
+    }
+
+    /// What these counts bring, which came with a batch.
+    fn take(&mut self, counts: Counts, with: Counts) -> Counts {
+        if counts.exchanges < self.first.exchanges {
+            let overtaken = with.lowest(self.before);
+            self.before = self.before.since(overtaken);
+            return overtaken;
+        }
+        let new = counts.since(self.highest);
+        self.highest = self.highest.highest(counts);
+        new
+    }
 }
 
 /// One worker: one thread of one Envoy, since its VM started.
@@ -81,7 +119,7 @@ struct Worker {
     /// When it was last heard, in batches.
     heard: u64,
     /// By version; the empty name is of exchanges that no version answered.
-    counts: HashMap<String, Counts>,
+    counts: HashMap<String, Heard>,
 }
 
 /// The windows of one model.
@@ -99,7 +137,7 @@ pub struct Watch {
     panes: Panes,
     /// How many exchanges are usual, where training says at which hours there are how many.
     volume: Option<Volume>,
-    /// Exchanges since the last window closed.
+    /// Exchanges since the last window closed; with others, their panes say it.
     seen: u64,
     /// Inputs whose values may be told to nobody.
     sensitive: HashSet<String>,
@@ -124,8 +162,7 @@ impl Watch {
         sides: Sides,
         effective_tests: Option<f64>,
     ) -> Self {
-        let in_window = Panes::new(sides.reference(), &model.window).in_window();
-        let sides = sides.with_pairs(PAIRS / in_window);
+        let sides = sides.with_pairs(PAIRS / model.window.panes());
         let reference = sides.reference();
         let hop = model.window.hop.as_secs_f64();
         let least = model.detectors.min_effect;
@@ -175,10 +212,9 @@ impl Watch {
     /// each hour of the week, where the model wants it.
     #[must_use]
     pub fn expecting(mut self, model: &Model, hours: Option<&Hours>) -> Self {
-        let (hop_ms, in_window) = (millis(model.window.hop), self.panes.in_window());
+        let (hop_ms, panes) = (millis(model.window.hop), model.window.panes());
         let hours = hours.filter(|_| model.detectors.volume);
-        self.volume =
-            hours.and_then(|hours| Volume::new(&hours.rows, &hours.met, hop_ms, in_window));
+        self.volume = hours.and_then(|hours| Volume::new(&hours.rows, &hours.met, hop_ms, panes));
         self
     }
 
@@ -229,19 +265,15 @@ impl Watch {
         let worker = self.workers.entry(worker).or_default();
         worker.heard = self.batches;
         let new = match worker.counts.get_mut(version) {
-            Some(earlier) => {
-                let new = counts.since(*earlier);
-                *earlier = earlier.highest(counts);
-                new
-            }
+            Some(heard) => heard.take(counts, with),
             None => {
-                worker.counts.insert(version.to_owned(), counts);
+                worker.counts.insert(version.to_owned(), Heard::first(counts, with));
                 with
             }
         };
         self.panes.newest().exchanges(new.exchanges, new.violating, new.dropped, 0);
-        self.seen = self.seen.saturating_add(new.exchanges);
         if self.together.is_none() {
+            self.seen = self.seen.saturating_add(new.exchanges);
             self.vigil.exchanges(new.exchanges, new.violating);
         }
     }
@@ -598,6 +630,18 @@ mod tests {
         watch.counts(7, "v1", exchanges(1_020), exchanges(0));
         watch.counts(7, "v1", exchanges(1_050), exchanges(0));
         assert_eq!(watch.close(0).exchanges, 50);
+    }
+
+    #[test]
+    fn batches_that_the_first_one_overtook_count_once() {
+        let mut watch = watch();
+        watch.counts(7, "v1", exchanges(60), exchanges(20));
+        watch.counts(7, "v1", exchanges(20), exchanges(20));
+        watch.counts(7, "v1", exchanges(40), exchanges(20));
+        watch.counts(7, "v1", exchanges(100), exchanges(20));
+        // This one is in the counts of the one before.
+        watch.counts(7, "v1", exchanges(80), exchanges(20));
+        assert_eq!(watch.close(0).exchanges, 100);
     }
 
     #[test]

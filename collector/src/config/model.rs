@@ -125,6 +125,15 @@ pub struct Window {
     pub time: Option<OwnTime>,
 }
 
+impl Window {
+    /// How many hops a window covers; at least 1.
+    #[must_use]
+    pub fn panes(&self) -> usize {
+        let panes = self.length.as_millis() / self.hop.as_millis().max(1);
+        usize::try_from(panes).unwrap_or(1).max(1)
+    }
+}
+
 /// When rows were.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OwnTime {

@@ -161,7 +161,7 @@ fn play(
         seen: 0,
     };
     let hop = millis(model.window.hop).max(1);
-    let panes = millis(model.window.length).max(1).div_ceil(hop);
+    let panes = model.window.panes() as u64;
     let mut closes = recording.times().first().map_or(0, |first| first.saturating_add(hop));
     let mut from = 0;
     while from < recording.times().len() {

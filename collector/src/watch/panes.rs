@@ -50,12 +50,11 @@ struct OwnTime {
 
 impl Panes {
     pub(super) fn new(reference: &Arc<Reference>, window: &model::Window) -> Self {
-        let panes = window.length.as_millis() / window.hop.as_millis().max(1);
         Self {
             reference: Arc::clone(reference),
             held: VecDeque::from([Pane::new(reference)]),
             hop_ms: i64::try_from(millis(window.hop)).unwrap_or(i64::MAX).max(1),
-            in_window: usize::try_from(panes).unwrap_or(1).max(1),
+            in_window: window.panes(),
             rows: window.rows,
             own_time: window.time.as_ref().map(|time| OwnTime {
                 input: time.input.clone(),
