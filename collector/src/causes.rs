@@ -73,6 +73,7 @@ fn told(leads: &Finding) -> String {
         (Detector::Stuck, _) => "stands still",
         (Detector::ViolationRate, _) => "break the contract",
         (Detector::Correlation, _) => "move together otherwise",
+        (Detector::Mmd, _) => "are distributed otherwise together",
         (Detector::ClusterMass, _) => "fall into clusters otherwise",
         (Detector::OutlierRate, _) => "lie further out",
         (Detector::RealisedError, _) => "errs more",

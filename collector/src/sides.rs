@@ -63,9 +63,8 @@ impl Sides {
     /// With so many pairs at most of which it is known how they move together.
     #[must_use]
     pub fn with_pairs(mut self, most: usize) -> Self {
-        let columns = (0..).take_while(|columns| columns * (columns + 1) / 2 <= most).count();
         if let Some(joint) = &mut Arc::make_mut(&mut self.reference).joint {
-            *joint = joint.first(columns);
+            *joint = joint.within(most);
         }
         self
     }

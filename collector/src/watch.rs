@@ -13,7 +13,7 @@ use tidegate_contract::columns::{Cell, Column, Columns};
 use tidegate_contract::contract::{Contract, Field};
 use tidegate_contract::protocol::Side;
 use tidegate_detectors::custom_metric::Values as MetricValues;
-use tidegate_detectors::joint::Lens;
+use tidegate_detectors::joint::lens::Lens;
 use tidegate_detectors::judge::{MinEffect, Rules, alpha_per_look, judge};
 use tidegate_detectors::limit::{Limit, Limited};
 use tidegate_detectors::reference::{Observation, Reference, Values};

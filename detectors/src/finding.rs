@@ -85,6 +85,8 @@ pub enum Detector {
     ClusterMass,
     /// [`crate::joint`] on rows that stand out.
     OutlierRate,
+    /// [`crate::mmd`] on the joint law of columns of numbers.
+    Mmd,
     /// [`crate::volume`] on how many exchanges there are.
     Volume,
     /// [`crate::limit`] on rows that come late.
@@ -99,7 +101,7 @@ pub enum Detector {
 
 impl Detector {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::KolmogorovSmirnov,
         Self::ChiSquared,
         Self::NullRate,
@@ -108,6 +110,7 @@ impl Detector {
         Self::Correlation,
         Self::ClusterMass,
         Self::OutlierRate,
+        Self::Mmd,
         Self::Volume,
         Self::LateRate,
         Self::Stuck,
@@ -127,6 +130,7 @@ impl Detector {
             Self::Correlation => "correlation",
             Self::ClusterMass => "cluster_mass",
             Self::OutlierRate => "outlier_rate",
+            Self::Mmd => "mmd",
             Self::Volume => "volume",
             Self::LateRate => "late_rate",
             Self::Stuck => "stuck",

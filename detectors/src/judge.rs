@@ -10,7 +10,8 @@ use crate::correction::{cauchy, holm, step_down};
 use crate::custom_metric::CustomMetric;
 use crate::excess;
 use crate::finding::{Detector, Direction, Finding, Kind, Verdict};
-use crate::joint::{Clusters, Joint, Tally};
+use crate::joint::tally::Tally;
+use crate::joint::{Clusters, Joint};
 use crate::ks::{self, Ks};
 use crate::limit::{self, Limit, Limited};
 use crate::proportion::{self, Rate};
@@ -23,7 +24,7 @@ use crate::window::Window;
 const MONTH_SECONDS: f64 = 30.0 * 86_400.0;
 
 /// Tests of what features do together, at most.
-const TOGETHER: usize = 3;
+const TOGETHER: usize = 4;
 
 /// Features that are named as those to blame.
 const BLAMED: usize = 3;
@@ -135,9 +136,9 @@ pub fn alpha_per_look(false_alarms_per_month: f64, hop_seconds: f64) -> f64 {
 
 /// Makes every test that `reference` and `window` allow: per feature its values and its null
 /// rate, once the rate of contract violations, the limits, the metrics that have any, what features do
-/// together (one test of all correlations, one of clusters, and one of the rows that stand out), and how
-/// rows come: how many and how late. Findings come in this order; behind them those of numbers that stand
-/// still.
+/// together (one test of all correlations, one of clusters, one of the joint law, and one of the rows
+/// that stand out), and how rows come: how many and how late. Findings come in this order; behind them
+/// those of numbers that stand still.
 ///
 /// The reference of the violation rate is none in as many exchanges as the training data has
 /// rows, since the contract was inferred from them. All p-values of the window are corrected
@@ -511,7 +512,7 @@ fn measured(metric: &CustomMetric, window: &Window, alpha: f64) -> Option<Eviden
     })
 }
 
-/// What features do together: all correlations, clusters, rows that stand out.
+/// What features do together: all correlations, clusters, their joint law, rows that stand out.
 fn together(reference: &Reference, window: &Window, rules: &Rules, alpha: f64) -> Vec<Evidence> {
     let (Some(joint), Some(together)) = (&reference.joint, &window.together) else {
         return Vec::new();
@@ -522,6 +523,7 @@ fn together(reference: &Reference, window: &Window, rules: &Rules, alpha: f64) -
     let found = [
         correlations(reference, joint, &changes, rules, alpha),
         clusters.and_then(|clusters| in_clusters(reference, clusters, together, rules, alpha)),
+        joint_law(reference, joint, together, window, rules, alpha),
         outliers(reference, joint, together, rules, alpha),
     ];
     found.into_iter().flatten().collect()
@@ -600,6 +602,41 @@ fn in_clusters(
         direction: None,
         was: text(moved.was),
         now: text(moved.now),
+    })
+}
+
+/// Whether numbers have the joint law that they had. Of columns that depend on themselves in time, what
+/// they do together does so no more than the one that does most.
+fn joint_law(
+    reference: &Reference,
+    joint: &Joint,
+    together: &Tally,
+    window: &Window,
+    rules: &Rules,
+    alpha: f64,
+) -> Option<Evidence> {
+    let embedding = joint.embedding.as_ref()?;
+    let times = embedding.columns.iter().filter_map(|&at| window.times.get(at).copied());
+    let time = if rules.ordered { times.fold(1.0, f64::max) } else { 1.0 };
+    let change = embedding.compare(&together.embedded, time, rules.min_effect.data_drift, alpha)?;
+    let rows = together.embedded.rows();
+    let name = |at: &usize| Some(reference.features.get(*at)?.name.clone());
+    Some(Evidence {
+        detector: Detector::Mmd,
+        kind: Kind::DataDrift,
+        feature: None,
+        features: change.columns.iter().filter_map(name).collect(),
+        statistic: change.statistic,
+        effect: change.effect,
+        doubt: ks::detectable(embedding.rows, worth(rows, time), DOUBT),
+        p_value: change.p_value,
+        detectable: change.detectable,
+        at_stake: 1.0,
+        rows,
+        reference_rows: embedding.rows,
+        direction: None,
+        was: format!("{} apart by chance", short(change.by_chance)),
+        now: format!("{} apart", short(change.effect)),
     })
 }
 

@@ -33,6 +33,7 @@ mod kolmogorov;
 pub mod ks;
 mod letters;
 pub mod limit;
+pub mod mmd;
 pub mod moments;
 pub mod outlier;
 mod packing;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::correction::{OF_THE_DRAWS, effective};
 use crate::forest::random::Random;
-use crate::joint::Lens;
+use crate::joint::lens::Lens;
 use crate::judge::smallest_p;
 use crate::reference::{Observation, Reference};
 use crate::summary::LEVEL_BYTES;

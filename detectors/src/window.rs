@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use crate::custom_metric::{Value, Values};
-use crate::joint::{Lens, Rows, Tally};
+use crate::joint::lens::{Lens, Rows};
+use crate::joint::tally::Tally;
 use crate::proportion::Rate;
 use crate::reference::{Feature, Observation, Reference};
 use crate::series::Series;

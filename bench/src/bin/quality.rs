@@ -9,13 +9,17 @@ use tidegate_bench::{quality, sequential, sketch, speed};
 /// Prints, and says whether all is good where the report does not.
 type Topic = fn(&Report) -> bool;
 
-const TOPICS: [(&str, Topic); 12] = [
+const TOPICS: [(&str, Topic); 13] = [
     ("ks", quality::ks::print),
     ("clusters", quality::clusters::print),
     ("series", quality::series::print),
     ("outliers", quality::outliers::print),
     ("tables", |report| {
         quality::tables::print(report);
+        true
+    }),
+    ("joint", |report| {
+        quality::joint_law::print(report);
         true
     }),
     ("month", |report| {

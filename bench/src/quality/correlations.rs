@@ -3,7 +3,8 @@
 use serde_json::Value;
 use tidegate_detectors::correlation::{Correlations, spearman};
 use tidegate_detectors::forest::random::Random;
-use tidegate_detectors::joint::{Lens, Tally};
+use tidegate_detectors::joint::lens::Lens;
+use tidegate_detectors::joint::tally::Tally;
 use tidegate_detectors::reference::Observation;
 
 use crate::peers;

@@ -4,6 +4,7 @@ pub mod clusters;
 pub mod correlations;
 pub mod distances;
 pub mod estimates;
+pub mod joint_law;
 pub mod ks;
 pub mod month;
 pub mod nab;

@@ -4,7 +4,8 @@
 
 use tidegate_detectors::finding::{Detector, Kind};
 use tidegate_detectors::forest::random::Random;
-use tidegate_detectors::joint::{Joint, Lens};
+use tidegate_detectors::joint::Joint;
+use tidegate_detectors::joint::lens::Lens;
 use tidegate_detectors::judge::{MinEffect, Rules, judge};
 use tidegate_detectors::ks::{self, Method, Sorted};
 use tidegate_detectors::reference::{Feature, Observation, Reference};
@@ -91,6 +92,7 @@ impl<'a> Halves<'a> {
             any: findings.iter().any(|f| counts(f.kind) && f.adjusted_p_value <= LEVEL),
             correlation: alone(Detector::Correlation),
             cluster_mass: alone(Detector::ClusterMass),
+            mmd: alone(Detector::Mmd),
             outlier_rate: alone(Detector::OutlierRate),
         }
     }
@@ -113,6 +115,7 @@ struct Flags {
     any: bool,
     correlation: bool,
     cluster_mass: bool,
+    mmd: bool,
     outlier_rate: bool,
 }
 
@@ -147,6 +150,7 @@ pub fn print(report: &Report) {
             for (what, value) in [
                 ("correlations", share(&|flags| flags.correlation)),
                 ("clusters", share(&|flags| flags.cluster_mass)),
+                ("joint law", share(&|flags| flags.mmd)),
                 ("rows that stand out", share(&|flags| flags.outlier_rate)),
             ] {
                 if what == "clusters" && clusters == 0 {

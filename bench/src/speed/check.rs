@@ -9,7 +9,7 @@ use tidegate_collector::check::{self, CheckArgs};
 use tidegate_collector::profile::{self, Profile};
 use tidegate_collector::watch::limits;
 use tidegate_detectors::finding::Verdict;
-use tidegate_detectors::joint::Lens;
+use tidegate_detectors::joint::lens::Lens;
 use tidegate_detectors::judge::{Rules, judge};
 use tidegate_detectors::reference::{Observation, Values};
 use tidegate_detectors::resampling::KeptColumn;

@@ -2,7 +2,7 @@
 //! part of it, nor is the vigil.
 
 use tidegate_detectors::forest::random::Random;
-use tidegate_detectors::joint::Lens;
+use tidegate_detectors::joint::lens::Lens;
 use tidegate_detectors::reference::Observation;
 use tidegate_detectors::window::Pane;
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tidegate_contract::protocol::Side;
-use tidegate_detectors::joint::Lens;
+use tidegate_detectors::joint::lens::Lens;
 use tidegate_detectors::reference::{Observation, Reference};
 use tidegate_detectors::resampling::KeptColumn;
 use tidegate_detectors::season::Hours;

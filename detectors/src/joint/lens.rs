@@ -1,0 +1,247 @@
+//! What rows are seen through: a reference made ready to say of each value how far out it lies, and
+//! what of it counts together with others. It does not know what becomes of what it sees.
+
+use std::collections::BTreeMap;
+
+use crate::association::Scores;
+use crate::ecod::{Tails, minus_log};
+use crate::joint::{Clusters, Joint, Threshold, place};
+use crate::mmd::frequency::Frequencies;
+use crate::outlier::Calibration;
+use crate::reference::{Observation, Reference, Values};
+use crate::resampling::KeptColumn;
+use crate::summary::{CategorySummary, LEVEL_BYTES};
+
+/// The share of rows of training that stand out.
+const STANDING_OUT: f64 = 0.01;
+
+/// How far out a value of one feature lies.
+#[derive(Debug, Clone)]
+enum Reach {
+    Number(Tails),
+    /// The tail of each level, and of one that is not among them.
+    Levels(BTreeMap<String, f64>, f64),
+    /// Nothing is known of the values.
+    Unknown,
+}
+
+impl Reach {
+    fn levels(known: &CategorySummary) -> Self {
+        let rows = known.count() as f64;
+        if known.counts().is_empty() {
+            return Reach::Unknown;
+        }
+        let mut counts: Vec<u64> = known.counts().values().copied().collect();
+        // What was counted without a name is as far out as what was never seen.
+        counts.sort_unstable();
+        let at_most = |count: u64| {
+            let upto = counts.partition_point(|&other| other <= count);
+            known.other() + counts[..upto].iter().sum::<u64>()
+        };
+        let tail = |count: u64| (at_most(count) as f64 + 1.0) / (rows + 1.0);
+        let levels = known.counts().iter().map(|(name, &count)| (name.clone(), tail(count)));
+        Reach::Levels(levels.collect(), (known.other() as f64 + 1.0) / (rows + 1.0))
+    }
+
+    /// The tail of a value, and of a number its rank; `None` of what is none of this feature.
+    fn tail_and_rank(&self, value: Observation<'_>) -> Option<(f64, Option<f64>)> {
+        match (self, value) {
+            (Reach::Number(tails), Observation::Number(value)) if value.is_finite() => {
+                let (tail, rank) = tails.tail_and_rank(value)?;
+                Some((tail, Some(rank)))
+            }
+            (Reach::Levels(levels, unseen), Observation::Category(level)) => {
+                let name = &level[..level.floor_char_boundary(LEVEL_BYTES)];
+                Some((levels.get(name).copied().unwrap_or(*unseen), None))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What rows are seen through: a reference made ready for it.
+#[derive(Debug, Clone)]
+pub struct Lens {
+    features: Vec<Reach>,
+    /// Values of each feature in the training data.
+    counts: Vec<u64>,
+    /// Where each feature stands among the columns whose pairs are known, among those of clusters, and
+    /// among those whose joint law is.
+    pub(super) places: Vec<Option<usize>>,
+    clustered: Vec<Option<usize>>,
+    embedded: Vec<Option<usize>>,
+    columns: usize,
+    pub(super) threshold: Option<Threshold>,
+    pub(super) clusters: Option<Clusters>,
+    pub(super) frequencies: Option<Frequencies>,
+    scores: Scores,
+}
+
+impl Lens {
+    /// The lens of a reference; `None` where nothing was learned of its features together.
+    #[must_use]
+    pub fn of(reference: &Reference) -> Option<Self> {
+        reference.joint.as_ref().map(|joint| Lens::through(reference, joint))
+    }
+
+    pub(super) fn through(reference: &Reference, joint: &Joint) -> Self {
+        let reach = |values: &Values| match values {
+            Values::Number(numbers) => Reach::Number(Tails::of_sketch(numbers.sketch())),
+            Values::Category(known) => Reach::levels(known),
+        };
+        let among = |columns: &[usize]| {
+            (0..reference.features.len())
+                .map(|at| columns.iter().position(|&column| column == at))
+                .collect()
+        };
+        Lens {
+            features: reference.features.iter().map(|feature| reach(&feature.values)).collect(),
+            counts: reference.features.iter().map(|f| f.rows - f.missing().min(f.rows)).collect(),
+            places: among(&joint.columns),
+            clustered: among(joint.clusters.as_ref().map_or(&[], |clusters| &clusters.columns)),
+            embedded: among(joint.embedding.as_ref().map_or(&[], |embedding| &embedding.columns)),
+            columns: joint.columns.len(),
+            threshold: joint.threshold,
+            clusters: joint.clusters.clone(),
+            frequencies: joint.embedding.as_ref().map(|embedding| embedding.frequencies().clone()),
+            scores: Scores::new(),
+        }
+    }
+
+    /// A place for so many rows.
+    #[must_use]
+    pub fn rows(&self, count: usize) -> Rows {
+        let clustered = self.clusters.as_ref().map_or(0, |clusters| clusters.columns.len());
+        let embedded = self.embedded.iter().flatten().count();
+        Rows {
+            count,
+            features: self.features.len(),
+            tails: vec![1.0; count * self.features.len()],
+            columns: self.columns,
+            scores: vec![f64::NAN; count * self.columns],
+            clustered,
+            stands: vec![f64::NAN; count * clustered],
+            embedded,
+            embeddable: vec![0.0; count * embedded],
+        }
+    }
+
+    /// Sees a value of a row. What is none of the feature is as if it were missing.
+    pub fn see(&self, rows: &mut Rows, row: usize, feature: usize, value: Observation<'_>) {
+        let Some(reach) = self.features.get(feature).filter(|_| row < rows.count) else { return };
+        let Some((tail, rank)) = reach.tail_and_rank(value) else { return };
+        rows.tails[row * rows.features + feature] = tail;
+        let (Some(rank), Observation::Number(value)) = (rank, value) else { return };
+        let score = self.scores.of(rank);
+        if let Some(column) = self.places[feature] {
+            rows.scores[row * rows.columns + column] = score;
+        }
+        if let Some(column) = self.embedded[feature] {
+            rows.embeddable[row * rows.embedded + column] = score;
+        }
+        if let (Some(column), Some(clusters)) = (self.clustered[feature], &self.clusters) {
+            rows.stands[row * rows.clustered + column] = place(clusters.scales[column], value);
+        }
+    }
+
+    /// Rows that were kept of some data, with a column for each feature.
+    #[must_use]
+    pub fn rows_of(&self, kept: &[KeptColumn]) -> Rows {
+        let count = kept.iter().map(KeptColumn::len).min().unwrap_or(0);
+        let mut rows = self.rows(count);
+        for (feature, column) in kept.iter().enumerate() {
+            for (row, value) in column.values().take(count).enumerate() {
+                self.see(&mut rows, row, feature, value);
+            }
+        }
+        rows
+    }
+
+    /// From where on a row stands out, by the scores that rows of training have where each is left
+    /// out.
+    pub(super) fn threshold(&self, rows: &Rows) -> Option<Threshold> {
+        let left_out = |row: usize| -> f64 {
+            let tails = rows.tails(row).iter().zip(&self.counts);
+            let tails = tails.map(|(&tail, &count)| {
+                let count = (count as f64).max(1.0);
+                // 1 stays 1, so that what is missing adds nothing here either.
+                ((tail * (count + 1.0) - 1.0) / count).max(1.0 / (count + 1.0))
+            });
+            tails.map(|tail| -tail.ln()).sum()
+        };
+        let scores: Vec<f64> = (0..rows.count).map(left_out).collect();
+        let score = Calibration::of(scores.iter().copied()).threshold(STANDING_OUT)?;
+        let reached = scores.iter().filter(|&&reached| reached >= score).count() as u64;
+        // A threshold that every row reaches tells nothing.
+        let tells = score.is_finite() && reached < scores.len() as u64;
+        tells.then_some(Threshold { score, reached, rows: scores.len() as u64 })
+    }
+}
+
+/// Rows as a lens sees them.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    pub(super) count: usize,
+    pub(super) features: usize,
+    /// Row by row the tail of each feature's value; 1 where there is none.
+    tails: Vec<f64>,
+    columns: usize,
+    /// Row by row the score of each of the columns whose pairs are known.
+    scores: Vec<f64>,
+    clustered: usize,
+    /// Row by row where each of the numbers stands that clusters are made of.
+    stands: Vec<f64>,
+    embedded: usize,
+    /// Row by row the score of each number whose joint law is known; the middle where there is none.
+    embeddable: Vec<f64>,
+}
+
+impl Rows {
+    /// Those at these places.
+    #[must_use]
+    pub(crate) fn chosen(&self, places: &[usize]) -> Self {
+        let take = |of: &[f64], width: usize| -> Vec<f64> {
+            places.iter().flat_map(|row| &of[row * width..(row + 1) * width]).copied().collect()
+        };
+        Rows {
+            count: places.len(),
+            tails: take(&self.tails, self.features),
+            scores: take(&self.scores, self.columns),
+            stands: take(&self.stands, self.clustered),
+            embeddable: take(&self.embeddable, self.embedded),
+            features: self.features,
+            columns: self.columns,
+            clustered: self.clustered,
+            embedded: self.embedded,
+        }
+    }
+
+    pub(super) fn tails(&self, row: usize) -> &[f64] {
+        &self.tails[row * self.features..(row + 1) * self.features]
+    }
+
+    /// The score of each column whose pairs are known; NaN where there is none.
+    pub(super) fn scores(&self, row: usize) -> &[f64] {
+        &self.scores[row * self.columns..(row + 1) * self.columns]
+    }
+
+    /// Where each of the numbers stands that clusters are made of; NaN where there is none.
+    pub(super) fn stands(&self, row: usize) -> &[f64] {
+        &self.stands[row * self.clustered..(row + 1) * self.clustered]
+    }
+
+    /// The score of each number whose joint law is known; 0 where there is none.
+    pub(super) fn embeddable(&self, row: usize) -> &[f64] {
+        &self.embeddable[row * self.embedded..(row + 1) * self.embedded]
+    }
+
+    /// The scores of one of the columns whose pairs are known.
+    pub(super) fn column(&self, place: usize) -> impl Iterator<Item = f64> {
+        (0..self.count).map(move |row| self.scores[row * self.columns + place])
+    }
+
+    /// How far out a row lies: 0 where nothing of it can be told.
+    pub(super) fn score(&self, row: usize) -> f64 {
+        minus_log(self.tails(row).iter().copied())
+    }
+}

@@ -1,0 +1,130 @@
+//! What the features of the rows of a pane, or a window, did together, in sums that add up. It does not
+//! know what they did before.
+
+use serde::{Deserialize, Serialize};
+
+use crate::association::Association;
+use crate::cluster::mass::{self, Masses};
+use crate::joint::lens::{Lens, Rows};
+use crate::joint::{Clusters, Joint};
+use crate::mmd::Sums;
+use crate::proportion::Rate;
+use crate::series::Series;
+
+/// What the features of the rows of a pane or a window did together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tally {
+    pub(super) association: Association,
+    /// Rows by the cluster that they are in.
+    masses: Masses,
+    /// Their clusters in their order, to see whether these come in runs.
+    visited: Series,
+    rows: u64,
+    /// Rows that stand out.
+    out: u64,
+    /// How much each feature has of their scores.
+    blame: Vec<f64>,
+    scores: Series,
+    /// Their joint law.
+    #[serde(default)]
+    pub(crate) embedded: Sums,
+}
+
+impl Tally {
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn new(joint: &Joint) -> Self {
+        Tally {
+            association: Association::new(joint.columns.len()),
+            masses: Masses::default(),
+            visited: Series::default(),
+            rows: 0,
+            out: 0,
+            blame: Vec::new(),
+            scores: Series::default(),
+            embedded: Sums::default(),
+        }
+    }
+
+    /// Takes in rows that were seen through a lens of the same reference.
+    pub fn rows(&mut self, lens: &Lens, rows: &Rows) {
+        for row in 0..rows.count {
+            self.association.row(rows.scores(row));
+            if let Some(frequencies) = &lens.frequencies {
+                self.embedded.row(frequencies, rows.embeddable(row));
+            }
+            let stands = rows.stands(row);
+            if let Some(clusters) = &lens.clusters
+                && !stands.iter().any(|stand| stand.is_nan())
+            {
+                let cluster = clusters.map.cluster(stands);
+                self.masses.clusters.resize(clusters.map.clusters.len(), 0);
+                self.masses.count(cluster);
+                self.visited.number(cluster.map_or(-1.0, f64::from));
+            }
+            let Some(threshold) = lens.threshold else { continue };
+            let score = rows.score(row);
+            self.rows += 1;
+            self.scores.number(score);
+            if score >= threshold.score {
+                self.out += 1;
+                self.blame.resize(self.blame.len().max(rows.features), 0.0);
+                for (blame, tail) in self.blame.iter_mut().zip(rows.tails(row)) {
+                    *blame -= tail.ln() / score;
+                }
+            }
+        }
+    }
+
+    /// Adds what another one saw.
+    pub fn merge(&mut self, other: &Tally) {
+        self.association.merge(&other.association);
+        self.masses.merge(&other.masses);
+        self.visited.merge(&other.visited);
+        self.rows = self.rows.saturating_add(other.rows);
+        self.out = self.out.saturating_add(other.out);
+        self.blame.resize(self.blame.len().max(other.blame.len()), 0.0);
+        for (here, there) in self.blame.iter_mut().zip(&other.blame) {
+            *here += there;
+        }
+        self.scores.merge(&other.scores);
+        self.embedded.merge(&other.embedded);
+    }
+
+    /// Says that no more rows come.
+    pub fn settle(&mut self) {
+        self.scores.settle();
+        self.visited.settle();
+    }
+
+    /// How rows fell into clusters against how they did; `dependent` says whether rows that came in
+    /// runs count for less.
+    #[must_use]
+    pub fn clusters(&self, known: &Clusters, dependent: bool) -> (mass::Change, u64) {
+        let time = if dependent { self.visited.clone().time() } else { 1.0 };
+        (mass::compare_corrected(&known.map.masses, &self.masses, time), self.masses.rows())
+    }
+
+    /// Rows that stand out, of those that were looked at.
+    #[must_use]
+    pub fn out(&self) -> Rate {
+        Rate::new(self.out, self.rows)
+    }
+
+    /// How many rows in a row are worth one independent one, by their scores: at least 1.
+    #[must_use]
+    pub fn time(&self) -> f64 {
+        self.scores.clone().time()
+    }
+
+    /// Which features make rows stand out, by their index: the share that each has of the scores, the
+    /// largest first.
+    #[must_use]
+    pub fn blame(&self) -> Vec<(usize, f64)> {
+        let all: f64 = self.blame.iter().sum();
+        let shares = self.blame.iter().map(|part| part / all.max(f64::MIN_POSITIVE)).enumerate();
+        let mut shares: Vec<(usize, f64)> = shares.filter(|(_, share)| *share > 0.0).collect();
+        shares.sort_by(|a, b| b.1.total_cmp(&a.1));
+        shares
+    }
+}
