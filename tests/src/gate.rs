@@ -4,6 +4,7 @@
 
 use crate::client::{Client, Request, Response};
 use crate::house::{House, Plan};
+use crate::samples::SAMPLES;
 use crate::tap::Tap;
 use crate::wire::{Body, Framing, Head, Headers, read_body, read_head};
 
@@ -48,6 +49,8 @@ impl Gate {
         // After an exception uvicorn closes the connection and does not say so in its 500. Whatever
         // comes over the same one at that moment is answered 503 by Envoy, with us or without.
         let plan = plan.replace("{idle_timeout: 4s}", "{max_requests_per_connection: 1}");
+        // What is read of the exchanges is written, whole.
+        let plan = plan.line(SAMPLES).each_model("max_capture_bytes: 393216");
         let house = plan.v1_at(tap.port()).raise();
         Self { house, tap, server, changing }
     }

@@ -198,6 +198,13 @@ impl Plan {
         self
     }
 
+    /// With one more line for every model so far.
+    #[must_use]
+    pub fn each_model(mut self, line: &str) -> Self {
+        self.models = self.models.into_iter().map(|model| model.line(line)).collect();
+        self
+    }
+
     /// With one more line of `tidegate.yaml`, beside the models.
     #[must_use]
     pub fn line(mut self, line: &str) -> Self {
@@ -222,6 +229,41 @@ impl Plan {
     pub fn replace(mut self, from: &str, to: &str) -> Self {
         self.replacements.push(Replacement { from: from.to_owned(), to: to.to_owned() });
         self
+    }
+
+    /// With an Envoy that has the filter as a dynamic module, by `envoy/module.yaml`, both before the
+    /// routes and before the second version.
+    ///
+    /// # Panics
+    /// When that file and the bootstrap no longer agree.
+    #[must_use]
+    pub fn native(self) -> Self {
+        let read = |path| std::fs::read_to_string(tools::root().join(path)).expect("it is there");
+        let (bootstrap, module) = (read("envoy/bootstrap.yaml"), read("envoy/module.yaml"));
+        let module = module
+            .replace("/etc/tidegate/libtidegate_filter.so", &tools::module().display().to_string());
+        let [metadata, filter, shadow] =
+            module.split("---\n").collect::<Vec<_>>().try_into().expect("three parts");
+        let indented = |part: &str, by: usize| {
+            part.lines().map(|line| format!("{:by$}{line}\n", "")).collect::<String>()
+        };
+        let between = |from: &str, until: &str| {
+            let from = bootstrap.find(from).expect("the bootstrap has a filter");
+            let length = bootstrap[from..].find(until).expect("another comes after it");
+            bootstrap[from..from + length].to_owned()
+        };
+        let node = "  cluster: tidegate\n";
+        let router = "                  - name: envoy.filters.http.router\n";
+        let codec = "            - name: envoy.filters.http.upstream_codec\n";
+        self.replace(node, &(node.to_owned() + &indented(metadata, 2)))
+            .replace(
+                &between("                  - name: tidegate\n", router),
+                &indented(filter, 18),
+            )
+            .replace(
+                &between("            - name: tidegate_shadow\n", codec),
+                &indented(shadow, 12),
+            )
     }
 
     /// With this contract instead of that of the people.

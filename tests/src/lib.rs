@@ -10,6 +10,7 @@ pub mod house;
 pub mod patience;
 pub mod people;
 pub mod recorder;
+pub mod samples;
 pub mod spans;
 pub mod stream;
 pub mod tap;

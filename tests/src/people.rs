@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 /// One person.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Person {
     /// Years.
     pub age: i64,

@@ -11,10 +11,8 @@ use tidegate_tests::house::{House, INFER, Model, Plan, SOON};
 use tidegate_tests::patience::eventually;
 use tidegate_tests::people::{Era, oip, people};
 use tidegate_tests::recorder::Reply;
+use tidegate_tests::samples::{SAMPLES, python};
 use tidegate_tests::tools;
-
-/// Parts are written every half second.
-const SAMPLES: &str = "samples: {to: ./samples, retention: 1h, part: 500ms}";
 
 fn house(play: &str, samples: &str) -> House {
     Plan::of(play)
@@ -28,15 +26,6 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     let inside =
         std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     inside.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
-/// What Python says of the samples, as JSON.
-fn python(house: &House, script: &str) -> Value {
-    let mut command = Command::new(tools::mlserver());
-    let said = command.args(["-c", script]).current_dir(house.folder()).output().expect("Python");
-    let words = String::from_utf8_lossy(&said.stderr).into_owned();
-    assert!(said.status.success(), "{words}");
-    serde_json::from_slice(&said.stdout).unwrap_or_else(|why| panic!("{why}: {words}"))
 }
 
 const PANDAS: &str = "

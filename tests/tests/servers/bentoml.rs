@@ -8,7 +8,7 @@ use xtask::tools::servers::Server;
 
 use crate::forms;
 use crate::room;
-use crate::said::{self, Said, changed, post, records, typed};
+use crate::said::{self, Good, Said, about, changed, post, records, typed};
 
 const PATH: &str = "/predict";
 const ONE: &str = "/one";
@@ -23,18 +23,18 @@ fn routes() -> Said {
     let form = "age=30&wage=10.5&gender=F&work=Private";
     let parts = "--XX\r\nContent-Disposition: form-data; name=\"age\"\r\n\r\n30\r\n--XX\r\nContent-Disposition: form-data; name=\"wage\"\r\n\r\n10.5\r\n--XX\r\nContent-Disposition: form-data; name=\"gender\"\r\n\r\nF\r\n--XX--\r\n";
     let mut good = vec![
-        (3, post(PATH, &three)),
-        (2000, post(PATH, &people(2000))),
-        (
-            1,
+        about(3, post(PATH, &three)),
+        about(2000, post(PATH, &people(2000))),
+        Good::of(
+            "Café ☕",
             Request::post(
                 PATH,
                 r#"{"people":[{"age":30,"wage":10.5,"gender":"F","work":"Café ☕"}]}"#,
             ),
         ),
-        (1, post(ONE, &one)),
+        about(1, post(ONE, &one)),
     ];
-    good.extend(said::framings(PATH, &three).into_iter().map(|request| (3, request)));
+    good.extend(said::framings(PATH, &three).into_iter().map(|request| about(3, request)));
 
     let mut bad =
         vec![post(PATH, &json!({"people": [{"age": 30}]})), post(ONE, &json!({"age": 30}))];

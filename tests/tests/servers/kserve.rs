@@ -8,7 +8,7 @@ use tidegate_tests::house::{Model, Plan};
 use xtask::tools::servers::Server;
 
 use crate::mlserver::Dialect;
-use crate::said::{self, Said, changed, columns, post, records, rows, typed};
+use crate::said::{self, Said, about, changed, columns, post, records, rows, typed};
 use crate::{forms, mlserver, room, triton};
 
 const V1: &str = "/v1/models/census:predict";
@@ -32,16 +32,16 @@ fn as_event(request: Request) -> Request {
 fn first_protocol() -> Said {
     let by_rows = json!({"instances": rows(3)});
     let mut good = vec![
-        (3, post(V1, &by_rows)),
-        (2, post(V1, &json!({"instances": records(2)}))),
-        (4, post(V1, &json!({"inputs": columns(4)}))),
-        (1, post(V1, &json!({"signature_name": "serving_default", "instances": rows(1)}))),
-        (2000, post(V1, &json!({"instances": rows(2000)}))),
-        (3, as_event(post(V1, &by_rows))),
-        (3, as_event(said::without_type(V1, &by_rows))),
-        (3, typed(V1, Some(EVENT), event(&by_rows).to_string())),
+        about(3, post(V1, &by_rows)),
+        about(2, post(V1, &json!({"instances": records(2)}))),
+        about(4, post(V1, &json!({"inputs": columns(4)}))),
+        about(1, post(V1, &json!({"signature_name": "serving_default", "instances": rows(1)}))),
+        about(2000, post(V1, &json!({"instances": rows(2000)}))),
+        about(3, as_event(post(V1, &by_rows))),
+        about(3, as_event(said::without_type(V1, &by_rows))),
+        about(3, typed(V1, Some(EVENT), event(&by_rows).to_string())),
     ];
-    good.extend(said::framings(V1, &by_rows).into_iter().map(|request| (3, request)));
+    good.extend(said::framings(V1, &by_rows).into_iter().map(|request| about(3, request)));
 
     let mut bad = vec![post(V1, &json!({"instances": [[30, 10.5]]}))];
     for (field, value) in said::wrong() {
@@ -52,7 +52,7 @@ fn first_protocol() -> Said {
     }
 
     // KServe knows an event by its keys, whatever its head says.
-    good.push((3, post(V1, &event(&by_rows))));
+    good.push(about(3, post(V1, &event(&by_rows))));
     let mut other = said::unreadable(V1);
     other.extend(said::coded(V1, &by_rows));
     other.extend([

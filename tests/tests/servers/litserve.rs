@@ -8,7 +8,7 @@ use xtask::tools::servers::Server;
 
 use crate::forms;
 use crate::room;
-use crate::said::{self, Said, changed, post, records, typed};
+use crate::said::{self, Good, Said, about, changed, post, records, typed};
 
 /// Objects below `rows`, which the model of LitServe and that of TorchServe take.
 pub fn rows(count: usize) -> Value {
@@ -19,18 +19,18 @@ pub fn rows(count: usize) -> Value {
 pub fn any_json(path: &str) -> Said {
     let three = rows(3);
     let mut good = vec![
-        (3, post(path, &three)),
-        (2000, post(path, &rows(2000))),
-        (
-            1,
+        about(3, post(path, &three)),
+        about(2000, post(path, &rows(2000))),
+        Good::of(
+            "Café ☕",
             Request::post(
                 path,
                 r#"{"rows":[{"age":30,"wage":10.5,"gender":"F","work":"Café ☕"}]}"#,
             ),
         ),
-        (3, typed(path, Some("application/json; charset=utf-8"), three.to_string())),
+        about(3, typed(path, Some("application/json; charset=utf-8"), three.to_string())),
     ];
-    good.extend(said::framings(path, &three).into_iter().map(|request| (3, request)));
+    good.extend(said::framings(path, &three).into_iter().map(|request| about(3, request)));
     let mut bad = vec![post(path, &json!({"rows": [{"age": 30}]}))];
     let wrong = said::wrong().into_iter();
     bad.extend(wrong.map(|(field, value)| post(path, &json!({"rows": [changed(field, value)]}))));

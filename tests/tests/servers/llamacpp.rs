@@ -8,7 +8,7 @@ use tidegate_tests::house::{Model, Plan};
 use xtask::tools::servers::Server;
 
 use crate::room;
-use crate::said::{self, Said, post};
+use crate::said::{self, Said, answered, post};
 
 const CHAT: &str = "/v1/chat/completions";
 const COMPLETIONS: &str = "/v1/completions";
@@ -35,34 +35,40 @@ fn routes() -> Said {
     let mut streamed = words.clone();
     streamed["stream"] = true.into();
     let mut good = vec![
-        (1, post(CHAT, &plain)),
-        (1, post("/chat/completions", &plain)),
-        (2, post(CHAT, &chat(&json!({"n": 2})))),
-        (1, post(CHAT, &chat(&json!({"logprobs": true, "top_logprobs": 2})))),
-        (1, post(CHAT, &chat(&json!({"messages": parts})))),
-        (1, post(CHAT, &chat(&json!({"stream": true})))),
-        (1, post(CHAT, &chat(&json!({"stream": true, "stream_options": {"include_usage": true}})))),
-        (1, post(CHAT, &chat(&json!({"model": "nobody"})))),
-        (1, post(COMPLETIONS, &words)),
-        (1, post(COMPLETIONS, &streamed)),
-        (
+        answered(1, post(CHAT, &plain)),
+        answered(1, post("/chat/completions", &plain)),
+        answered(2, post(CHAT, &chat(&json!({"n": 2})))),
+        answered(1, post(CHAT, &chat(&json!({"logprobs": true, "top_logprobs": 2})))),
+        answered(1, post(CHAT, &chat(&json!({"messages": parts})))),
+        answered(1, post(CHAT, &chat(&json!({"stream": true})))),
+        answered(
+            1,
+            post(CHAT, &chat(&json!({"stream": true, "stream_options": {"include_usage": true}}))),
+        ),
+        answered(1, post(CHAT, &chat(&json!({"model": "nobody"})))),
+        answered(1, post(COMPLETIONS, &words)),
+        answered(1, post(COMPLETIONS, &streamed)),
+        answered(
             1,
             post(
                 COMPLETIONS,
                 &json!({"model": "small", "prompt": [40, 41, 42], "max_tokens": 3, "temperature": 0}),
             ),
         ),
-        (
+        answered(
             2,
             post(
                 COMPLETIONS,
                 &json!({"model": "small", "prompt": ["Once", "upon"], "max_tokens": 3, "temperature": 0}),
             ),
         ),
-        (1, post(EMBEDDINGS, &json!({"model": "small", "input": "hello"}))),
-        (2, post(EMBEDDINGS, &json!({"model": "small", "input": ["hello", "world"]}))),
-        (2, post(EMBEDDINGS, &json!({"model": "small", "input": [[40, 41], [42, 43, 44]]}))),
-        (
+        answered(1, post(EMBEDDINGS, &json!({"model": "small", "input": "hello"}))),
+        answered(2, post(EMBEDDINGS, &json!({"model": "small", "input": ["hello", "world"]}))),
+        answered(
+            2,
+            post(EMBEDDINGS, &json!({"model": "small", "input": [[40, 41], [42, 43, 44]]})),
+        ),
+        answered(
             1,
             post(
                 EMBEDDINGS,
@@ -70,7 +76,7 @@ fn routes() -> Said {
             ),
         ),
     ];
-    good.extend(said::framings(CHAT, &plain).into_iter().map(|request| (1, request)));
+    good.extend(said::framings(CHAT, &plain).into_iter().map(|request| answered(1, request)));
 
     let bad = vec![
         post(CHAT, &json!({"model": "small"})),

@@ -9,7 +9,7 @@ use xtask::tools::servers::Server;
 
 use crate::forms;
 use crate::room;
-use crate::said::{self, Said, changed, columns, post, records, rows, typed};
+use crate::said::{self, Good, Said, about, changed, columns, post, records, rows, typed};
 
 const PATH: &str = "/invocations";
 
@@ -25,47 +25,47 @@ fn invocations() -> Said {
     let by_split = json!({"dataframe_split": split(3)});
     let head = "age,wage,gender,work\n";
     let mut good = vec![
-        (3, post(PATH, &by_split)),
-        (
+        about(3, post(PATH, &by_split)),
+        about(
             2,
             post(
                 PATH,
                 &json!({"dataframe_split": {"index": [7, 8], "columns": split(2)["columns"], "data": split(2)["data"]}}),
             ),
         ),
-        (
-            1,
+        Good::of(
+            "Private",
             Request::post(
                 PATH,
                 r#"{"dataframe_split": {"data": [[30, 10.5, "F", "Private"]], "columns": ["age", "wage", "gender", "work"]}}"#,
             ),
         ),
-        (
-            1,
+        Good::of(
+            "Private",
             post(
                 PATH,
                 &json!({"dataframe_split": {"columns": ["work", "gender", "wage", "age"], "data": [["Private", "F", 10.5, 30]]}}),
             ),
         ),
-        (3, post(PATH, &json!({"dataframe_records": records(3)}))),
-        (3, post(PATH, &json!({"dataframe_records": records(3), "params": {"a": 1}}))),
-        (3, post(PATH, &json!({"instances": records(3)}))),
-        (3, post(PATH, &json!({"inputs": columns(3)}))),
-        (2, post(PATH, &json!({"inputs": records(2)}))),
-        (1, post(PATH, &json!({"inputs": records(1)[0]}))),
-        (2000, post(PATH, &json!({"dataframe_split": split(2000)}))),
-        (50, csv(people::csv(&said::people(50)))),
-        (2, csv(people::csv(&said::people(2)).replace('\n', "\r\n"))),
-        (2, typed(PATH, Some("text/csv; charset=utf-8"), people::csv(&said::people(2)))),
-        (1, csv(format!("{head}30,10.5,\"F\",\"Private, at home\"\n"))),
-        (3, typed(PATH, Some("application/json; charset=utf-8"), by_split.to_string())),
+        about(3, post(PATH, &json!({"dataframe_records": records(3)}))),
+        about(3, post(PATH, &json!({"dataframe_records": records(3), "params": {"a": 1}}))),
+        about(3, post(PATH, &json!({"instances": records(3)}))),
+        about(3, post(PATH, &json!({"inputs": columns(3)}))),
+        about(2, post(PATH, &json!({"inputs": records(2)}))),
+        about(1, post(PATH, &json!({"inputs": records(1)[0]}))),
+        about(2000, post(PATH, &json!({"dataframe_split": split(2000)}))),
+        about(50, csv(people::csv(&said::people(50)))),
+        about(2, csv(people::csv(&said::people(2)).replace('\n', "\r\n"))),
+        about(2, typed(PATH, Some("text/csv; charset=utf-8"), people::csv(&said::people(2)))),
+        Good::of("Private, at home", csv(format!("{head}30,10.5,\"F\",\"Private, at home\"\n"))),
+        about(3, typed(PATH, Some("application/json; charset=utf-8"), by_split.to_string())),
     ];
     let framings = said::framings(PATH, &by_split).into_iter();
     // Without a content type MLflow answers 500.
     good.extend(
         framings
             .filter(|request| request.sent_head().header("content-type").is_some())
-            .map(|request| (3, request)),
+            .map(|request| about(3, request)),
     );
 
     let mut bad = vec![

@@ -11,7 +11,7 @@ use tidegate_tests::people::{self, Era, oip};
 use tidegate_tests::tools;
 use xtask::stage::model_server::ModelServer;
 
-use crate::said::{self, Said, post};
+use crate::said::{self, Said, about, post};
 use crate::{forms, room, triton};
 
 /// What a server of the Open Inference Protocol takes.
@@ -52,19 +52,19 @@ fn with(tensor: usize, key: &str, value: Value) -> Value {
 pub fn second_protocol(dialect: Dialect) -> Said {
     let three = people_with_id(3);
     let mut good = vec![
-        (3, post(INFER, &three)),
-        (3, post(INFER, &nested(3))),
-        (1, post(INFER, &people_with_id(1))),
+        about(3, post(INFER, &three)),
+        about(3, post(INFER, &nested(3))),
+        about(1, post(INFER, &people_with_id(1))),
         // Without an id; the answer's is drawn, or there is none.
-        (2, post(INFER, &oip(&said::people(2)))),
-        (100, post(INFER, &people_with_id(100))),
+        about(2, post(INFER, &oip(&said::people(2)))),
+        about(100, post(INFER, &people_with_id(100))),
     ];
     let mut framings = said::framings(INFER, &three);
     if dialect == Dialect::KServe {
         // Without a content type it takes a body for binary tensors, whose head is missing.
         framings.retain(|request| request.sent_head().header("content-type").is_some());
     }
-    good.extend(framings.into_iter().map(|request| (3, request)));
+    good.extend(framings.into_iter().map(|request| about(3, request)));
     let versions = match dialect {
         Dialect::MLServer => Some("v1"),
         Dialect::Triton => Some("1"),
@@ -72,15 +72,15 @@ pub fn second_protocol(dialect: Dialect) -> Said {
     };
     if let Some(version) = versions {
         let path = format!("/v2/models/census/versions/{version}/infer");
-        good.push((3, post(&path, &three)));
+        good.push(about(3, post(&path, &three)));
     }
     if dialect != Dialect::Triton {
         let mut flat = people_with_id(3);
         for input in flat["inputs"].as_array_mut().expect("inputs") {
             input["shape"] = json!([3]);
         }
-        good.push((3, post(INFER, &flat)));
-        good.push((3000, post(INFER, &people_with_id(3000))));
+        good.push(about(3, post(INFER, &flat)));
+        good.push(about(3000, post(INFER, &people_with_id(3000))));
     }
 
     let mut bad = Vec::new();

@@ -6,16 +6,43 @@ use tidegate_tests::client::{Request, Response};
 use tidegate_tests::coding;
 use tidegate_tests::gate::Gate;
 use tidegate_tests::people::{self, Era, Person};
+use tidegate_tests::samples;
 use tidegate_tests::tools;
 use xtask::stage::Stage;
 use xtask::stage::servers::{Place, Served};
 use xtask::tools::servers::Server;
 
+/// A request that a server takes and answers with 200.
+pub struct Good {
+    /// How many answers are in the response.
+    answers: usize,
+    /// The people whom it is about, if it is about any.
+    people: Vec<Person>,
+    request: Request,
+}
+
+impl Good {
+    /// About a person of 30, with a wage of 10.5, a woman, with this work.
+    pub fn of(work: &'static str, request: Request) -> Self {
+        let person = Person { age: 30, wage: 10.5, gender: "F", work };
+        Self { answers: 1, people: vec![person], request }
+    }
+}
+
+/// About so many [`people`].
+pub fn about(count: usize, request: Request) -> Good {
+    Good { answers: count, people: people(count), request }
+}
+
+/// About nobody, with so many answers.
+pub fn answered(answers: usize, request: Request) -> Good {
+    Good { answers, people: Vec::new(), request }
+}
+
 /// All that is said to one server.
 pub struct Said {
-    /// Requests that keep a contract of people, and how many people are in each. Each is answered
-    /// 200.
-    pub good: Vec<(usize, Request)>,
+    /// Requests that keep a contract of people, and are said first.
+    pub good: Vec<Good>,
     /// Requests that break it, by a value, a type or a missing field.
     pub bad: Vec<Request>,
     /// Metadata, health, the server's own errors, and bodies that are about nobody.
@@ -23,14 +50,17 @@ pub struct Said {
 }
 
 impl Said {
-    /// Says all of it, and holds that the gate changes nothing. `answers` counts the answers in a
-    /// response to a good request.
+    /// Says all of it, and holds that the gate changes nothing and that the people whom the good
+    /// requests are about are read as they are. `answers` counts the answers in a response to a good
+    /// request.
     pub fn untouched(&self, gate: &Gate, answers: impl Fn(&Response) -> Option<usize>) {
-        for (people, request) in &self.good {
-            let through = gate.check(request).through;
+        for good in &self.good {
+            let through = gate.check(&good.request).through;
             assert_eq!(through.status, 200, "{}", through.text());
-            assert_eq!(answers(&through), Some(*people), "{}", through.text());
+            assert_eq!(answers(&through), Some(good.answers), "{}", through.text());
         }
+        let people = self.good.iter().map(|good| good.people.clone());
+        samples::read(&gate.house, &people.collect::<Vec<_>>());
         for request in self.bad.iter().chain(&self.other) {
             gate.check(request);
         }
@@ -41,8 +71,8 @@ impl Said {
     /// Says the good and the bad behind a contract of people in `enforce`, and holds that exactly
     /// the bad is refused, before the server has got it.
     pub fn enforced(&self, gate: &Gate) {
-        for (_, request) in &self.good {
-            assert_eq!(gate.check(request).through.status, 200);
+        for good in &self.good {
+            assert_eq!(gate.check(&good.request).through.status, 200);
         }
         for request in &self.bad {
             let refusal = gate.refused(request);

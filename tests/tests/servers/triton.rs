@@ -9,16 +9,21 @@ use tidegate_tests::coding;
 use tidegate_tests::frames::{Stream, streams};
 use tidegate_tests::gate::Gate;
 use tidegate_tests::house::{House, INFER, Model, Plan};
+use tidegate_tests::people::Person;
+use tidegate_tests::samples::{self, SAMPLES};
 use tidegate_tests::tap::Tap;
 use tidegate_tests::tools;
 use xtask::tools::servers::Server;
 
 use crate::mlserver::{self, Dialect, people_with_id};
-use crate::said::{self, Said};
+use crate::said::{self, Said, about};
 use crate::{forms, room};
 
 /// Calls that keep a contract of people.
 const GOOD_CALLS: [&str; 6] = ["typed", "raw", "many", "version", "gzip", "deflate"];
+/// Whom they are about, as `tests/triton/client.py` has it.
+const ROWS: [(i64, f64, &str, &str); 3] =
+    [(30, 10.5, "F", "Private"), (41, 22.25, "M", "Government"), (58, 48.0, "F", "Self-employed")];
 const JSON_BYTES: &str = "inference-header-content-length";
 
 /// The value of a tensor as bytes: little-endian numbers, texts behind their length.
@@ -78,15 +83,15 @@ pub fn binary() -> Said {
         {"name": "predict", "parameters": {"binary_data": false}},
     ]);
     let good = vec![
-        (3, sent(behind(people_with_id(3), &all))),
-        (1, sent(behind(people_with_id(1), &all))),
-        (3, sent(behind(people_with_id(3), &[0, 3]))),
-        (3, sent(behind(raw_out.clone(), &all))),
+        about(3, sent(behind(people_with_id(3), &all))),
+        about(1, sent(behind(people_with_id(1), &all))),
+        about(3, sent(behind(people_with_id(3), &[0, 3]))),
+        about(3, sent(behind(raw_out.clone(), &all))),
         // In one chunk: a text whose length is cut by the end of a chunk is an error for Triton.
-        (3, sent(behind(raw_out.clone(), &all)).chunked(10_000)),
-        (3, said::post(INFER, &raw_out)),
-        (3, said::post(INFER, &one_out)),
-        (3, sent(behind(one_out, &[1]))),
+        about(3, sent(behind(raw_out.clone(), &all)).chunked(10_000)),
+        about(3, said::post(INFER, &raw_out)),
+        about(3, said::post(INFER, &one_out)),
+        about(3, sent(behind(one_out, &[1]))),
     ];
 
     let mut bad = Vec::new();
@@ -166,7 +171,7 @@ fn run(port: u16, script: &str, arguments: &[&str]) -> Vec<Value> {
 /// A house before a model that is asked over gRPC.
 fn grpc_house(play: &str, port: u16, mode: &'static str) -> House {
     let model = Model::at("census", "oip", "/inference.GRPCInferenceService").mode(mode);
-    Plan::of(play).every_path().over_grpc().model(model).v1_at(port).raise()
+    Plan::of(play).every_path().over_grpc().line(SAMPLES).model(model).v1_at(port).raise()
 }
 
 /// Asks a model over gRPC behind a contract of people in `enforce`. Holds that exactly the bad
@@ -239,6 +244,11 @@ pub fn over_grpc(play: &str, port: u16, version: &str) {
     let broken = near.iter().filter(|stream| stream.answer.is_empty());
     assert!(broken.clone().all(|stream| stream.heads == 1));
     assert_eq!(broken.count(), own.iter().filter(|call| call["answer"] == "").count());
+    // The rows of the good calls, one of which asks about them forty times.
+    let row = |(age, wage, gender, work)| Person { age, wage, gender, work };
+    let people = ROWS.map(row).to_vec();
+    let asked = |name: &str| if name == "many" { people.repeat(40) } else { people.clone() };
+    samples::read(&house, &GOOD_CALLS.map(asked));
 }
 
 #[test]
