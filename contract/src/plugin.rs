@@ -27,6 +27,9 @@ pub struct Plugin {
     /// alike; without it, hashes of different proxies cannot be compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sensitive_key: Option<String>,
+    /// The id of the Envoy that it is for, where its filter cannot ask for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub node: String,
     /// Whether the filter stands in a cluster, before a version, instead of before the routes: then
     /// it only keeps the answers to mirrored requests, by the table of the filter before the
     /// routes, and has no collector and no models of its own.
@@ -62,6 +65,8 @@ impl Plugin {
                 ("sensitive_key", _) => {
                     mistakes.push(unreadable("sensitive_key", &"is not a text"));
                 }
+                ("node", Value::String(node)) => plugin.node = node,
+                ("node", _) => mistakes.push(unreadable("node", &"is not a text")),
                 ("shadow", Value::Bool(shadow)) => plugin.shadow = shadow,
                 ("shadow", _) => mistakes.push(unreadable("shadow", &"is neither true nor false")),
                 ("collector", value @ Value::Object(_)) => {
@@ -80,7 +85,7 @@ impl Plugin {
                 ("models", _) => mistakes.push(unreadable("models", &"is not a list")),
                 _ => mistakes.push(Mistake::new(
                     key,
-                    Fault::UnknownKey("`collector`, `models`, `sensitive_key`, `shadow`"),
+                    Fault::UnknownKey("`collector`, `models`, `node`, `sensitive_key`, `shadow`"),
                 )),
             }
         }

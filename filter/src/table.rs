@@ -18,6 +18,8 @@ use crate::order::Order;
 pub struct Table {
     /// Where samples go; without it nothing is sampled.
     pub collector: Option<Collector>,
+    /// The id of the Envoy, where the configuration says it.
+    pub node: String,
     /// Whether it is of a filter before a version, that keeps only the answers of shadows.
     pub shadow: bool,
     models: Vec<Arc<Served>>,
@@ -75,6 +77,7 @@ impl Table {
         let key = plugin.sensitive_key.as_deref().map(Key::of).unwrap_or_else(Key::random);
         Self {
             collector: plugin.collector,
+            node: plugin.node,
             shadow: plugin.shadow,
             asks_route_name: plugin.models.iter().any(|model| model.route.name.is_some()),
             models: plugin.models.into_iter().map(|it| Arc::new(Served::of(it, key))).collect(),

@@ -38,7 +38,11 @@ enum Recipe {
         arguments: Vec<String>,
     },
     /// Build the filter and print its path and size
-    Filter,
+    Filter {
+        /// As a dynamic module of Envoy instead of WebAssembly
+        #[arg(long)]
+        module: bool,
+    },
     /// Measure speeds beside those of peers
     Bench {
         /// What to measure
@@ -86,7 +90,9 @@ fn main() -> ExitCode {
     let mut terminal = Terminal::detect();
     stop_on_ctrl_c(terminal);
     let played = match arguments.recipe {
-        Recipe::Filter => recipes::filter(terminal).map(|()| 0).map_err(|error| error.to_string()),
+        Recipe::Filter { module } => {
+            recipes::filter(terminal, module).map(|()| 0).map_err(|error| error.to_string())
+        }
         Recipe::Test { arguments } => {
             recipes::test(terminal, &arguments).map_err(|error| error.to_string())
         }

@@ -9,12 +9,13 @@ use crate::terminal::Terminal;
 use crate::tools::servers::Server;
 use crate::tools::{Error, Tools, crates};
 
-/// Builds the filter and prints where it is and how large.
+/// Builds the filter, in WebAssembly or as a dynamic module, and prints where it is and how large.
 ///
 /// # Errors
 /// It cannot be built.
-pub fn filter(terminal: Terminal) -> Result<(), Error> {
-    let path = Tools::find(terminal)?.filter()?;
+pub fn filter(terminal: Terminal, module: bool) -> Result<(), Error> {
+    let tools = Tools::find(terminal)?;
+    let path = if module { tools.dynamic_module()? } else { tools.filter()? };
     let bytes = std::fs::metadata(&path)
         .map_err(|source| Error::File { path: path.clone(), source })?
         .len();

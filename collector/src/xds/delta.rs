@@ -124,7 +124,7 @@ mod tests {
     use crate::decision::Action;
     use crate::fixture::{DIVERT, config, decision};
     use crate::routing::Routing;
-    use crate::xds::snapshot::Generation;
+    use crate::xds::snapshot::{Filter, Generation};
 
     fn snapshot(to: Option<&str>) -> Arc<Snapshot> {
         let config = config(DIVERT);
@@ -132,7 +132,8 @@ mod tests {
         let decision = to.map(|action| decision("d-000001", action));
         let routing = Routing::of(&config.models[0], decision.as_ref(), None);
         let routings = BTreeMap::from([("census".to_owned(), routing)]);
-        Arc::new(Snapshot::of(&routings, &Plugin::default(), &config.envoy, Generation::Current))
+        let filter = Filter::Wasm(config.envoy.filter);
+        Arc::new(Snapshot::of(&routings, &Plugin::default(), &filter, Generation::Current))
     }
 
     fn request(subscribe: &[&str]) -> DeltaDiscoveryRequest {

@@ -8,6 +8,8 @@ use envoy_types::pb::envoy::config::core::v3::async_data_source::Specifier;
 use envoy_types::pb::envoy::config::core::v3::{
     AsyncDataSource, DataSource, TypedExtensionConfig, data_source,
 };
+use envoy_types::pb::envoy::extensions::dynamic_modules::v3::DynamicModuleConfig;
+use envoy_types::pb::envoy::extensions::filters::http::dynamic_modules::v3::DynamicModuleFilter;
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
 use envoy_types::pb::envoy::extensions::wasm::v3::plugin_config::Vm;
 use envoy_types::pb::envoy::extensions::wasm::v3::{
@@ -44,6 +46,10 @@ fn iris(census: &Model) -> Model {
 
 /// What an Envoy of a version is sent while these are in force, one decision a model.
 fn sent(decisions: &[Option<Decision>], promoted: Option<&str>, version: (u32, u32)) -> Value {
+    sent_to(&Asker { version: Some(version), ..Asker::default() }, decisions, promoted)
+}
+
+fn sent_to(asker: &Asker, decisions: &[Option<Decision>], promoted: Option<&str>) -> Value {
     let config = config(DIVERT);
     let census = config.models[0].clone();
     let models = [census.clone(), iris(&census)];
@@ -66,8 +72,7 @@ fn sent(decisions: &[Option<Decision>], promoted: Option<&str>, version: (u32, u
         ..Plugin::default()
     };
     let world = World::of(routings, table, envoys, &config.envoy);
-    let asker = Asker { version: Some(version), ..Asker::default() };
-    in_json(&world.snapshot(&asker))
+    in_json(&world.snapshot(asker))
 }
 
 fn in_force(action: Action) -> Option<Decision> {
@@ -101,11 +106,61 @@ fn runtime(any: &Any) -> Value {
     json!({"name": name, "layer": fields.collect::<BTreeMap<String, u32>>()})
 }
 
-/// Every field by name, so that one which is added cannot go unseen.
-#[expect(deprecated, reason = "a field that we must not send is looked at, too")]
 fn extension(any: &Any) -> Value {
     let TypedExtensionConfig { name, typed_config } = unpacked(any);
-    let Wasm { config } = unpacked(&typed_config.expect("a filter"));
+    let filter = typed_config.expect("a filter");
+    let mut said = if filter.type_url == DynamicModuleFilter::type_url() {
+        module(&filter)
+    } else {
+        wasm(&filter)
+    };
+    said["name"] = json!(name);
+    said
+}
+
+fn filename(source: AsyncDataSource) -> String {
+    let Some(Specifier::Local(DataSource {
+        specifier: Some(data_source::Specifier::Filename(filename)),
+        watched_directory: None,
+    })) = source.specifier
+    else {
+        panic!("no file: {source:?}")
+    };
+    filename
+}
+
+fn table(packed: Option<Any>) -> Value {
+    let StringValue { value } = unpacked(&packed.expect("a table"));
+    serde_json::from_str(&value).expect("a table is JSON")
+}
+
+/// Every field by name, so that one which is added cannot go unseen.
+fn module(filter: &Any) -> Value {
+    let DynamicModuleFilter { dynamic_module_config, filter_name, filter_config, terminal_filter } =
+        unpacked(filter);
+    let Some(DynamicModuleConfig {
+        name,
+        do_not_close,
+        load_globally: false,
+        metrics_namespace,
+        module,
+        nack_on_cache_miss: false,
+    }) = dynamic_module_config
+    else {
+        panic!("another module: {dynamic_module_config:?}")
+    };
+    assert!(name.is_empty() && metrics_namespace.is_empty() && !terminal_filter);
+    json!({
+        "module": {"filename": filename(module.expect("a file")), "do_not_close": do_not_close},
+        "filter_name": filter_name,
+        "filter_config": table(filter_config),
+    })
+}
+
+/// The same of the other filter.
+#[expect(deprecated, reason = "a field that we must not send is looked at, too")]
+fn wasm(filter: &Any) -> Value {
+    let Wasm { config } = unpacked(filter);
     let PluginConfig {
         name: plugin,
         root_id,
@@ -120,7 +175,7 @@ fn extension(any: &Any) -> Value {
     let Some(Vm::VmConfig(VmConfig {
         vm_id,
         runtime,
-        code: Some(AsyncDataSource { specifier: Some(Specifier::Local(code)) }),
+        code: Some(code),
         configuration: None,
         allow_precompiled: false,
         nack_on_code_cache_miss: false,
@@ -130,15 +185,7 @@ fn extension(any: &Any) -> Value {
     else {
         panic!("another VM: {vm:?}")
     };
-    let DataSource {
-        specifier: Some(data_source::Specifier::Filename(filename)),
-        watched_directory: None,
-    } = code
-    else {
-        panic!("other code: {code:?}")
-    };
     assert!(!fail_open && capability_restriction_config.is_none());
-    let StringValue { value: table } = unpacked(&configuration.expect("a table"));
     let milliseconds =
         |of: Option<Duration>| of.map(|it| it.seconds * 1000 + i64::from(it.nanos) / 1_000_000);
     let reload = reload_config.map(|ReloadConfig { backoff }| {
@@ -149,14 +196,13 @@ fn extension(any: &Any) -> Value {
         })
     });
     json!({
-        "name": name,
         "plugin": plugin,
         "root_id": root_id,
-        "vm": {"vm_id": vm_id, "runtime": runtime, "filename": filename},
+        "vm": {"vm_id": vm_id, "runtime": runtime, "filename": filename(code)},
         "failure_policy": FailurePolicy::try_from(failure_policy).expect("known").as_str_name(),
         "reload_config": reload,
         "allow_on_headers_stop_iteration": allow_on_headers_stop_iteration.map(|it| it.value),
-        "configuration": serde_json::from_str::<Value>(&table).expect("a table is JSON"),
+        "configuration": table(configuration),
     })
 }
 
@@ -215,6 +261,18 @@ fn an_old_envoy_gets_no_field_that_it_does_not_know() {
     for (name, version) in [("envoy-1-34", (1, 34)), ("envoy-1-32", (1, 32))] {
         check(name, &sent(&[None], None, version));
     }
+}
+
+#[test]
+fn an_envoy_whose_filter_is_a_module_is_sent_one() {
+    let path = "/etc/tidegate/libtidegate_filter.so".to_owned();
+    let asker = Asker {
+        id: "edge-1".to_owned(),
+        metadata: BTreeMap::from([("tidegate_module".to_owned(), path)]),
+        version: Some((1, 40)),
+        ..Asker::default()
+    };
+    check("module", &sent_to(&asker, &[None], None));
 }
 
 #[test]

@@ -241,7 +241,7 @@ mod tests {
     use crate::decision::Action;
     use crate::fixture::{DIVERT, config, decision};
     use crate::routing::Routing;
-    use crate::xds::snapshot::Generation;
+    use crate::xds::snapshot::{Filter, Generation};
 
     /// What an Envoy should have while these are in force for the models `a` and `b`.
     fn both(a: Action, b: Action) -> Arc<Snapshot> {
@@ -257,7 +257,8 @@ mod tests {
             serde_json::from_str(&json).expect("a model")
         });
         let table = Plugin { models: models.into(), ..Plugin::default() };
-        let empty = Snapshot::of(&routings, &table, &config.envoy, Generation::Current);
+        let filter = Filter::Wasm(config.envoy.filter);
+        let empty = Snapshot::of(&routings, &table, &filter, Generation::Current);
         Arc::new(empty.with(&routings))
     }
 

@@ -4,11 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
 
 use envoy_types::pb::envoy::config::core::v3::{
     AsyncDataSource, BackoffStrategy, DataSource, TypedExtensionConfig, async_data_source,
     data_source,
 };
+use envoy_types::pb::envoy::extensions::dynamic_modules::v3::DynamicModuleConfig;
+use envoy_types::pb::envoy::extensions::filters::http::dynamic_modules::v3::DynamicModuleFilter;
 use envoy_types::pb::envoy::extensions::filters::http::wasm::v3::Wasm;
 use envoy_types::pb::envoy::extensions::wasm::v3::{
     FailurePolicy, PluginConfig, ReloadConfig, VmConfig, plugin_config,
@@ -20,7 +23,6 @@ use envoy_types::pb::google::protobuf::{
 use prost::{Message, Name};
 use tidegate_contract::plugin::Plugin;
 
-use crate::config::Envoy;
 use crate::routing::Routing;
 
 /// The name of the runtime layer and of the filter, as `envoy/bootstrap.yaml` asks for them.
@@ -79,6 +81,15 @@ impl Generation {
     }
 }
 
+/// What the filter is, by its path as Envoy's own machine sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Filter {
+    /// WebAssembly.
+    Wasm(PathBuf),
+    /// A dynamic module.
+    Module(PathBuf),
+}
+
 /// One resource as it is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Versioned {
@@ -96,7 +107,7 @@ pub struct Snapshot {
     /// What both are made of.
     routings: BTreeMap<String, Routing>,
     table: Plugin,
-    envoy: Envoy,
+    filter: Filter,
     generation: Generation,
 }
 
@@ -107,15 +118,15 @@ impl Snapshot {
     pub fn of(
         routings: &BTreeMap<String, Routing>,
         plugin: &Plugin,
-        envoy: &Envoy,
+        filter: &Filter,
         generation: Generation,
     ) -> Self {
         Self {
-            extension: extension(plugin, envoy, generation),
+            extension: extension(plugin, filter, generation),
             runtime: runtime(routings),
             routings: routings.clone(),
             table: plugin.clone(),
-            envoy: envoy.clone(),
+            filter: filter.clone(),
             generation,
         }
     }
@@ -130,7 +141,7 @@ impl Snapshot {
                 model.divert.clone_from(&routing.divert);
             }
         }
-        Self::of(routings, &table, &self.envoy, self.generation)
+        Self::of(routings, &table, &self.filter, self.generation)
     }
 
     /// The routes that it carries, by model.
@@ -168,15 +179,20 @@ fn runtime(routings: &BTreeMap<String, Routing>) -> Versioned {
     Versioned { version, any: pack(&runtime) }
 }
 
-fn extension(plugin: &Plugin, envoy: &Envoy, generation: Generation) -> Versioned {
+fn extension(plugin: &Plugin, filter: &Filter, generation: Generation) -> Versioned {
     let table = serde_json::to_string(plugin).expect("a plugin's table has only string keys");
-    let filter = envoy.filter.display().to_string();
-    let code = AsyncDataSource {
-        specifier: Some(async_data_source::Specifier::Local(DataSource {
-            specifier: Some(data_source::Specifier::Filename(filter)),
-            ..DataSource::default()
-        })),
+    let table = pack(&StringValue { value: table });
+    let typed_config = match filter {
+        Filter::Wasm(path) => pack(&wasm(table, path, generation)),
+        Filter::Module(path) => pack(&module(table, path)),
     };
+    let named =
+        TypedExtensionConfig { name: RESOURCE.to_owned(), typed_config: Some(typed_config) };
+    let any = pack(&named);
+    Versioned { version: version(&any.value), any }
+}
+
+fn wasm(table: Any, path: &Path, generation: Generation) -> Wasm {
     let backoff = BackoffStrategy {
         base_interval: Some(milliseconds(10)),
         max_interval: Some(milliseconds(100)),
@@ -184,11 +200,11 @@ fn extension(plugin: &Plugin, envoy: &Envoy, generation: Generation) -> Versione
     let (reloads, holds) = (generation >= Generation::Reloads, generation >= Generation::Current);
     // All but the table must be as in `envoy/bootstrap.yaml`: only then does the configuration find
     // the VM that runs already, with the samples that wait in it.
-    let wasm = Wasm {
+    Wasm {
         config: Some(PluginConfig {
             name: RESOURCE.to_owned(),
             root_id: RESOURCE.to_owned(),
-            configuration: Some(pack(&StringValue { value: table })),
+            configuration: Some(table),
             failure_policy: if reloads {
                 FailurePolicy::FailReload.into()
             } else {
@@ -199,15 +215,32 @@ fn extension(plugin: &Plugin, envoy: &Envoy, generation: Generation) -> Versione
             vm: Some(plugin_config::Vm::VmConfig(VmConfig {
                 vm_id: RESOURCE.to_owned(),
                 runtime: "envoy.wasm.runtime.v8".to_owned(),
-                code: Some(code),
+                code: Some(local(path)),
                 ..VmConfig::default()
             })),
             ..PluginConfig::default()
         }),
-    };
-    let named = TypedExtensionConfig { name: RESOURCE.to_owned(), typed_config: Some(pack(&wasm)) };
-    let any = pack(&named);
-    Versioned { version: version(&any.value), any }
+    }
+}
+
+fn module(table: Any, path: &Path) -> DynamicModuleFilter {
+    DynamicModuleFilter {
+        dynamic_module_config: Some(DynamicModuleConfig {
+            module: Some(local(path)),
+            // Its code is there for as long as a thread of its own may run.
+            do_not_close: true,
+            ..DynamicModuleConfig::default()
+        }),
+        filter_name: RESOURCE.to_owned(),
+        filter_config: Some(table),
+        ..DynamicModuleFilter::default()
+    }
+}
+
+fn local(path: &Path) -> AsyncDataSource {
+    let file = data_source::Specifier::Filename(path.display().to_string());
+    let source = DataSource { specifier: Some(file), ..DataSource::default() };
+    AsyncDataSource { specifier: Some(async_data_source::Specifier::Local(source)) }
 }
 
 fn milliseconds(milliseconds: i32) -> Duration {

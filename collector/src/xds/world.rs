@@ -12,7 +12,7 @@ use envoy_types::pb::envoy::config::core::v3::node::UserAgentVersionType;
 use envoy_types::pb::google::protobuf::value::Kind;
 use tidegate_contract::plugin::Plugin;
 
-use super::snapshot::{Generation, Resource, Snapshot, Versioned};
+use super::snapshot::{Filter, Generation, Resource, Snapshot, Versioned};
 use crate::config::Envoy;
 use crate::config::model::Envoys;
 use crate::routing::Routing;
@@ -23,6 +23,9 @@ const MAX_CHARS: usize = 256;
 const MAX_METADATA: usize = 64;
 /// Snapshots that are kept; Envoys of more kinds get theirs made anew each time.
 const MAX_KEPT: usize = 1024;
+/// The entry of its metadata by which an Envoy says that its filter is a dynamic module, and where it
+/// has it.
+const MODULE: &str = "tidegate_module";
 
 /// What an Envoy says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -75,6 +78,12 @@ impl Asker {
     fn generation(&self) -> Generation {
         Generation::of(self.version)
     }
+
+    /// Its filter, where it is a dynamic module: that cannot ask for the node's id, so each Envoy has a
+    /// snapshot of its own.
+    fn module(&self) -> Option<(String, String)> {
+        self.metadata.get(MODULE).map(|path| (path.clone(), self.id.clone()))
+    }
 }
 
 /// Whether a text is what a pattern says, in which `*` stands for any characters.
@@ -96,8 +105,9 @@ fn matches(pattern: &str, text: &str) -> bool {
     true
 }
 
-/// Who gets the same: which models, in which words.
-type Audience = (Vec<bool>, Generation);
+/// Who gets the same: which models, in which words, and of those whose filter is a module, where it is
+/// and which node has it.
+type Audience = (Vec<bool>, Generation, Option<(String, String)>);
 
 /// Everything, from which each gets its part.
 #[derive(Debug)]
@@ -106,7 +116,7 @@ pub struct World {
     table: Plugin,
     /// By model of the table, whose it is.
     envoys: Vec<Envoys>,
-    envoy: Envoy,
+    filter: Filter,
     whole: Snapshot,
     kept: Mutex<BTreeMap<Audience, Arc<Snapshot>>>,
 }
@@ -121,8 +131,9 @@ impl World {
         envoy: &Envoy,
     ) -> Self {
         let table = sparing(table);
-        let whole = Snapshot::of(&routings, &table, envoy, Generation::Current);
-        Self { routings, table, envoys, envoy: envoy.clone(), whole, kept: Mutex::default() }
+        let filter = Filter::Wasm(envoy.filter.clone());
+        let whole = Snapshot::of(&routings, &table, &filter, Generation::Current);
+        Self { routings, table, envoys, filter, whole, kept: Mutex::default() }
     }
 
     /// The routes of each model.
@@ -142,7 +153,8 @@ impl World {
     pub fn snapshot(&self, asker: &Asker) -> Arc<Snapshot> {
         let all = || self.table.models.iter().enumerate();
         let of = |at: usize| self.envoys.get(at).is_none_or(|envoys| asker.is_of(envoys));
-        let audience = (all().map(|(at, _)| of(at)).collect(), asker.generation());
+        let audience: Audience =
+            (all().map(|(at, _)| of(at)).collect(), asker.generation(), asker.module());
         // Held for no longer than it takes to make one; a thread that panicked left it whole.
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = kept.get(&audience) {
@@ -154,7 +166,13 @@ impl World {
         let routings = self.routings.iter().filter(|(name, _)| names.contains(&name.as_str()));
         let routings = routings.map(|(name, routing)| (name.clone(), routing.clone())).collect();
         let table = sparing(Plugin { models, ..self.table.clone() });
-        let made = Arc::new(Snapshot::of(&routings, &table, &self.envoy, audience.1));
+        let (table, filter) = match &audience.2 {
+            Some((module, node)) => {
+                (Plugin { node: node.clone(), ..table }, Filter::Module(module.into()))
+            }
+            None => (table, self.filter.clone()),
+        };
+        let made = Arc::new(Snapshot::of(&routings, &table, &filter, audience.1));
         if kept.len() < MAX_KEPT {
             kept.insert(audience, Arc::clone(&made));
         }
@@ -281,6 +299,27 @@ mod tests {
         };
         assert!(has_key("edge-1"), "what it hashes is comparable");
         assert!(!has_key("core-1"), "it hashes nothing");
+    }
+
+    #[test]
+    fn an_envoy_that_has_the_module_is_told_its_id_and_shares_with_none() {
+        let world = world(Envoys::default(), Action::Serve);
+        let of = |id: &str, module: Option<&str>| {
+            let mut asker = asker(id, "eu");
+            let module = module.map(|path| (MODULE.to_owned(), path.to_owned()));
+            asker.metadata.extend(module);
+            world.snapshot(&asker)
+        };
+        let says = |snapshot: &Snapshot, text: &str| {
+            let told = &snapshot.get(Resource::Extension).any.value;
+            told.windows(text.len()).any(|bytes| bytes == text.as_bytes())
+        };
+        let path = "/opt/libtidegate_filter.so";
+        let [one, other] = ["edge-1", "edge-2"].map(|id| of(id, Some(path)));
+        assert!(says(&one, path) && says(&one, r#""node":"edge-1""#) && !says(&one, "wasm"));
+        assert!(says(&other, r#""node":"edge-2""#) && !Arc::ptr_eq(&one, &other));
+        assert!(Arc::ptr_eq(&one, &of("edge-1", Some(path))));
+        assert!(!says(&of("edge-1", None), "edge-1"), "the other filter asks Envoy");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use tidegate_proto::intake::v1::ShipResponse;
 use super::abi::{Caller, Refused, Root};
 use crate::batch::Batch;
 use crate::holding::Holding;
+use crate::table::Table;
 use crate::worker::{METERS, Worker};
 
 const PATH: &str = "/tidegate.intake.v1.Intake/Ship";
@@ -27,8 +28,8 @@ const FRAME_BYTES: usize = 5;
 /// Bytes of an answer of the collector; it is two numbers.
 const MAX_ANSWER_BYTES: usize = 1 << 10;
 
-/// Every worker thread's state, and the bounds that the newest configuration gave.
-static FLEET: Mutex<Fleet> = Mutex::new(Fleet { berths: Vec::new(), collector: None });
+/// Every worker thread's state, and the newest table with a collector.
+static FLEET: Mutex<Fleet> = Mutex::new(Fleet { berths: Vec::new(), newest: None });
 
 thread_local! {
     static BERTH: OnceCell<Arc<Berth>> = const { OnceCell::new() };
@@ -36,7 +37,7 @@ thread_local! {
 
 struct Fleet {
     berths: Vec<Arc<Berth>>,
-    collector: Option<Collector>,
+    newest: Option<Arc<Table>>,
 }
 
 /// One worker thread's place in the fleet.
@@ -65,17 +66,23 @@ pub(super) fn now_nanos() -> u64 {
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Takes the bounds of a new configuration, for every worker.
-pub(super) fn configure(collector: Option<&Collector>) {
+/// Takes the bounds of a new table, for every worker. One without a collector has none.
+pub(super) fn configure(table: &Arc<Table>) {
+    if table.collector.is_none() {
+        return;
+    }
     let mut fleet = held(&FLEET);
     for berth in &fleet.berths {
         let mut state = berth.state();
-        state.worker.configure(String::new(), collector);
+        state.worker.configure(table.node.clone(), table.collector.as_ref());
         state.holding.start_over();
     }
-    if let Some(collector) = collector {
-        fleet.collector = Some(collector.clone());
-    }
+    fleet.newest = Some(Arc::clone(table));
+}
+
+/// The newest table with a collector, by which filters before versions go.
+pub(super) fn newest() -> Arc<Table> {
+    held(&FLEET).newest.clone().unwrap_or_default()
 }
 
 fn berths() -> Vec<Arc<Berth>> {
@@ -93,7 +100,9 @@ impl Berth {
         random.write_u64(now_nanos());
         let mut worker = Worker::new(random.finish());
         let mut fleet = held(&FLEET);
-        worker.configure(String::new(), fleet.collector.as_ref());
+        if let Some(table) = &fleet.newest {
+            worker.configure(table.node.clone(), table.collector.as_ref());
+        }
         let berth = Arc::new(Self(Mutex::new(State {
             worker,
             holding: Holding::default(),

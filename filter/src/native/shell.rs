@@ -55,8 +55,13 @@ struct Face {
 pub(super) struct Filter {
     /// The configuration that was in force when the stream began.
     table: Arc<Table>,
+    /// Whether it stands before a version, where only copies for shadows matter.
+    shadow: bool,
     berth: Arc<Berth>,
     held: Option<Held>,
+    /// The cluster whose answer came, where it is a shadow's: Envoy does not say when that stream is
+    /// complete, and at its end there is nothing left to ask.
+    answered_by: Option<Box<[u8]>>,
     /// Its number while Envoy holds its request.
     waits: Option<u32>,
     answered: bool,
@@ -86,7 +91,7 @@ pub(super) fn configure(root: &mut Root, json: &[u8]) -> Option<Config> {
             return None;
         }
     };
-    fleet::configure(table.collector.as_ref());
+    fleet::configure(&table);
     Some(Config { table, counters, port: Mutex::default(), clock })
 }
 
@@ -159,8 +164,17 @@ impl Port {
 impl Filter {
     /// A stream that begins, on the thread of its worker.
     pub(super) fn new(config: &Config) -> Self {
-        let table = Arc::clone(&config.table);
-        Self { table, berth: Berth::mine(), held: None, waits: None, answered: false }
+        let shadow = config.table.shadow;
+        let table = if shadow { fleet::newest() } else { Arc::clone(&config.table) };
+        Self {
+            table,
+            shadow,
+            berth: Berth::mine(),
+            held: None,
+            answered_by: None,
+            waits: None,
+            answered: false,
+        }
     }
 
     pub(super) fn request_headers(&mut self, stream: &mut Stream, ended: bool) -> Action {
@@ -173,8 +187,17 @@ impl Filter {
             return None;
         }
         let mut head = RequestHead::read(stream.headers(Map::Request));
+        if self.shadow && !head.mirrored {
+            return None;
+        }
         let route = if self.table.asks_route_name() { stream.route_name() } else { None };
         let served = Arc::clone(self.table.find(&head.path, route)?);
+        if self.shadow {
+            let call = served.call(&head)?;
+            let asked = Asked { call, head, ended, may_hold: false, now_nanos: now_nanos() };
+            self.held = self.berth.state().worker.begin_shadow(&self.table, &served, asked);
+            return None;
+        }
         if let Some(order) = &served.order {
             let client = || stream.source_address().map(<[u8]>::to_vec);
             order.look(&mut head, || stream.headers(Map::Request), client);
@@ -300,6 +323,9 @@ impl Filter {
 
     pub(super) fn response_headers(&mut self, stream: &mut Stream, ended: bool) {
         let Some(held) = self.held.as_mut().filter(|_| !self.answered) else { return };
+        if self.shadow {
+            self.answered_by = stream.cluster().map(Box::from);
+        }
         let head = ResponseHead::read(stream.headers(Map::Response));
         if let Some(tag) = held.exchange.response_head(head, ended) {
             stream.add_header(Map::Response, tag::HEADER, &tag);
@@ -331,8 +357,8 @@ impl Filter {
         let details = stream.and_then(Stream::code_details).unwrap_or_default();
         let end = End {
             now_nanos: now_nanos(),
-            from_upstream: details == b"via_upstream",
-            cluster: stream.and_then(Stream::cluster),
+            from_upstream: self.shadow || details == b"via_upstream",
+            cluster: self.answered_by.as_deref().or_else(|| stream.and_then(Stream::cluster)),
         };
         self.berth.state().worker.end(held, &end);
     }

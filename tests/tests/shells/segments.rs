@@ -22,7 +22,7 @@ fn raise(play: &str) -> House {
 }
 
 fn plan(play: &str) -> Plan {
-    Plan::of(play)
+    crate::plan(play)
         .replace(
             "                            path_separated_prefix: /v2/models/census\n",
             "                            prefix: /\n",
@@ -378,7 +378,7 @@ impl Drop for Traffic {
 fn a_rule_diverts_only_what_drifted() {
     let rule = "{on: data_drift, verdict: alarm, windows: 1, then: divert, to: v2, \
                 segment: drifted, expires: 1h, cooldown: 1h}";
-    let house = Plan::of("segments-drifted").model(Model::census().rule(rule)).raise();
+    let house = crate::plan("segments-drifted").model(Model::census().rule(rule)).raise();
     let traffic = Traffic::of(&house);
     let decision = eventually("a decision that Envoy follows", SOON, || {
         let newest = house.decisions().pop()?;

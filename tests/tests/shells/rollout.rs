@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate_tests::client::Request;
-use tidegate_tests::house::{House, INFER, Model, Plan, SOON};
+use tidegate_tests::house::{House, INFER, Model, SOON};
 use tidegate_tests::patience::{eventually, throughout};
 use tidegate_tests::people::{Era, oip};
 use tidegate_tests::recorder::{Recorder, Reply, Seen};
@@ -20,7 +20,7 @@ fn house(play: &str, more: &[&str]) -> House {
     let model =
         more.iter().fold(Model::census().candidate().line(PLAN), |model, line| model.line(line));
     // Rules would be another story.
-    Plan::of(play).answers().model(model.line("policy: []")).raise()
+    crate::plan(play).answers().model(model.line("policy: []")).raise()
 }
 
 /// The ages that a request asks about.

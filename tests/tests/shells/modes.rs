@@ -7,7 +7,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use tidegate_tests::client::Request;
-use tidegate_tests::house::{House, INFER, Model, Plan, SOON};
+use tidegate_tests::house::{House, INFER, Model, SOON};
 use tidegate_tests::patience::eventually;
 use tidegate_tests::people::{Era, oip, people, records};
 
@@ -15,7 +15,7 @@ use tidegate_tests::people::{Era, oip, people, records};
 const LONG: &str = "{length: 30s, hop: 500ms, min_rows: 100}";
 
 fn raise(play: &str, mode: &'static str) -> House {
-    Plan::of(play)
+    crate::plan(play)
         .replace(
             "                            path_separated_prefix: /v2/models/census\n",
             "                            prefix: /\n",
