@@ -53,7 +53,7 @@ enum Recipe {
     },
     /// Measure what the statistics are held to; exits with 1 where one is not good enough
     Quality {
-        /// Only these: ks, clusters, series, outliers, tables, correlations, month,
+        /// Only these: ks, clusters, series, outliers, tables, correlations, joint, month,
         /// distances, estimates, sketch, profile, sequential
         topics: Vec<String>,
         /// A line of JSON for each figure
