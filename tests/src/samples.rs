@@ -14,9 +14,11 @@ pub const SAMPLES: &str = "samples: {to: ./samples, retention: 1h, part: 500ms}"
 
 /// The rows of each exchange, in the order of time.
 const ROWS: &str = "
-import json, os, pandas as pd
-rows = pd.read_parquet('samples') if os.path.isdir('samples') else pd.DataFrame()
-if len(rows):
+import glob, json, pandas as pd
+# A file that is still being written has another ending.
+parts = glob.glob('samples/**/*.parquet', recursive=True)
+if parts:
+    rows = pd.concat(map(pd.read_parquet, parts)).reset_index(drop=True)
     rows = rows.sort_values('time', kind='stable')
     cells = rows[['age', 'wage', 'gender', 'work']].astype({'age': float}).astype(object)
     cells = cells.where(cells.notna(), None)
