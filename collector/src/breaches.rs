@@ -15,7 +15,9 @@ const MAX_KEPT: usize = 1024;
 pub struct Deeds {
     /// Exchanges that were the model's.
     pub exchanges: u64,
-    /// With a violation in the request.
+    /// Whose request was held against the contract.
+    pub checked: u64,
+    /// Of these, with a violation.
     pub violating: u64,
     /// Answered with a refusal.
     pub refused: u64,
@@ -67,6 +69,7 @@ impl Deeds {
     fn each(self, other: Self, join: fn(u64, u64) -> u64) -> Self {
         Self {
             exchanges: join(self.exchanges, other.exchanges),
+            checked: join(self.checked, other.checked),
             violating: join(self.violating, other.violating),
             refused: join(self.refused, other.refused),
             tagged: join(self.tagged, other.tagged),

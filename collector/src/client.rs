@@ -453,10 +453,10 @@ fn contract_text(text: &mut String, model: &ModelStatus) {
     .filter(|(count, _)| *count > 0)
     .map(|(count, what)| format!("{count} {what}"))
     .collect();
-    let (violating, exchanges) = (deeds.violating, deeds.exchanges);
+    let (violating, checked) = (deeds.violating, deeds.checked);
     line(
         text,
-        &format!("  contract  {violating} of {exchanges} requests break it: {}", done.join(", ")),
+        &format!("  contract  {violating} of {checked} requests break it: {}", done.join(", ")),
     );
     for broken in model.contract.broken.iter().take(FINDINGS_SHOWN) {
         let field = if broken.field.is_empty() { "the body" } else { &broken.field };

@@ -274,6 +274,7 @@ impl Door {
             delivery.samples += 1;
             let with = with.entry((model, sample.version.as_str())).or_default();
             with.exchanges += 1;
+            with.checked += u64::from(sample.outcome() != Outcome::Blocked);
             with.violating += u64::from(sample.violation_count > 0);
             if delivery.links.len() < MAX_LINKS {
                 delivery.links.extend(trace_context(&sample.traceparent));
@@ -309,6 +310,7 @@ impl Door {
             let Some(&(model, _)) = self.models.get(&tally.model) else { continue };
             let counts = Counts {
                 exchanges: tally.exchanges,
+                checked: tally.checked,
                 violating: tally.violating,
                 dropped: tally.dropped,
             };
@@ -417,6 +419,7 @@ fn half(
 fn told(tally: &Tally) -> Told {
     let deeds = Deeds {
         exchanges: tally.exchanges,
+        checked: tally.checked,
         violating: tally.violating,
         refused: tally.refused,
         tagged: tally.tagged,
@@ -627,6 +630,7 @@ mod tests {
             model: "census".to_owned(),
             version: "v1".to_owned(),
             exchanges: u64::MAX,
+            checked: u64::MAX,
             violating: u64::MAX,
             dropped: u64::MAX,
             breaches: vec![breach; 4],

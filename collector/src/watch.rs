@@ -19,7 +19,7 @@ use tidegate_detectors::limit::{Limit, Limited};
 use tidegate_detectors::reference::{Observation, Reference, Values};
 use tidegate_detectors::vigil::Vigil;
 use tidegate_detectors::volume::Volume;
-use tidegate_detectors::window::Pane;
+use tidegate_detectors::window::{Exchanges, Pane};
 
 use crate::config::duration::millis;
 use crate::config::model::Model;
@@ -50,7 +50,9 @@ const MAX_WORKERS: usize = 4096;
 pub struct Counts {
     /// Exchanges that were the model's.
     pub exchanges: u64,
-    /// With a contract violation in the request.
+    /// Whose request was held against the contract.
+    pub checked: u64,
+    /// Of these, with a violation.
     pub violating: u64,
     /// Sampled, then lost on the way.
     pub dropped: u64,
@@ -61,6 +63,7 @@ impl Counts {
     fn since(self, earlier: Self) -> Self {
         Self {
             exchanges: self.exchanges.saturating_sub(earlier.exchanges),
+            checked: self.checked.saturating_sub(earlier.checked),
             violating: self.violating.saturating_sub(earlier.violating),
             dropped: self.dropped.saturating_sub(earlier.dropped),
         }
@@ -69,6 +72,7 @@ impl Counts {
     fn highest(self, other: Self) -> Self {
         Self {
             exchanges: self.exchanges.max(other.exchanges),
+            checked: self.checked.max(other.checked),
             violating: self.violating.max(other.violating),
             dropped: self.dropped.max(other.dropped),
         }
@@ -77,6 +81,7 @@ impl Counts {
     fn lowest(self, other: Self) -> Self {
         Self {
             exchanges: self.exchanges.min(other.exchanges),
+            checked: self.checked.min(other.checked),
             violating: self.violating.min(other.violating),
             dropped: self.dropped.min(other.dropped),
         }
@@ -245,7 +250,8 @@ impl Watch {
 
     /// Counts samples that were read, and those lost at our own door or unreadable.
     pub fn arrived(&mut self, read: u64, lost: u64) {
-        self.panes.newest().exchanges(0, 0, lost, read);
+        let counted = Exchanges { dropped: lost, sampled: read, ..Exchanges::default() };
+        self.panes.newest().exchanges(counted);
     }
 
     /// Takes a worker's counts. `with` are the samples that came in the same batch: of a worker
@@ -271,10 +277,12 @@ impl Watch {
                 with
             }
         };
-        self.panes.newest().exchanges(new.exchanges, new.violating, new.dropped, 0);
+        let Counts { exchanges: seen, checked, violating, dropped } = new;
+        let counted = Exchanges { seen, checked, violating, dropped, sampled: 0 };
+        self.panes.newest().exchanges(counted);
         if self.together.is_none() {
-            self.seen = self.seen.saturating_add(new.exchanges);
-            self.vigil.exchanges(new.exchanges, new.violating);
+            self.seen = self.seen.saturating_add(seen);
+            self.vigil.exchanges(checked, violating);
         }
     }
 

@@ -452,7 +452,7 @@ fn nulls(was: &Feature, now: &Feature, alpha: f64) -> Evidence {
 
 fn violations(reference: &Reference, window: &Window, alpha: f64) -> Evidence {
     let before = Rate::new(0, reference.rows);
-    let after = Rate::new(window.exchanges.violating, window.exchanges.seen);
+    let after = Rate::new(window.exchanges.violating, window.exchanges.checked);
     let evidence = rates("violating", before, after, alpha);
     Evidence { detector: Detector::ViolationRate, kind: Kind::DataFormatDrift, ..evidence }
 }
@@ -734,7 +734,7 @@ pub(crate) fn short(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::reference::Observation;
-    use crate::window::Pane;
+    use crate::window::{Exchanges, Pane};
 
     /// Numbers that look random and are the same every time (splitmix64, Steele et al. 2014).
     struct Dice(u64);
@@ -780,6 +780,10 @@ mod tests {
         observe(3, Observation::Category("US"));
     }
 
+    fn seen(seen: u64, sampled: u64) -> Exchanges {
+        Exchanges { seen, checked: seen, sampled, ..Exchanges::default() }
+    }
+
     fn reference(rows: u64) -> Reference {
         let mut dice = Dice(1);
         let [age, wage, work, country] = FEATURES;
@@ -804,7 +808,7 @@ mod tests {
             pane.row();
             row(&mut dice, shift, |i, value| pane.observe(i, value));
         }
-        panes[0].exchanges(rows * 2, 0, 0, rows);
+        panes[0].exchanges(seen(rows * 2, rows));
         Window::of(reference, &panes)
     }
 
@@ -944,7 +948,7 @@ mod tests {
         barely(1, 20_000, None, |i, value| reference.features[i].observe(value));
         let mut pane = Pane::new(&reference);
         barely(seed, rows, odd, |i, value| pane.observe(i, value));
-        pane.exchanges(rows, 0, 0, rows);
+        pane.exchanges(seen(rows, rows));
         judge(&reference, &Window::of(&reference, [&pane]), &Rules::default())
     }
 
@@ -1047,7 +1051,7 @@ mod tests {
     fn violations_alarm_even_when_no_row_got_through() {
         let reference = reference(5_000);
         let mut pane = Pane::new(&reference);
-        pane.exchanges(400, 60, 0, 0);
+        pane.exchanges(Exchanges { violating: 60, ..seen(400, 0) });
         let findings = judge(&reference, &Window::of(&reference, [&pane]), &Rules::default());
         let last = findings.last().unwrap();
         assert_eq!((last.kind, last.verdict), (Kind::DataFormatDrift, Verdict::Alarm));
@@ -1067,8 +1071,9 @@ mod tests {
                 pane.observe(99, Observation::Number(value));
             }
         }
-        pane.exchanges(u64::MAX, u64::MAX, 0, u64::MAX);
-        pane.exchanges(u64::MAX, u64::MAX, 0, u64::MAX);
+        let wild = Exchanges { violating: u64::MAX, ..seen(u64::MAX, u64::MAX) };
+        pane.exchanges(wild);
+        pane.exchanges(wild);
         let findings = judge(&reference, &Window::of(&reference, [&pane]), &Rules::default());
         for finding in &findings {
             let Finding { statistic, effect, p_value, adjusted_p_value, detectable, .. } = finding;

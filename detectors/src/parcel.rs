@@ -103,7 +103,7 @@ mod tests {
     use crate::judge::{Rules, judge};
     use crate::reference::Feature;
     use crate::vigil::Vigil;
-    use crate::window::Window;
+    use crate::window::{Exchanges, Window};
     use std::sync::Arc;
 
     fn reference() -> Reference {
@@ -138,7 +138,14 @@ mod tests {
                     rows.observe(feature, value);
                 }
             }
-            pane.exchanges(3_000 / u64::from(watchers), 1, 0, 3_000 / u64::from(watchers));
+            let seen = 3_000 / u64::from(watchers);
+            pane.exchanges(Exchanges {
+                seen,
+                checked: seen,
+                violating: 1,
+                dropped: 0,
+                sampled: seen,
+            });
             let sent = serde_json::to_vec(&Parcel::new(pane, rows)).unwrap();
             serde_json::from_slice(&sent).unwrap()
         };

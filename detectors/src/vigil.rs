@@ -92,10 +92,10 @@ impl Vigil {
         }
     }
 
-    /// Takes in exchanges, of which some broke the contract.
-    pub fn exchanges(&mut self, seen: u64, violating: u64) {
-        let violating = violating.min(seen);
-        self.violations.observe_rate(violating, seen - violating);
+    /// Takes in exchanges that were held against the contract, of which some broke it.
+    pub fn exchanges(&mut self, checked: u64, violating: u64) {
+        let violating = violating.min(checked);
+        self.violations.observe_rate(violating, checked - violating);
     }
 
     /// Says that a pane closed: how much values depend on each other is estimated anew.
@@ -377,7 +377,7 @@ mod tests {
     use super::*;
     use crate::judge::judge;
     use crate::summary::NumberSummary;
-    use crate::window::{Pane, Window};
+    use crate::window::{Exchanges, Pane, Window};
 
     const MONTH_MS: u64 = 30 * 86_400_000;
 
@@ -578,7 +578,7 @@ mod tests {
             vigil.at(1_000);
             vigil.exchanges(1_000, violating);
             let mut pane = Pane::new(&reference);
-            pane.exchanges(1_000, violating, 0, 0);
+            pane.exchanges(Exchanges { checked: 1_000, violating, ..Exchanges::default() });
             let mut findings = judge(&reference, &Window::of(&reference, [&pane]), &rules);
             vigil.weigh(&mut findings, &rules);
             (findings[6].verdict, findings[6].evidence.unwrap().value)

@@ -21,7 +21,10 @@ const UNKNOWN_LEVELS: usize = 100;
 pub struct Exchanges {
     /// Exchanges that passed the filter.
     pub seen: u64,
-    /// Exchanges that broke the contract.
+    /// Exchanges that were held against the contract.
+    #[serde(default)]
+    pub checked: u64,
+    /// Of these, the ones that broke it.
     pub violating: u64,
     /// Samples lost on the way.
     pub dropped: u64,
@@ -39,6 +42,7 @@ impl Exchanges {
     fn add(&mut self, other: Exchanges) {
         // Counters come over the wire: a wild one must not overflow the sum.
         self.seen = self.seen.saturating_add(other.seen);
+        self.checked = self.checked.saturating_add(other.checked);
         self.violating = self.violating.saturating_add(other.violating);
         self.dropped = self.dropped.saturating_add(other.dropped);
         self.sampled = self.sampled.saturating_add(other.sampled);
@@ -149,10 +153,9 @@ impl Pane {
         self.exchanges
     }
 
-    /// Adds counts that a filter reported: exchanges seen, of them violating the contract,
-    /// samples dropped on the way, samples received.
-    pub fn exchanges(&mut self, seen: u64, violating: u64, dropped: u64, sampled: u64) {
-        self.exchanges.add(Exchanges { seen, violating, dropped, sampled });
+    /// Adds counts that a filter reported.
+    pub fn exchanges(&mut self, counted: Exchanges) {
+        self.exchanges.add(counted);
     }
 
     /// Rows so far.
@@ -245,11 +248,12 @@ mod tests {
                 pane.observe(0, Observation::Number(f64::from(number)));
                 pane.observe(1, Observation::Missing);
             }
-            pane.exchanges(40, index as u64, 3, 10);
+            let violating = index as u64;
+            pane.exchanges(Exchanges { seen: 40, checked: 20, violating, dropped: 3, sampled: 10 });
         }
         let window = Window::of(&reference, &panes);
         assert_eq!((window.rows, window.features[0].rows, window.features[1].nulls), (20, 20, 20));
-        let expected = Exchanges { seen: 80, violating: 1, dropped: 6, sampled: 20 };
+        let expected = Exchanges { seen: 80, checked: 40, violating: 1, dropped: 6, sampled: 20 };
         assert_eq!(window.exchanges, expected);
         assert_eq!(window.exchanges.coverage(), Some(0.25));
     }

@@ -2,6 +2,7 @@
 //! Every step takes data and says what should be done; nothing is done here, and it deliberately
 //! does not know whether a chunk is held by the host or by a test.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use tidegate_contract::check::{Check, Verdict};
@@ -62,9 +63,12 @@ enum Stage {
     Blocked,
 }
 
-/// Whether an exchange may become a sample.
+/// Whether an exchange may become a sample, and is looked into for it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Keeping {
+    /// Whether its bodies are read even where nothing would be done about a breach: it may become
+    /// a sample, or nothing ever does.
+    pub reads: bool,
     /// Whether the sampling rate keeps it.
     pub by_rate: bool,
     /// That rate, as it was when the exchange began.
@@ -74,8 +78,8 @@ pub struct Keeping {
 }
 
 impl Keeping {
-    /// Not kept, whatever happens.
-    pub const NO: Self = Self { by_rate: false, rate: 0.0, copies: false };
+    /// Not kept, whatever happens, and not read.
+    pub const NO: Self = Self { reads: false, by_rate: false, rate: 0.0, copies: false };
 }
 
 /// What is known of a request when its head came.
@@ -135,7 +139,7 @@ pub struct Exchange {
 pub struct End<'a> {
     /// Nanoseconds since the epoch.
     pub now_nanos: u64,
-    /// Whether the response came from the upstream, not from Envoy itself.
+    /// Whether the response came from the upstream, not from Envoy itself. Only samples say it.
     pub from_upstream: bool,
     /// The cluster that the route chose.
     pub cluster: Option<&'a [u8]>,
@@ -166,6 +170,7 @@ impl Exchange {
         let mut request = Half::unasked(bound);
         request.content_type = head.content_type;
         request.content_encoding = head.content_encoding;
+        request.announce(head.content_length.unwrap_or(0));
         let check = |format, request: &mut Half| {
             let check = Check::new(served.rules.clone(), format, Side::Request)
                 .in_mode(served.mode)
@@ -176,11 +181,12 @@ impl Exchange {
             let check = selection.into_iter().fold(check, Check::selecting);
             transcribed(check, served, Side::Request, request, bound)
         };
-        if !shadow {
+        let asks = !shadow && (keeping.reads || served.acts || aim == Aim::AskBody);
+        if asks {
             let asked = check(call.request, &mut request);
             request.ask(asked, call.request);
         }
-        if !shadow && call.request.layout == (Layout::OipBinary { json_bytes: 0 }) {
+        if asks && call.request.layout == (Layout::OipBinary { json_bytes: 0 }) {
             // It says that there is no JSON, only raw bytes; not every server looks.
             let raw = Format::plain(Layout::OipRaw);
             let otherwise = check(raw, &mut request);
@@ -306,9 +312,9 @@ impl Exchange {
 
     /// Takes bytes of the request's body. A chunk may be given in pieces; what becomes of it is
     /// asked with [`Exchange::request_chunk_end`].
-    pub fn feed_request(&mut self, bytes: &[u8]) {
+    pub fn feed_request<'a>(&mut self, bytes: impl Into<Cow<'a, [u8]>>) {
         if self.stage == Stage::Request {
-            self.request.feed(bytes);
+            self.request.feed(bytes.into());
         }
     }
 
@@ -386,6 +392,17 @@ impl Exchange {
         self.request.verdict().and_then(tag::of)
     }
 
+    /// Whether it matters who answered, and the status leaves it open: the host itself answers a request
+    /// that it has a cluster for with errors alone, but those over gRPC have the status 200.
+    pub fn may_be_the_hosts(&self) -> bool {
+        self.keeping.copies && (self.call.is_grpc() || !(200..400).contains(&self.status))
+    }
+
+    /// Whether more of the response's head is needed than its status.
+    pub fn reads_response_head(&self) -> bool {
+        self.keeping.reads
+    }
+
     /// Takes the response's head. `ended` says that no body follows. Gives the tag to set on it.
     pub fn response_head(&mut self, head: ResponseHead, ended: bool) -> Option<String> {
         self.status = head.status;
@@ -401,7 +418,8 @@ impl Exchange {
         }
         if head.status == 200 && !answered {
             let mind = served.keep.low_confidence.as_ref().filter(|_| self.keeping.copies);
-            if served.checks_responses || mind.is_some() || (self.transcribes() && bound > 0) {
+            let checks = served.checks_responses && self.keeping.reads;
+            if checks || mind.is_some() || (self.transcribes() && bound > 0) {
                 let check = Check::new(served.rules.clone(), format, Side::Response)
                     .packed_by(&head.grpc_encoding);
                 let check = mind.into_iter().fold(check, Check::minding);
@@ -428,8 +446,8 @@ impl Exchange {
     }
 
     /// Takes bytes of the response's body.
-    pub fn feed_response(&mut self, bytes: &[u8]) {
-        self.response.feed(bytes);
+    pub fn feed_response<'a>(&mut self, bytes: impl Into<Cow<'a, [u8]>>) {
+        self.response.feed(bytes.into());
     }
 
     /// Says that bytes of the response's body passed unread.
@@ -468,6 +486,7 @@ impl Exchange {
             exchanges: 1,
             sampled: one(reason.is_some() || crowded),
             dropped: one(crowded),
+            checked: one(verdict.is_some() && outcome != Outcome::Blocked),
             violating: one(violating),
             refused: one(outcome == Outcome::Refused),
             blocked: one(outcome == Outcome::Blocked),
@@ -579,7 +598,7 @@ mod tests {
         Arc::clone(Table::parse(json.as_bytes()).unwrap().find("/", None).unwrap())
     }
 
-    const KEPT: Keeping = Keeping { by_rate: true, rate: 1.0, copies: true };
+    const KEPT: Keeping = Keeping { reads: true, by_rate: true, rate: 1.0, copies: true };
 
     /// A request that begins now, with a body to come.
     fn start(served: &Arc<Served>, head: RequestHead) -> Start<'_> {
@@ -678,7 +697,31 @@ mod tests {
         assert!(chunks(&mut exchange, BAD, 5).iter().all(|e| *e == Effect::Pass));
         assert_eq!(exchange.response_head(ResponseHead::default(), true), None);
         let remains = exchange.end(&served_end());
-        assert_eq!((remains.counts.violating, remains.counts.refused), (1, 0));
+        let Counts { checked, violating, refused, .. } = remains.counts;
+        assert_eq!((checked, violating, refused), (1, 1, 0));
+    }
+
+    #[test]
+    fn what_becomes_no_sample_is_read_only_where_something_may_be_done_about_it() {
+        for (mode, reads) in [("observe", false), ("tag", true), ("enforce", true)] {
+            let served = served(mode, "");
+            let mut start = start(&served, with_length(GOOD));
+            start.keeping = Keeping::NO;
+            let mut exchange = Exchange::begin(start).0;
+            assert_eq!(exchange.reads_request(), reads, "{mode}");
+            if reads {
+                chunks(&mut exchange, GOOD, 9);
+            } else {
+                exchange.skip_request(GOOD.len());
+                assert_eq!(exchange.request_chunk_end(false), Effect::Pass);
+            }
+            exchange.response_head(ResponseHead { status: 200, ..Default::default() }, false);
+            assert!(!exchange.reads_response(), "{mode}: nothing is done about an answer");
+            let remains = exchange.end(&served_end());
+            let Counts { exchanges, checked, unreadable, .. } = remains.counts;
+            assert_eq!((exchanges, checked, unreadable), (1, u64::from(reads), 0), "{mode}");
+            assert_eq!(remains.sample, None);
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! One half of an exchange: its bytes on their way through unpacking into the capture and through the
 //! check. It does not know what is done about a breach.
 
+use std::borrow::Cow;
+
 use tidegate_contract::check::{Check, Verdict};
 use tidegate_contract::format::{Format, Layout};
 use tidegate_contract::inflate::{Coding, Inflate};
@@ -20,10 +22,11 @@ pub(crate) struct Half {
     /// How the plain bytes are written; absent where nothing is asked of the body.
     format: Option<Format>,
     packed: Packed,
-    /// Absent where nothing is asked of the body, or it is not understood.
-    check: Option<Check>,
+    /// Absent where nothing is asked of the body, or it is not understood. In a box, for an exchange is
+    /// moved more often than it is checked.
+    check: Option<Box<Check>>,
     /// What else the body may be, and the check for that, where it turns out not to be that.
-    otherwise: Option<(Check, Format)>,
+    otherwise: Option<Box<(Check, Format)>>,
     /// Whether the copy that leaves is what the check transcribed, instead of the capture.
     transcribed: bool,
     /// Whether the body may be something else than what is read: then it is only a breach when it
@@ -74,13 +77,13 @@ impl Half {
         // JSON that is sent as a form is JSON to most servers, and a form is a form.
         self.doubtful |= coding::is_form(&self.content_type);
         self.format = Some(format);
-        self.check = Some(check);
+        self.check = Some(Box::new(check));
     }
 
     /// Asks another check of a body that turns out not to be of its format.
     pub(crate) fn ask_otherwise(&mut self, check: Check, format: Format) {
         self.doubtful = true;
-        self.otherwise = Some((check, format));
+        self.otherwise = Some(Box::new((check, format)));
     }
 
     /// Knows how the body is written, although nothing is asked of it.
@@ -107,8 +110,13 @@ impl Half {
         self.check.is_some() || self.capture.has_room()
     }
 
+    /// Says how many bytes the body has on the wire.
+    pub(crate) fn announce(&mut self, bytes: u64) {
+        self.capture.announce(usize::try_from(bytes).unwrap_or(usize::MAX));
+    }
+
     /// Takes bytes of the body.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+    pub(crate) fn feed(&mut self, bytes: Cow<'_, [u8]>) {
         self.count(bytes.len());
         if let Packed::Said(coding) = self.packed {
             let Some(first) = bytes.first() else { return };
@@ -121,19 +129,18 @@ impl Half {
             };
         }
         let Self { packed, capture, check, otherwise, whole, .. } = self;
-        let mut plain = |bytes: &[u8]| {
+        let mut plain = |bytes: Cow<'_, [u8]>| {
+            if !*whole {
+                for check in checks(check, otherwise) {
+                    check.feed(&bytes);
+                }
+            }
             capture.take(bytes);
-            if *whole {
-                return;
-            }
-            for check in check.iter_mut().chain(otherwise.iter_mut().map(|(check, _)| check)) {
-                check.feed(bytes);
-            }
         };
         match packed {
             Packed::No | Packed::Said(_) => plain(bytes),
             Packed::Yes(inflate) => {
-                if inflate.feed(bytes, &mut plain).is_err() {
+                if inflate.feed(&bytes, &mut |bytes: &[u8]| plain(bytes.into())).is_err() {
                     self.lose();
                 }
             }
@@ -152,9 +159,9 @@ impl Half {
     /// A body that may be something else than what is read, and is, is nobody's fault.
     fn drop_doubtful(&mut self) {
         let is_none = |check: &Check| check.verdict().unreadable;
-        while self.doubtful && self.check.as_ref().is_some_and(is_none) {
-            if let Some((check, format)) = self.otherwise.take() {
-                self.check = Some(check);
+        while self.doubtful && self.check.as_deref().is_some_and(is_none) {
+            if let Some((check, format)) = self.otherwise.take().map(|otherwise| *otherwise) {
+                self.check = Some(Box::new(check));
                 self.format = Some(format);
             } else {
                 self.check = None;
@@ -178,7 +185,7 @@ impl Half {
 
     /// Whether all that the format asks for has come. Only some formats tell.
     pub(crate) fn is_complete(&self) -> bool {
-        self.check.as_ref().is_some_and(Check::is_whole)
+        self.check.as_deref().is_some_and(Check::is_whole)
     }
 
     /// Says that no more comes.
@@ -186,8 +193,8 @@ impl Half {
         if let Packed::Yes(inflate) = &mut self.packed {
             let Self { capture, check, otherwise, .. } = self;
             let finished = inflate.finish(&mut |bytes| {
-                capture.take(bytes);
-                for check in check.iter_mut().chain(otherwise.iter_mut().map(|(check, _)| check)) {
+                capture.take(bytes.into());
+                for check in checks(check, otherwise) {
                     check.feed(bytes);
                 }
             });
@@ -196,7 +203,7 @@ impl Half {
             }
         }
         let Self { check, otherwise, .. } = self;
-        for check in check.iter_mut().chain(otherwise.iter_mut().map(|(check, _)| check)) {
+        for check in checks(check, otherwise) {
             check.finish();
         }
         self.drop_doubtful();
@@ -205,7 +212,7 @@ impl Half {
 
     /// The verdict so far.
     pub(crate) fn verdict(&self) -> Option<&Verdict> {
-        self.check.as_ref().map(Check::verdict)
+        self.check.as_deref().map(Check::verdict)
     }
 
     /// The verdict, where it is a bad one.
@@ -219,12 +226,12 @@ impl Half {
 
     /// Whether a row that came belongs to the segment that is looked for.
     pub(crate) fn is_selected(&self) -> bool {
-        (!self.doubtful || self.whole) && self.check.as_ref().is_some_and(Check::is_selected)
+        (!self.doubtful || self.whole) && self.check.as_deref().is_some_and(Check::is_selected)
     }
 
     /// Whether the model was not sure in some row.
     pub(crate) fn is_low_confidence(&self) -> bool {
-        self.check.as_ref().is_some_and(Check::is_low_confidence)
+        self.check.as_deref().is_some_and(Check::is_low_confidence)
     }
 
     /// Whether the body could not be read, through whoever's fault.
@@ -242,7 +249,7 @@ impl Half {
             ..Payload::default()
         };
         if self.transcribed {
-            let transcript = self.check.and_then(Check::into_transcript);
+            let transcript = self.check.and_then(|check| check.into_transcript());
             return Payload {
                 cut: transcript.is_none(),
                 format: Format::plain(Layout::Transcript).to_string(),
@@ -259,4 +266,13 @@ impl Half {
             ..payload
         }
     }
+}
+
+/// The checks that are fed.
+fn checks<'a>(
+    check: &'a mut Option<Box<Check>>,
+    otherwise: &'a mut Option<Box<(Check, Format)>>,
+) -> impl Iterator<Item = &'a mut Check> {
+    let otherwise = otherwise.as_deref_mut().map(|(check, _)| check);
+    check.as_deref_mut().into_iter().chain(otherwise)
 }

@@ -63,6 +63,13 @@ unsafe extern "C" {
         length: *mut usize,
     ) -> u32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, length: *mut usize) -> u32;
+    fn proxy_get_header_map_value(
+        map: u32,
+        name: *const u8,
+        name_length: usize,
+        data: *mut *mut u8,
+        length: *mut usize,
+    ) -> u32;
     fn proxy_add_header_map_value(
         map: u32,
         name: *const u8,
@@ -156,6 +163,14 @@ pub fn body(body: Body, start: usize, most: usize) -> Result<Vec<u8>, Refused> {
 pub fn headers(map: Map) -> Result<Vec<u8>, Refused> {
     // SAFETY: `bytes` hands in pointers to live variables.
     bytes(|data, length| unsafe { proxy_get_header_map_pairs(map as u32, data, length) })
+}
+
+/// The value of one header; empty where it is not there.
+pub fn header(map: Map, name: &str) -> Result<Vec<u8>, Refused> {
+    // SAFETY: the slice lives through the call, and `bytes` hands in pointers to live variables.
+    bytes(|data, length| unsafe {
+        proxy_get_header_map_value(map as u32, name.as_ptr(), name.len(), data, length)
+    })
 }
 
 /// Adds a header.
@@ -361,11 +376,6 @@ extern "C" fn proxy_on_response_body(context: u32, length: usize, ended: u32) ->
 extern "C" fn proxy_on_response_trailers(context: u32, _count: usize) -> u32 {
     shell::response_body(context, 0, true);
     Action::Continue as u32
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_log(context: u32) {
-    shell::ended(context);
 }
 
 #[unsafe(no_mangle)]

@@ -118,10 +118,8 @@ pub fn response_body(context: u32, length: usize, ended: bool) {
     });
 }
 
-pub fn ended(context: u32) {
-    with((), |shell| shell.end(context));
-}
-
+/// A context is about to go: a stream that ended, or a root. `proxy_on_log` would tell the former as
+/// well, but each call into the VM costs as much as a check of some kilobytes.
 pub fn may_go(context: u32) -> bool {
     with(true, |shell| shell.may_go(context))
 }
@@ -252,8 +250,8 @@ impl Shell {
             };
             match piece {
                 Ok(piece) if !piece.is_empty() => {
-                    exchange.feed_request(&piece);
                     at = at.saturating_add(piece.len());
+                    exchange.feed_request(piece);
                 }
                 _ => {
                     exchange.skip_request(length.saturating_sub(at));
@@ -306,8 +304,12 @@ impl Shell {
 
     fn response_headers(&mut self, context: u32, ended: bool) -> Option<()> {
         let exchange = &mut self.streams.get_mut(&context)?.held.as_mut()?.exchange;
-        let headers = host::headers(Map::ResponseHeaders).ok()?;
-        let head = ResponseHead::read(pairs::read(&headers));
+        let head = if exchange.reads_response_head() {
+            ResponseHead::read(pairs::read(&host::headers(Map::ResponseHeaders).ok()?))
+        } else {
+            let status = host::header(Map::ResponseHeaders, ":status").ok()?;
+            ResponseHead::read([(&b":status"[..], &*status)])
+        };
         if let Some(tag) = exchange.response_head(head, ended) {
             host::add_header(Map::ResponseHeaders, tag::HEADER, &tag).ok()?;
         }
@@ -325,8 +327,8 @@ impl Shell {
             };
             match piece {
                 Ok(piece) if !piece.is_empty() => {
-                    exchange.feed_response(&piece);
                     at = at.saturating_add(piece.len());
+                    exchange.feed_response(piece);
                 }
                 _ => {
                     exchange.skip_response(length.saturating_sub(at));
@@ -342,17 +344,17 @@ impl Shell {
         self.holding.released(context);
         let Some(stream) = self.streams.get_mut(&context) else { return };
         let (shadow, Some(held)) = (stream.shadow, stream.held.take()) else { return };
-        let details = host::property(&["response", "code_details"]).unwrap_or_default();
         let cluster = host::property(&["xds", "cluster_name"]).ok();
-        self.worker.end(
-            held,
-            &End {
-                now_nanos: host::now_nanos(),
-                // Before a version nothing but its answer comes back.
-                from_upstream: shadow || details == b"via_upstream",
-                cluster: cluster.as_deref(),
-            },
-        );
+        // Before a version nothing but its answer comes back.
+        let from_upstream = shadow
+            || if held.exchange.may_be_the_hosts() {
+                let details = host::property(&["response", "code_details"]);
+                details.is_ok_and(|details| details == b"via_upstream")
+            } else {
+                cluster.is_some()
+            };
+        let now_nanos = host::now_nanos();
+        self.worker.end(held, &End { now_nanos, from_upstream, cluster: cluster.as_deref() });
     }
 
     fn tick(&mut self, root: u32) {
@@ -415,6 +417,10 @@ impl Shell {
 
     /// A root waits for its batches, because the host drops the calls of a root that went.
     fn may_go(&mut self, context: u32) -> bool {
+        if self.streams.contains_key(&context) {
+            self.end(context);
+            return true;
+        }
         let waits = self.roots.contains_key(&context)
             && self.flights.values().any(|owner| *owner == context);
         if waits {

@@ -35,6 +35,8 @@ pub struct Served {
     pub protocol: Protocol,
     /// What is done about a breach.
     pub mode: Mode,
+    /// Whether something may be done to a request that breaks the contract: then each one is read.
+    pub acts: bool,
     /// Whether a head may have to wait for the verdict on its body.
     pub holds: bool,
     /// The share of exchanges kept.
@@ -103,11 +105,13 @@ impl Table {
 impl Served {
     fn of(model: Model, key: Key) -> Self {
         let rules = model.contract.as_ref().map(|contract| Arc::new(Rules::of(contract)));
+        let any = |what: fn(Mode) -> bool| {
+            rules.as_ref().is_some_and(|rules| rules.modes(model.mode).any(what))
+        };
         Self {
             name: model.model.into(),
-            holds: rules.as_ref().is_some_and(|rules| {
-                rules.modes(model.mode).any(|mode| matches!(mode, Mode::Tag | Mode::Divert))
-            }),
+            acts: any(|mode| mode != Mode::Observe),
+            holds: any(|mode| matches!(mode, Mode::Tag | Mode::Divert)),
             sensitive: rules.as_ref().filter(|rules| rules.has_sensitive()).map(|_| key),
             keep: model.keep,
             max_sample_bytes_per_second: model.max_sample_bytes_per_second,

@@ -29,10 +29,11 @@ const TALLY_INTERVAL_NANOS: u64 = 1_000_000_000;
 const GRACE_NANOS: u64 = 5_000_000_000;
 
 /// The counters that operators see, by name and in this order.
-pub const METERS: [&str; 14] = [
+pub const METERS: [&str; 15] = [
     "tidegate_filter_exchanges_total",
     "tidegate_filter_sampled_total",
     "tidegate_filter_dropped_total",
+    "tidegate_filter_checked_total",
     "tidegate_filter_violating_total",
     "tidegate_filter_refused_total",
     "tidegate_filter_blocked_total",
@@ -156,7 +157,8 @@ impl Worker {
     /// Whether an exchange may become a sample, and the bytes that are set aside for it.
     fn keeping(&mut self, table: &Table, served: &Served, head: &RequestHead) -> (Keeping, usize) {
         if table.collector.is_none() {
-            return (Keeping::NO, 0);
+            // Whoever has no collector reads the host's counters, and those are of all.
+            return (Keeping { reads: true, ..Keeping::NO }, 0);
         }
         let model = self.paces.get(&served.name).map_or(1.0, Pace::share);
         let rate = served.sample_rate * self.collector.share() * model;
@@ -165,7 +167,7 @@ impl Worker {
             return (Keeping::NO, 0);
         }
         let reserved = self.reserve(served, head);
-        (Keeping { by_rate, rate, copies: reserved.is_some() }, reserved.unwrap_or(0))
+        (Keeping { reads: true, by_rate, rate, copies: reserved.is_some() }, reserved.unwrap_or(0))
     }
 
     /// Sets bytes aside for the bodies of an exchange; `None` when there is no room.
@@ -291,6 +293,7 @@ impl Worker {
             total.exchanges,
             total.sampled,
             total.dropped,
+            total.checked,
             total.violating,
             total.refused,
             total.blocked,
@@ -407,7 +410,7 @@ mod tests {
         worker.landed(1234, None);
         let again = read(&worker.next_batch(&collector, 5 * SECOND).unwrap());
         assert_eq!((again.samples.len(), again.tallies[0].dropped), (0, 1));
-        assert_eq!(worker.meters()[12], 1);
+        assert_eq!(worker.meters()[13], 1);
     }
 
     #[test]

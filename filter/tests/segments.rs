@@ -42,7 +42,7 @@ fn begin(served: &Arc<Served>, head: RequestHead, ended: bool, seconds: u64) -> 
     let call = served.call(&RequestHead { method: "POST".into(), ..head.clone() }).unwrap();
     let now_nanos = seconds * 1_000_000_000;
     let asked = Asked { call, head, ended, may_hold: true, now_nanos };
-    let keeping = Keeping { by_rate: true, rate: 1.0, copies: true };
+    let keeping = Keeping { reads: true, by_rate: true, rate: 1.0, copies: true };
     Exchange::begin(Start { served, asked, keeping, held_bytes: 1 << 20, shadow: false })
 }
 

@@ -1,6 +1,6 @@
 //! One Envoy with one worker and a listener for each variant. It does not know what is sent.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -45,15 +45,13 @@ impl Proxy {
     /// # Errors
     /// A file cannot be written, or Envoy does not become ready within 60 s.
     pub fn start(stage: &Stage, parts: Parts<'_>, variants: &[Variant]) -> Result<Self, Error> {
-        let empty = stage.folder().join("empty.wasm");
-        let module = wat::parse_str(include_str!("empty.wat"))
-            .map_err(std::io::Error::other)
-            .and_then(|bytes| std::fs::write(&empty, bytes));
-        module.map_err(|source| Error::File { path: empty.clone(), source })?;
+        let empty = written(stage, "empty.wasm", include_str!("empty.wat"))?;
+        let touch = written(stage, "touch.wasm", include_str!("touch.wat"))?;
         let listeners: Vec<_> =
             variants.iter().map(|variant| (*variant, port::free_port())).collect();
         let admin = port::free_port();
-        let modules = Modules { empty: &empty, filter: parts.filter, native: parts.native };
+        let Parts { filter, native, .. } = parts;
+        let modules = Modules { empty: &empty, touch: &touch, filter, native };
         let listening: Vec<Value> =
             listeners.iter().map(|(variant, port)| listener(*variant, *port, &modules)).collect();
         let bootstrap = json!({
@@ -76,6 +74,16 @@ impl Proxy {
         // Every module is compiled first.
         ready::wait(&mut process, Duration::from_secs(60), || answers_ok(&url))?;
         Ok(Self { process, listeners })
+    }
+}
+
+/// A WebAssembly module, written as text, as a file.
+fn written(stage: &Stage, name: &str, text: &str) -> Result<PathBuf, Error> {
+    let path = stage.folder().join(name);
+    let module = wat::parse_str(text).map_err(std::io::Error::other);
+    match module.and_then(|bytes| std::fs::write(&path, bytes)) {
+        Ok(()) => Ok(path),
+        Err(source) => Err(Error::File { path, source }),
     }
 }
 

@@ -15,6 +15,8 @@ pub const PEERS: &str = "peers";
 pub struct Modules<'a> {
     /// The WebAssembly filter that does nothing.
     pub empty: &'a Path,
+    /// The WebAssembly filter that takes what ours takes, and does nothing with it.
+    pub touch: &'a Path,
     /// Ours in WebAssembly.
     pub filter: &'a Path,
     /// Ours as a dynamic module.
@@ -28,11 +30,16 @@ pub enum Variant {
     Plain,
     /// A WebAssembly filter that does nothing.
     EmptyWasm,
+    /// A WebAssembly filter that takes heads and bodies out of Envoy and does nothing with them: what no
+    /// filter that looks at bodies costs less than.
+    TouchWasm,
     /// Ours in `observe`, a tenth of the exchanges kept.
     Observe,
     /// Ours in `enforce`, with every check, all exchanges kept.
     Enforce,
-    /// The same without the ranges of numbers.
+    /// The same with nothing kept.
+    EnforceUnkept,
+    /// The same as [`Variant::Enforce`] without the ranges of numbers.
     EnforceUnranged,
     /// Ours as a dynamic module, as in [`Variant::Observe`].
     NativeObserve,
@@ -46,11 +53,13 @@ pub enum Variant {
 
 impl Variant {
     /// Every variant; the first is what the others are held against.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Plain,
         Self::EmptyWasm,
+        Self::TouchWasm,
         Self::Observe,
         Self::Enforce,
+        Self::EnforceUnkept,
         Self::EnforceUnranged,
         Self::NativeObserve,
         Self::NativeEnforce,
@@ -64,8 +73,10 @@ impl Variant {
         match self {
             Self::Plain => "plain",
             Self::EmptyWasm => "empty-wasm",
+            Self::TouchWasm => "touch-wasm",
             Self::Observe => "observe",
             Self::Enforce => "enforce",
+            Self::EnforceUnkept => "enforce-unkept",
             Self::EnforceUnranged => "enforce-unranged",
             Self::NativeObserve => "dynamic-module-observe",
             Self::NativeEnforce => "dynamic-module",
@@ -77,12 +88,14 @@ impl Variant {
     /// Its filter, where it has one.
     #[must_use]
     pub fn http_filter(self, modules: &Modules<'_>) -> Option<Value> {
-        let (name, &Modules { empty, filter, native }) = (self.name(), modules);
+        let (name, &Modules { empty, touch, filter, native }) = (self.name(), modules);
         match self {
             Self::Plain => None,
             Self::EmptyWasm => Some(wasm(name, empty, "")),
+            Self::TouchWasm => Some(wasm(name, touch, "")),
             Self::Observe => Some(wasm(name, filter, &table("observe", 0.1, true))),
             Self::Enforce => Some(wasm(name, filter, &table("enforce", 1.0, true))),
+            Self::EnforceUnkept => Some(wasm(name, filter, &table("enforce", 0.0, true))),
             Self::EnforceUnranged => Some(wasm(name, filter, &table("enforce", 1.0, false))),
             Self::NativeObserve => Some(dynamic(name, native, &table("observe", 0.1, true))),
             Self::NativeEnforce => Some(dynamic(name, native, &table("enforce", 1.0, true))),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use tidegate_detectors::parcel::{FirstRows, Parcel};
 use tidegate_detectors::reference::Reference;
-use tidegate_detectors::window::Pane;
+use tidegate_detectors::window::{Exchanges, Pane};
 
 use super::{Watch, time};
 use crate::decision::UnixMillis;
@@ -45,7 +45,7 @@ impl Watch {
     pub fn lose(&mut self) {
         let counted = self.cut().pane.counted();
         let dropped = counted.dropped.saturating_add(counted.sampled);
-        self.panes.newest().exchanges(counted.seen, counted.violating, dropped, 0);
+        self.panes.newest().exchanges(Exchanges { dropped, sampled: 0, ..counted });
     }
 
     /// Takes the panes that all closed at the end of a hop, which was `now`, and judges the window that
@@ -78,7 +78,7 @@ impl Watch {
             }
         }
         let counted = whole.counted();
-        self.vigil.exchanges(counted.seen, counted.violating);
+        self.vigil.exchanges(counted.checked, counted.violating);
         whole.settle();
         whole
     }

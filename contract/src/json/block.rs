@@ -41,6 +41,37 @@ pub(super) fn plain_ascii(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| plain(byte)).count()
 }
 
+/// The classes of a block of digits, points, minuses and commas alone; `None` where there is anything else.
+/// Where they are all, what is no digit, point or comma is a minus: that takes less than [`classify`].
+#[cfg(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128")))]
+#[inline(always)]
+pub(super) fn compact(bytes: &[u8; BYTES]) -> Option<Classes> {
+    let (sixteens, _) = bytes.as_chunks::<16>();
+    let mut strange = simd::Strange::none();
+    let (mut others, mut zeros, mut points, mut commas) = (0, 0, 0, 0);
+    for (at, sixteen) in sixteens.iter().enumerate() {
+        let bytes = simd::Sixteen::load(sixteen);
+        let shift = at * 16;
+        // From the comma on to the nine, ASCII has these and the slash.
+        strange = strange.or_beyond(bytes, b',', b'9').or_equal(bytes, b'/');
+        others |= bytes.shortly_below(b'0') << shift;
+        zeros |= bytes.equal(b'0') << shift;
+        points |= bytes.equal(b'.') << shift;
+        commas |= bytes.equal(b',') << shift;
+    }
+    let minuses = others & !(points | commas);
+    let classes = Classes { digits: !others, zeros, minuses, points, commas, ..Classes::default() };
+    (!strange.any()).then_some(classes)
+}
+
+/// The same for any machine.
+#[cfg(not(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128"))))]
+pub(super) fn compact(bytes: &[u8; BYTES]) -> Option<Classes> {
+    let classes = one_by_one(bytes);
+    let all = classes.digits | classes.points | classes.minuses | classes.commas;
+    (all == u64::MAX).then_some(classes)
+}
+
 /// Says of each byte to which class it belongs.
 #[cfg(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128")))]
 pub(super) fn classify(bytes: &[u8; BYTES]) -> Classes {
@@ -106,7 +137,7 @@ fn one_by_one(bytes: &[u8; BYTES]) -> Classes {
 mod simd {
     use core::arch::x86_64::{
         __m128i, _mm_cmpeq_epi8, _mm_cmplt_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8,
-        _mm_set1_epi8, _mm_sub_epi8,
+        _mm_or_si128, _mm_set1_epi8, _mm_setzero_si128, _mm_sub_epi8, _mm_subs_epu8,
     };
 
     #[derive(Clone, Copy)]
@@ -136,6 +167,15 @@ mod simd {
             u64::from(places as u16)
         }
 
+        /// Where a byte is below this one, of bytes that are less than 128 away from it.
+        #[inline(always)]
+        pub(super) fn shortly_below(self, byte: u8) -> u64 {
+            // SAFETY: SSE2 is part of x86-64.
+            let places =
+                unsafe { _mm_movemask_epi8(_mm_sub_epi8(self.0, _mm_set1_epi8(byte as i8))) };
+            u64::from(places as u16)
+        }
+
         /// Where a byte is from `first` to `first + span`.
         #[inline(always)]
         pub(super) fn up_from(self, first: u8, span: u8) -> u64 {
@@ -148,14 +188,53 @@ mod simd {
             u64::from(places as u16)
         }
     }
+
+    /// Whether bytes were met that should not be there: where any bit is set.
+    #[derive(Clone, Copy)]
+    pub(super) struct Strange(__m128i);
+
+    impl Strange {
+        #[inline(always)]
+        pub(super) fn none() -> Self {
+            // SAFETY: SSE2 is part of x86-64.
+            Self(unsafe { _mm_setzero_si128() })
+        }
+
+        /// And where a byte is not from `first` to `last`.
+        #[inline(always)]
+        pub(super) fn or_beyond(self, bytes: Sixteen, first: u8, last: u8) -> Self {
+            // SAFETY: SSE2 is part of x86-64.
+            Self(unsafe {
+                let above = _mm_sub_epi8(bytes.0, _mm_set1_epi8(first as i8));
+                let beyond = _mm_subs_epu8(above, _mm_set1_epi8(last.wrapping_sub(first) as i8));
+                _mm_or_si128(self.0, beyond)
+            })
+        }
+
+        /// And where a byte is this one.
+        #[inline(always)]
+        pub(super) fn or_equal(self, bytes: Sixteen, byte: u8) -> Self {
+            // SAFETY: SSE2 is part of x86-64.
+            Self(unsafe {
+                _mm_or_si128(self.0, _mm_cmpeq_epi8(bytes.0, _mm_set1_epi8(byte as i8)))
+            })
+        }
+
+        #[inline(always)]
+        pub(super) fn any(self) -> bool {
+            // SAFETY: SSE2 is part of x86-64.
+            let clear = unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(self.0, _mm_setzero_si128())) };
+            clear != 0xffff
+        }
+    }
 }
 
 /// Sixteen bytes in a register of WebAssembly.
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd {
     use core::arch::wasm32::{
-        i8x16_bitmask, i8x16_eq, i8x16_lt, i8x16_splat, i8x16_sub, u8x16_le, u8x16_splat, v128,
-        v128_load,
+        i8x16_bitmask, i8x16_eq, i8x16_lt, i8x16_splat, i8x16_sub, u8x16_le, u8x16_splat,
+        u8x16_sub_sat, v128, v128_any_true, v128_load, v128_or,
     };
 
     #[derive(Clone, Copy)]
@@ -180,11 +259,46 @@ mod simd {
             i8x16_bitmask(i8x16_lt(self.0, i8x16_splat(0x20))).into()
         }
 
+        /// Where a byte is below this one, of bytes that are less than 128 away from it.
+        #[inline(always)]
+        pub(super) fn shortly_below(self, byte: u8) -> u64 {
+            i8x16_bitmask(i8x16_sub(self.0, i8x16_splat(byte as i8))).into()
+        }
+
         /// Where a byte is from `first` to `first + span`.
         #[inline(always)]
         pub(super) fn up_from(self, first: u8, span: u8) -> u64 {
             let above = i8x16_sub(self.0, i8x16_splat(first as i8));
             i8x16_bitmask(u8x16_le(above, u8x16_splat(span))).into()
+        }
+    }
+
+    /// Whether bytes were met that should not be there: where any bit is set.
+    #[derive(Clone, Copy)]
+    pub(super) struct Strange(v128);
+
+    impl Strange {
+        #[inline(always)]
+        pub(super) fn none() -> Self {
+            Self(i8x16_splat(0))
+        }
+
+        /// And where a byte is not from `first` to `last`.
+        #[inline(always)]
+        pub(super) fn or_beyond(self, bytes: Sixteen, first: u8, last: u8) -> Self {
+            let above = i8x16_sub(bytes.0, i8x16_splat(first as i8));
+            Self(v128_or(self.0, u8x16_sub_sat(above, u8x16_splat(last.wrapping_sub(first)))))
+        }
+
+        /// And where a byte is this one.
+        #[inline(always)]
+        pub(super) fn or_equal(self, bytes: Sixteen, byte: u8) -> Self {
+            Self(v128_or(self.0, i8x16_eq(bytes.0, i8x16_splat(byte as i8))))
+        }
+
+        #[inline(always)]
+        pub(super) fn any(self) -> bool {
+            v128_any_true(self.0)
         }
     }
 }
@@ -201,6 +315,20 @@ mod tests {
                 bytes[at] = byte;
             }
             assert_eq!(classify(&bytes), one_by_one(&bytes), "{byte}");
+        }
+    }
+
+    #[test]
+    fn what_is_compact_is_in_the_same_classes_and_nothing_else_is_compact() {
+        for byte in 0..=u8::MAX {
+            for at in [0, 1, 15, 16, 31, 32, 47, 48, 63] {
+                let mut bytes =
+                    *b"-1.25,20,-0.5,3,-100.75,0,7,-8.0,9.125,64.5,-12,0.03125,6,-7.5,1";
+                bytes[at] = byte;
+                let all = matches!(byte, b'0'..=b'9' | b'-' | b'.' | b',');
+                let expected = all.then(|| one_by_one(&bytes));
+                assert_eq!(compact(&bytes), expected, "{byte} at {at}");
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::joint::lens::Lens;
 use crate::joint::tally::Tally;
 use crate::judge::{Rules, judge};
 use crate::reference::Feature;
-use crate::window::{Pane, Window};
+use crate::window::{Exchanges, Pane, Window};
 
 const ROWS: u64 = 6_000;
 
@@ -61,7 +61,8 @@ fn pane(reference: &Reference, rows: usize, r: f64, strange: u64, seed: u64) -> 
         pane.row();
     }
     pane.together(&lens, &seen);
-    pane.exchanges(rows as u64, 0, 0, rows as u64);
+    let (seen, sampled) = (rows as u64, rows as u64);
+    pane.exchanges(Exchanges { seen, sampled, ..Exchanges::default() });
     pane
 }
 

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use crate::judge::{Rules, judge};
     use crate::reference::{Observation, Reference};
-    use crate::window::{Pane, Window};
+    use crate::window::{Exchanges, Pane, Window};
 
     fn reference() -> Reference {
         let mut price = Feature::number("price");
@@ -115,7 +115,7 @@ mod tests {
             let price = if row < stuck { 500 } else { row * 41 % 911 };
             pane.observe(0, Observation::Number(f64::from(price)));
         }
-        pane.exchanges(1_000, 0, 0, 1_000);
+        pane.exchanges(Exchanges { seen: 1_000, sampled: 1_000, ..Exchanges::default() });
         Window::of(reference, [&pane])
     }
 

@@ -94,6 +94,25 @@ fn observe_says_what_enforce_would_have_refused() {
 }
 
 #[test]
+fn observe_reads_what_may_become_a_sample_and_enforce_all() {
+    for (mode, refused) in [("observe", 0), ("enforce", 20)] {
+        let model = Model::census().mode(mode).window(LONG).line("sample_rate: 0.0");
+        let house = crate::plan(&format!("modes-unread-{mode}")).model(model).raise();
+        for _ in 0..20 {
+            let status =
+                |request: Value| house.ask(&Request::post(INFER, request.to_string())).status;
+            let of_bad = if mode == "enforce" { 400 } else { 200 };
+            assert_eq!([status(good()), status(bad())], [200, of_bad], "{mode}");
+        }
+        eventually("all are counted", SOON, || {
+            (house.filter_counter("exchanges") == 40).then_some(())
+        });
+        let counted = ["checked", "violating", "refused"].map(|name| house.filter_counter(name));
+        assert_eq!(counted, [2 * refused, refused, refused], "{mode}");
+    }
+}
+
+#[test]
 fn a_compressed_body_is_held_against_the_contract() {
     let house = raise("modes-gzip", "enforce");
     let packed = |request: &Value| {
