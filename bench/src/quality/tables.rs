@@ -18,7 +18,7 @@ use crate::report::{Quality, Report};
 /// Windows for each figure; their share is exact to about ±.01.
 const WINDOWS: usize = 500;
 /// Ways in which a table is halved: what one reference has by chance, another has not.
-const HALVINGS: u64 = 5;
+const HALVINGS: u64 = 25;
 const LEVEL: f64 = 0.05;
 /// Share of the rows that make the reference.
 const OF_REFERENCE: f64 = 0.5;
