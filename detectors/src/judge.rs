@@ -580,12 +580,20 @@ fn in_clusters(
 ) -> Option<Evidence> {
     let (change, rows) = together.clusters(clusters, rules.ordered);
     let moved = change.moved?;
-    let (features, words) = match moved.cluster {
-        Some(cluster) => clusters.told(reference, cluster),
-        None => (Vec::new(), "in no cluster".to_owned()),
-    };
+    let none = || (Vec::new(), "in no cluster".to_owned());
+    let (mut features, words) =
+        moved.cluster.map_or_else(none, |cluster| clusters.told(reference, cluster));
     let reference_rows = clusters.map.masses.rows();
     let text = |share: f64| format!("{words} {}", percent(share));
+    let mut now = text(moved.now);
+    if moved.cluster.is_none()
+        && moved.now > moved.was
+        && let Some((names, place)) =
+            clusters.new_one(reference, together, 1.0 - moved.was / moved.now)
+    {
+        features = names;
+        now = format!("{now}, most of what came near {place}");
+    }
     Some(Evidence {
         detector: Detector::ClusterMass,
         kind: Kind::DataDrift,
@@ -601,7 +609,7 @@ fn in_clusters(
         reference_rows,
         direction: None,
         was: text(moved.was),
-        now: text(moved.now),
+        now,
     })
 }
 

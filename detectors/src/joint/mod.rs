@@ -17,6 +17,7 @@
 //! N rows becomes c − 1 of N − 1.
 
 pub mod lens;
+mod strays;
 pub mod tally;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use crate::cluster::map::{Cluster, Map};
 use crate::correction::any;
 use crate::joint::lens::{Lens, Rows};
 use crate::joint::tally::Tally;
+use crate::judge::short;
 use crate::mmd::{self, Embedding};
 use crate::reference::{Observation, Reference, Values};
 use crate::resampling::{KeptColumn, WINDOW_ROWS, effective_in_draws, rounded_up};
@@ -82,12 +84,11 @@ impl Clusters {
         let Some(cluster) = self.map.clusters.get(cluster as usize) else {
             return (Vec::new(), String::new());
         };
-        let mut columns: Vec<(&usize, f64)> =
-            self.columns.iter().zip(cluster.centre.iter().copied()).collect();
-        columns.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
-        columns.truncate(2);
-        let name = |at: &usize| reference.features.get(*at).map(|feature| feature.name.clone());
-        let names: Vec<String> = columns.iter().filter_map(|(at, _)| name(at)).collect();
+        let columns = self.most_telling(&cluster.centre);
+        let names: Vec<String> = columns
+            .iter()
+            .filter_map(|(at, _)| Some(reference.features.get(*at)?.name.clone()))
+            .collect();
         let how = |stand: f64| match stand {
             stand if stand.abs() < APART => "near its median",
             stand if stand > 0.0 => "high",
@@ -101,6 +102,43 @@ impl Clusters {
         (names, words.join(", "))
     }
 
+    /// Where most of the rows lie that are in no cluster, and of which there are too many by this share
+    /// of them: the most telling numbers, and in words. `None` where they do not lie together.
+    #[must_use]
+    pub fn new_one(
+        &self,
+        reference: &Reference,
+        window: &Tally,
+        too_many: f64,
+    ) -> Option<(Vec<String>, String)> {
+        let middle = window.strays.together(&self.map, too_many)?;
+        let columns = self.most_telling(&middle);
+        let named = columns.iter().filter_map(|&(at, stand)| {
+            let place = self.columns.iter().position(|&column| column == at)?;
+            let value = short(self.value(place, stand));
+            let name = reference.features.get(at)?.name.clone();
+            let words = format!("{name} {value}");
+            Some((name, words))
+        });
+        let (names, words): (Vec<String>, Vec<String>) = named.unzip();
+        Some((names, words.join(", ")))
+    }
+
+    /// The two columns, by their index in the reference, that stand furthest from their medians.
+    fn most_telling(&self, stands: &[f64]) -> Vec<(usize, f64)> {
+        let mut columns: Vec<(usize, f64)> =
+            self.columns.iter().copied().zip(stands.iter().copied()).collect();
+        columns.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+        columns.truncate(2);
+        columns
+    }
+
+    /// What a number is that stands there, of the column at this place.
+    fn value(&self, place: usize, stand: f64) -> f64 {
+        let (median, deviation) = self.scales[place];
+        median + deviation * stand.sinh()
+    }
+
     /// What the numbers are at the centre of each cluster, in the order of [`Clusters::columns`]; none is
     /// beyond what there was in training.
     #[must_use]
@@ -112,11 +150,10 @@ impl Clusters {
             },
             Values::Category(_) => value,
         };
-        let value = |((&at, &(median, deviation)), stand): ((&usize, &(f64, f64)), &f64)| {
-            within(at, median + deviation * stand.sinh())
+        let centre = |of: &Cluster| {
+            let places = self.columns.iter().zip(&of.centre).enumerate();
+            places.map(|(place, (&at, &stand))| within(at, self.value(place, stand))).collect()
         };
-        let columns = || self.columns.iter().zip(&self.scales);
-        let centre = |of: &Cluster| columns().zip(&of.centre).map(value).collect();
         self.map.clusters.iter().map(centre).collect()
     }
 }

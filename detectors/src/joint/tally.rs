@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::association::Association;
 use crate::cluster::mass::{self, Masses};
 use crate::joint::lens::{Lens, Rows};
+use crate::joint::strays::Strays;
 use crate::joint::{Clusters, Joint};
 use crate::mmd::Sums;
 use crate::proportion::Rate;
@@ -17,6 +18,9 @@ pub struct Tally {
     pub(super) association: Association,
     /// Rows by the cluster that they are in.
     masses: Masses,
+    /// Some of those that are in none.
+    #[serde(default)]
+    pub(crate) strays: Strays,
     /// Their clusters in their order, to see whether these come in runs.
     visited: Series,
     rows: u64,
@@ -37,6 +41,7 @@ impl Tally {
         Tally {
             association: Association::new(joint.columns.len()),
             masses: Masses::default(),
+            strays: Strays::default(),
             visited: Series::default(),
             rows: 0,
             out: 0,
@@ -60,6 +65,9 @@ impl Tally {
                 let cluster = clusters.map.cluster(stands);
                 self.masses.clusters.resize(clusters.map.clusters.len(), 0);
                 self.masses.count(cluster);
+                if cluster.is_none() {
+                    self.strays.row(stands);
+                }
                 self.visited.number(cluster.map_or(-1.0, f64::from));
             }
             let Some(threshold) = lens.threshold else { continue };
@@ -80,6 +88,7 @@ impl Tally {
     pub fn merge(&mut self, other: &Tally) {
         self.association.merge(&other.association);
         self.masses.merge(&other.masses);
+        self.strays.merge(&other.strays);
         self.visited.merge(&other.visited);
         self.rows = self.rows.saturating_add(other.rows);
         self.out = self.out.saturating_add(other.out);

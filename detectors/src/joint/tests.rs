@@ -231,3 +231,25 @@ fn of_many_columns_those_that_move_together_are_kept() {
     let two = joint.within(1);
     assert_eq!((two.columns, two.known.pairs.len()), (vec![7, 31], 1));
 }
+
+#[test]
+fn a_new_cluster_is_told_by_where_it_is_and_scattered_rows_are_none() {
+    let reference = learned(&camps(4_000, 0.6, 30));
+    let window = |strange: fn(&mut Random) -> [f64; 2]| {
+        let mut random = Random::seeded(31);
+        let mut rows = camps(800, 0.6, 32);
+        rows.iter_mut().step_by(5).for_each(|row| *row = strange(&mut random));
+        // As several collectors would see them.
+        let panes: Vec<Pane> = rows.chunks(160).map(|rows| filled(&reference, rows)).collect();
+        found(&reference, &panes, Detector::ClusterMass)
+    };
+    let new = window(|random| [30.0 + random.unit(), -10.0 - random.unit()]);
+    assert_eq!(new.verdict, Verdict::Alarm);
+    assert!(new.was.starts_with("in no cluster"), "{new:?}");
+    let near = "most of what came near x0 30.";
+    assert!(new.now.contains(near) && new.now.contains("x1 -10."), "{}", new.now);
+    assert_eq!(new.features, ["x0", "x1"]);
+    let scattered = window(|random| [0; 2].map(|_| (random.unit() - 0.5) * 600.0));
+    assert_eq!(scattered.verdict, Verdict::Alarm);
+    assert!(scattered.now.starts_with("in no cluster") && !scattered.now.contains("near"));
+}
