@@ -135,8 +135,11 @@ impl Clusters {
 
     /// What a number is that stands there, of the column at this place.
     fn value(&self, place: usize, stand: f64) -> f64 {
+        // Stands are rounded, and so near to it what was 0 is 0.
+        const NEAR: f64 = 1e-3;
         let (median, deviation) = self.scales[place];
-        median + deviation * stand.sinh()
+        let value = median + deviation * stand.sinh();
+        if value.abs() < NEAR * deviation { 0.0 } else { value }
     }
 
     /// What the numbers are at the centre of each cluster, in the order of [`Clusters::columns`]; none is
