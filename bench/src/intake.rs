@@ -125,7 +125,8 @@ impl Set {
                 watch.rows(Side::Request, &rows);
             }
             watch.arrived(REQUESTS as u64, 0);
-            let counts = Counts { exchanges: REQUESTS as u64, ..Counts::default() };
+            let exchanges = REQUESTS as u64;
+            let counts = Counts { exchanges, checked: exchanges, ..Counts::default() };
             watch.counts(now, "v1", Counts::default(), counts);
         }
         Ok(watch.close(now).verdict)

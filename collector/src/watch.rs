@@ -485,7 +485,7 @@ mod tests {
     }
 
     fn exchanges(exchanges: u64) -> Counts {
-        Counts { exchanges, ..Counts::default() }
+        Counts { exchanges, checked: exchanges, ..Counts::default() }
     }
 
     fn drift(judgement: &Judgement, feature: &str) -> Verdict {

@@ -41,6 +41,7 @@ pub mod paired;
 pub mod parcel;
 pub mod performance;
 pub mod proportion;
+pub mod qq;
 pub mod quantile;
 mod radix;
 pub mod reference;

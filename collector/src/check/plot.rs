@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use tidegate_detectors::qq;
 use tidegate_detectors::quantile::QuantileSketch;
 use tidegate_detectors::summary::CategorySummary;
 
@@ -98,7 +99,7 @@ pub(super) fn distributions(was: &QuantileSketch, now: &QuantileSketch) -> Optio
 }
 
 /// Quantiles of the data against those of training, with the band in which 95 % of windows without
-/// a change lie wholly (Dvoretzky, Kiefer & Wolfowitz for two samples); nothing without values.
+/// a change lie wholly; nothing without values.
 pub(super) fn quantiles(was: &QuantileSketch, now: &QuantileSketch) -> Option<String> {
     let ends = |q| Some((was.quantile(q)?, now.quantile(q)?));
     let (low, high) = (ends(ENDS.0)?, ends(ENDS.1)?);
@@ -108,21 +109,12 @@ pub(super) fn quantiles(was: &QuantileSketch, now: &QuantileSketch) -> Option<St
         return None;
     }
     let place = |value: f64| ((value - low) / width).clamp(0.0, 1.0) * SIDE;
-    let rows = 1.0 / was.count().max(1) as f64 + 1.0 / now.count().max(1) as f64;
-    let doubt = ((2.0 / OUTSIDE).ln() / 2.0 * rows).sqrt();
-    let at = |point: u32| {
-        let share = (f64::from(point) + 0.5) / f64::from(POINTS);
-        // Denser towards the ends, where tails are.
-        0.5 - (std::f64::consts::PI * share).cos() / 2.0
-    };
     let (mut upper, mut lower, mut points) = (String::new(), String::new(), String::new());
-    for point in 0..POINTS {
-        let q = at(point);
-        let x = place(was.quantile(q)?);
-        let reach = |q: f64| was.quantile(q).map(|value| SIDE - place(value));
-        let _ = write!(upper, "L{x:.1} {:.1}", reach(q + doubt)?);
-        lower = format!("L{x:.1} {:.1}{lower}", reach(q - doubt)?);
-        let y = SIDE - place(now.quantile(q)?);
+    for point in qq::points(was, now, POINTS, OUTSIDE) {
+        let x = place(point.was);
+        let _ = write!(upper, "L{x:.1} {:.1}", SIDE - point.high.map_or(SIDE, place));
+        lower = format!("L{x:.1} {:.1}{lower}", SIDE - point.low.map_or(0.0, place));
+        let y = SIDE - place(point.now);
         let _ = write!(points, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"1.8\"/>");
     }
     let band = upper.replacen('L', "M", 1);

@@ -1,9 +1,13 @@
 //! The report of a check: what people and programs read. It does not know how it is shown.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use tidegate_detectors::cause::Cause;
 use tidegate_detectors::finding::{Detector, Finding, Verdict};
 use tidegate_detectors::judge::{Rules, judge};
+use tidegate_detectors::qq;
+use tidegate_detectors::reference::Values;
 use tidegate_detectors::season::Hours;
 
 use crate::causes;
@@ -33,6 +37,8 @@ pub(super) struct Report {
     pub findings: Vec<Finding>,
     /// Which of them share a cause, by their places from 0; the worst cause first.
     pub causes: Vec<Cause>,
+    /// Of each number, its quantiles in the data against those in training.
+    pub quantiles: BTreeMap<String, Vec<qq::Point>>,
 }
 
 /// The profile's side.
@@ -101,6 +107,7 @@ impl Report {
             warning_alpha: rules.warning_alpha,
             findings: judged.findings,
             causes: judged.causes,
+            quantiles: quantiles(gathered),
         }
     }
 
@@ -121,4 +128,20 @@ impl Report {
             many => format!("{} files", many.len()),
         }
     }
+}
+
+/// Quantiles against quantiles of each number that both sides have, where 95 % of windows without a change are
+/// within the band.
+fn quantiles(gathered: &Gathered) -> BTreeMap<String, Vec<qq::Point>> {
+    const POINTS: u32 = 21;
+    const OUTSIDE: f64 = 0.05;
+    let sides = gathered.reference.features.iter().zip(&gathered.window.features);
+    let drawn = sides.filter_map(|(was, now)| match (&was.values, &now.values) {
+        (Values::Number(before), Values::Number(after)) => {
+            let points = qq::points(before.sketch(), after.sketch(), POINTS, OUTSIDE);
+            (!points.is_empty()).then(|| (was.name.clone(), points))
+        }
+        _ => None,
+    });
+    drawn.collect()
 }

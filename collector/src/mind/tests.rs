@@ -81,7 +81,7 @@ impl Clocked {
             let cells = (0..500_u32)
                 .map(|row| Cell::Number(f64::from(youngest + row * 37 % (90 - youngest))));
             let columns = vec![Column { name: "age".to_owned(), cells: cells.collect() }];
-            let counts = |exchanges| Counts { exchanges, ..Counts::default() };
+            let counts = |exchanges| Counts { exchanges, checked: exchanges, ..Counts::default() };
             self.exchanges += 500;
             let delivery = Delivery {
                 rows: vec![Arc::new(Columns { rows: 500, columns })],

@@ -227,7 +227,7 @@ impl Replay<'_> {
         }
         let rows = (to - from) as u64;
         self.seen += rows;
-        let counts = |exchanges| Counts { exchanges, ..Counts::default() };
+        let counts = |exchanges| Counts { exchanges, checked: exchanges, ..Counts::default() };
         self.watch.arrived(rows, 0);
         self.watch.counts(WORKER, "", counts(self.seen), counts(rows));
     }

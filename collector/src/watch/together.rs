@@ -115,7 +115,7 @@ mod tests {
     fn rows(watch: &mut Watch, rows: impl Iterator<Item = u32>, shift: u32) {
         let rows: Vec<u32> = rows.collect();
         let number = rows.len() as u64;
-        let exchanges = Counts { exchanges: number, ..Counts::default() };
+        let exchanges = Counts { exchanges: number, checked: number, ..Counts::default() };
         // Each time a worker that was not heard before.
         watch.counts(rows[0].into(), "v1", Counts::default(), exchanges);
         watch.arrived(number, 0);
