@@ -1,5 +1,5 @@
-;; The least that a filter must do which looks at bodies: it takes heads, bodies, the outcome, the
-;; version and the time out of Envoy, as ours does, and does nothing with them.
+;; The least that a filter must do which looks at bodies: it takes heads, bodies, the version and
+;; the time out of Envoy, as ours does of a good request, and does nothing with them.
 (module
   (import "env" "proxy_get_header_map_pairs"
     (func $pairs (param i32 i32 i32) (result i32)))
@@ -10,9 +10,8 @@
   (import "env" "proxy_get_current_time_nanoseconds"
     (func $now (param i32) (result i32)))
   (memory (export "memory") 32)
-  ;; Where the host writes where it wrote; then two properties' paths.
-  (data (i32.const 64) "response\00code_details")
-  (data (i32.const 128) "xds\00cluster_name")
+  ;; Where the host writes where it wrote; then a property's path.
+  (data (i32.const 64) "xds\00cluster_name")
   (func (export "proxy_abi_version_0_2_1"))
   (func (export "_initialize"))
   ;; Whatever is handed over is handed over in one place, which holds a whole piece.
@@ -45,9 +44,8 @@
     (call $body (i32.const 1) (local.get 1))
     (i32.const 0))
   (func (export "proxy_on_response_trailers") (param i32 i32) (result i32) (i32.const 0))
-  (func (export "proxy_on_log") (param i32)
-    (drop (call $property (i32.const 64) (i32.const 21) (i32.const 0) (i32.const 4)))
-    (drop (call $property (i32.const 128) (i32.const 16) (i32.const 0) (i32.const 4)))
-    (drop (call $now (i32.const 8))))
-  (func (export "proxy_on_done") (param i32) (result i32) (i32.const 1))
+  (func (export "proxy_on_done") (param i32) (result i32)
+    (drop (call $property (i32.const 64) (i32.const 16) (i32.const 0) (i32.const 4)))
+    (drop (call $now (i32.const 8)))
+    (i32.const 1))
   (func (export "proxy_on_delete") (param i32)))

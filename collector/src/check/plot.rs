@@ -21,7 +21,7 @@ const ENDS: (f64, f64) = (0.002, 0.998);
 /// Points of the plot of quantiles.
 const POINTS: u32 = 60;
 /// The band around the diagonal leaves so large a share of windows without a change outside.
-const OUTSIDE: f64 = 0.05;
+pub(super) const OUTSIDE: f64 = 0.05;
 /// Levels that are drawn.
 const LEVELS: usize = 12;
 /// Characters of a level's name.

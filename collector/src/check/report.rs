@@ -13,6 +13,7 @@ use tidegate_detectors::season::Hours;
 use crate::causes;
 use crate::check::CheckArgs;
 use crate::check::data::Gathered;
+use crate::check::plot;
 use crate::judgement::Judgement;
 use crate::profile::Profile;
 
@@ -134,11 +135,10 @@ impl Report {
 /// within the band.
 fn quantiles(gathered: &Gathered) -> BTreeMap<String, Vec<qq::Point>> {
     const POINTS: u32 = 21;
-    const OUTSIDE: f64 = 0.05;
     let sides = gathered.reference.features.iter().zip(&gathered.window.features);
     let drawn = sides.filter_map(|(was, now)| match (&was.values, &now.values) {
         (Values::Number(before), Values::Number(after)) => {
-            let points = qq::points(before.sketch(), after.sketch(), POINTS, OUTSIDE);
+            let points = qq::points(before.sketch(), after.sketch(), POINTS, plot::OUTSIDE);
             (!points.is_empty()).then(|| (was.name.clone(), points))
         }
         _ => None,

@@ -84,22 +84,11 @@ impl Clusters {
         let Some(cluster) = self.map.clusters.get(cluster as usize) else {
             return (Vec::new(), String::new());
         };
-        let columns = self.most_telling(&cluster.centre);
-        let names: Vec<String> = columns
-            .iter()
-            .filter_map(|(at, _)| Some(reference.features.get(*at)?.name.clone()))
-            .collect();
-        let how = |stand: f64| match stand {
-            stand if stand.abs() < APART => "near its median",
-            stand if stand > 0.0 => "high",
-            _ => "low",
-        };
-        let words: Vec<String> = names
-            .iter()
-            .zip(&columns)
-            .map(|(name, (_, stand))| format!("{name} {}", how(*stand)))
-            .collect();
-        (names, words.join(", "))
+        self.most_telling(reference, &cluster.centre, |_, stand| match stand {
+            stand if stand.abs() < APART => "near its median".to_owned(),
+            stand if stand > 0.0 => "high".to_owned(),
+            _ => "low".to_owned(),
+        })
     }
 
     /// Where most of the rows lie that are in no cluster, and of which there are too many by this share
@@ -112,25 +101,26 @@ impl Clusters {
         too_many: f64,
     ) -> Option<(Vec<String>, String)> {
         let middle = window.strays.together(&self.map, too_many)?;
-        let columns = self.most_telling(&middle);
-        let named = columns.iter().filter_map(|&(at, stand)| {
-            let place = self.columns.iter().position(|&column| column == at)?;
-            let value = short(self.value(place, stand));
-            let name = reference.features.get(at)?.name.clone();
-            let words = format!("{name} {value}");
-            Some((name, words))
-        });
-        let (names, words): (Vec<String>, Vec<String>) = named.unzip();
-        Some((names, words.join(", ")))
+        Some(self.most_telling(reference, &middle, |place, stand| short(self.value(place, stand))))
     }
 
-    /// The two columns, by their index in the reference, that stand furthest from their medians.
-    fn most_telling(&self, stands: &[f64]) -> Vec<(usize, f64)> {
-        let mut columns: Vec<(usize, f64)> =
-            self.columns.iter().copied().zip(stands.iter().copied()).collect();
-        columns.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
-        columns.truncate(2);
-        columns
+    /// The names of the two columns that stand furthest from their medians, and each with what is said of
+    /// its place and stand.
+    fn most_telling(
+        &self,
+        reference: &Reference,
+        stands: &[f64],
+        said: impl Fn(usize, f64) -> String,
+    ) -> (Vec<String>, String) {
+        let mut places: Vec<(usize, f64)> = stands.iter().copied().enumerate().collect();
+        places.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+        places.truncate(2);
+        let named = places.into_iter().filter_map(|(place, stand)| {
+            let feature = reference.features.get(*self.columns.get(place)?)?;
+            Some((feature.name.clone(), format!("{} {}", feature.name, said(place, stand))))
+        });
+        let (names, words): (Vec<String>, Vec<String>) = named.unzip();
+        (names, words.join(", "))
     }
 
     /// What a number is that stands there, of the column at this place.

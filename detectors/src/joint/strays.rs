@@ -18,7 +18,8 @@ const LEAST: usize = 8;
 pub(crate) struct Strays {
     /// Rows that were seen.
     seen: u64,
-    /// The draw of each row that is kept.
+    /// The draw of each row that is kept; of a full sample the largest stands first, so that most rows
+    /// cost one comparison.
     draws: Vec<u64>,
     /// Where they stand, row by row.
     stands: Vec<f32>,
@@ -48,17 +49,25 @@ impl Strays {
         if self.draws.len() < KEPT {
             self.draws.push(draw);
             self.stands.extend(stands);
+            if self.draws.len() == KEPT {
+                self.put_largest_first();
+            }
             return;
         }
-        let last = self.draws.iter().enumerate().max_by_key(|(_, draw)| **draw);
-        let Some((place, _)) = last.filter(|(_, largest)| draw < **largest) else { return };
-        let width = self.width();
         // What comes from elsewhere may be of another width; it is no row of this sample.
-        if stands.len() == width {
-            self.draws[place] = draw;
-            let places = self.stands[place * width..].iter_mut();
-            places.zip(stands).for_each(|(here, stand)| *here = stand);
+        if draw < self.draws[0] && stands.len() == self.width() {
+            self.draws[0] = draw;
+            self.stands.iter_mut().zip(stands).for_each(|(here, stand)| *here = stand);
+            self.put_largest_first();
         }
+    }
+
+    fn put_largest_first(&mut self) {
+        let width = self.width();
+        let largest = self.draws.iter().enumerate().max_by_key(|(_, draw)| **draw);
+        let Some((place, _)) = largest else { return };
+        self.draws.swap(0, place);
+        (0..width).for_each(|column| self.stands.swap(column, place * width + column));
     }
 
     fn width(&self) -> usize {
