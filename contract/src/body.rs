@@ -231,9 +231,10 @@ impl Json {
         loop {
             if self.flat {
                 if let Some(key) = rows.expected()
-                    && self.lexer.key(chunk, &mut at, key)
+                    && let Some(value) = self.lexer.member(chunk, &mut at, key)
                 {
-                    rows.came();
+                    rows.came(&value);
+                    continue;
                 }
                 match self.lexer.next(chunk, &mut at)? {
                     Some(Event::Key(name)) => rows.field(name),

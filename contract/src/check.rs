@@ -178,16 +178,38 @@ impl Check {
     }
 }
 
+impl Ears {
+    /// Tells all but the judge that the field came which that expects.
+    #[inline(never)]
+    fn tell_others(&mut self, value: &Scalar<'_>) {
+        let name = Text { text: self.judge.expected_name(), cut: false };
+        if let Some(writer) = &mut self.writer {
+            writer.field(name);
+            writer.scalar(value);
+        }
+        if let Some(confidence) = &mut self.confidence {
+            confidence.field(name);
+            confidence.scalar(value);
+        }
+        if let Some(selector) = &mut self.selector {
+            selector.field(name);
+            selector.scalar(value);
+        }
+    }
+}
+
 impl Rows for Ears {
     #[inline]
     fn expected(&self) -> Option<&[u8]> {
-        let alone = self.writer.is_none() && self.confidence.is_none() && self.selector.is_none();
-        if alone { self.judge.expected() } else { None }
+        self.judge.expected()
     }
 
     #[inline]
-    fn came(&mut self) {
-        self.judge.came();
+    fn came(&mut self, value: &Scalar<'_>) {
+        if self.writer.is_some() || self.confidence.is_some() || self.selector.is_some() {
+            self.tell_others(value);
+        }
+        self.judge.came(value);
     }
 
     fn record(&mut self) {

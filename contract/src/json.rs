@@ -8,6 +8,8 @@
 //! not finite: model servers mean them. A number's size is not part of it, so `1e999` is a number here.
 
 mod block;
+mod decimal;
+mod member;
 mod number;
 mod numbers;
 mod text;
@@ -15,7 +17,6 @@ mod text;
 pub use number::{Form, Number, Plain};
 pub use text::Text;
 
-use crate::words::same;
 use number::Part;
 use text::Escape;
 
@@ -215,29 +216,6 @@ impl Lexer {
             return self.error.map_or(Ok(None), Err);
         }
         Ok(Some(self.event(token, chunk)))
-    }
-
-    /// Passes over this key, with its quotes and colon, where an object's next member is it and nothing
-    /// but a blank stands before it. False where it is not.
-    #[inline]
-    pub fn key(&mut self, chunk: &[u8], at: &mut usize, key: &[u8]) -> bool {
-        let mut rest = chunk.get(*at..).unwrap_or_default();
-        match (self.expect, self.inside) {
-            (Expect::FirstKey, Inside::Nothing) => {}
-            (Expect::CommaOrEnd, Inside::Nothing) if self.objects & 1 == 1 => {
-                let Some(behind) = rest.strip_prefix(b",") else { return false };
-                rest = behind;
-            }
-            _ => return false,
-        }
-        rest = rest.strip_prefix(b" ").unwrap_or(rest);
-        let Some((start, behind)) = rest.split_at_checked(key.len()) else { return false };
-        if !same(start, key) {
-            return false;
-        }
-        *at = chunk.len() - behind.len();
-        self.expect = Expect::Value;
-        true
     }
 
     /// The next token; [`Token::More`] when the chunk is used up, or there is an error. It is small, and

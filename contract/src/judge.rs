@@ -24,8 +24,8 @@ const BLOCK_VALUES: usize = 2048;
 /// Judges one body.
 #[derive(Debug)]
 pub(crate) struct Judge {
-    rules: Option<Arc<Rules>>,
-    side: Side,
+    /// What is asked of this side; `None` where that is nothing.
+    fields: Option<Arc<Fields>>,
     /// What is done about a breach of a field that does not say it itself.
     mode: Mode,
     /// What the body should be, in words.
@@ -105,17 +105,16 @@ impl Judge {
         expected: &'static str,
         side: Side,
     ) -> Self {
-        // A side without fields asks for nothing.
-        let rules = rules.filter(|rules| !rules.of_side(side).fields.is_empty());
-        let fields = rules.as_ref().map_or(0, |rules| rules.of_side(side).fields.len());
+        let fields = rules.map(|rules| Arc::clone(rules.of_side(side)));
+        let fields = fields.filter(|fields| !fields.fields.is_empty());
+        let words = fields.as_ref().map_or(0, |fields| fields.fields.len().div_ceil(64));
         Self {
-            rules,
-            side,
+            fields,
             mode,
             expected,
             verdict: Verdict::default(),
-            seen: vec![0; fields.div_ceil(64)],
-            missed: vec![0; fields.div_ceil(64)],
+            seen: vec![0; words],
+            missed: vec![0; words],
             hint: 0,
             field: None,
             judging: false,
@@ -156,8 +155,15 @@ impl Judge {
         note(&mut self.verdict, self.mode, None, kind, "", None, &expected, broken);
     }
 
-    fn fields(&self) -> Option<&Fields> {
-        self.rules.as_ref().map(|rules| rules.of_side(self.side))
+    /// The name of the field that likely comes next.
+    pub(crate) fn expected_name(&self) -> &str {
+        let rule = self.fields.as_ref().and_then(|fields| fields.fields.get(self.hint));
+        rule.map_or("", |rule| &rule.name)
+    }
+
+    /// The rule of the field at hand.
+    fn rule(&self) -> Option<&Rule> {
+        Some(&self.fields.as_ref()?.fields[self.field?])
     }
 
     /// Notes a breach of no field that the rules know.
@@ -180,8 +186,8 @@ impl Judge {
         expected: impl Fn(&Rule) -> String,
         got: &dyn Display,
     ) {
-        let (Some(rules), Some(place)) = (&self.rules, self.field) else { return };
-        let rule = &rules.of_side(self.side).fields[place];
+        let (Some(fields), Some(place)) = (&self.fields, self.field) else { return };
+        let rule = &fields.fields[place];
         let mode = rule.mode.unwrap_or(self.mode);
         let got: &dyn Display = if rule.sensitive.is_some() { &"something else" } else { got };
         let expected = Lazy(|| expected(rule));
@@ -195,8 +201,7 @@ impl Judge {
         self.parent.clear();
         self.unknown.clear();
         self.place = None;
-        let Some(rules) = &self.rules else { return false };
-        let fields = rules.of_side(self.side);
+        let Some(fields) = &self.fields else { return false };
         let found = if name.text.is_empty() && row.is_some() && !name.cut {
             match fields.fields.len() {
                 1 => Some(0),
@@ -240,7 +245,7 @@ impl Judge {
         self.unknown.clear();
         self.nest.depth = 0;
         self.nest.misshapen = false;
-        self.simple = self.fields().is_some_and(|fields| fields.fields[place].simple);
+        self.simple = self.rule().is_some_and(|rule| rule.simple);
     }
 
     /// Notes the field that nobody knows, now that it has a value. Before any that is known it may
@@ -270,12 +275,12 @@ impl Judge {
     /// Judges the value at this place of a row without names. False past the last field.
     fn turn_to_place(&mut self, place: usize) -> bool {
         self.place = Some(place + 1);
-        let known = self.fields().is_some_and(|fields| place < fields.fields.len());
+        let known = self.fields.as_ref().is_some_and(|fields| place < fields.fields.len());
         self.field = known.then_some(place);
         if known {
             self.seen[place / 64] |= 1 << (place % 64);
-        } else if self.fields().is_some_and(|fields| !fields.allow_unknown) {
-            let count = self.fields().map_or(0, |fields| fields.fields.len());
+        } else if self.fields.as_ref().is_some_and(|fields| !fields.allow_unknown) {
+            let count = self.fields.as_ref().map_or(0, |fields| fields.fields.len());
             let (name, row) = (format!("[{place}]"), Some(self.row));
             let expected = format!("{count} values in a row");
             self.note(Kind::SchemaNewColumn, &name, row, &expected, &"more");
@@ -285,8 +290,7 @@ impl Judge {
 
     /// Notes every required field that did not come, and forgets which did.
     fn missing(&mut self, row: Option<u64>) {
-        let Some(rules) = &self.rules else { return };
-        let fields = rules.of_side(self.side);
+        let Some(fields) = &self.fields else { return };
         for (word, (seen, required)) in self.seen.iter().zip(&fields.required).enumerate() {
             let mut absent = required & !seen;
             // Past what is kept, what was told before is only counted: a body of empty records
@@ -331,7 +335,7 @@ impl Judge {
 
     /// The shape asked of the value at hand within its row, and where it does not matter, `None`.
     fn asked(&self) -> Option<&[i64]> {
-        let rule = &self.fields()?.fields[self.field?];
+        let rule = self.rule()?;
         match &self.tensor {
             Some(tensor) if tensor.nested => rule.tensor_row_shape(),
             Some(_) => None,
@@ -350,7 +354,7 @@ impl Judge {
 
     /// Judges how many rows the values of a tensor made, where its shape left it open.
     fn rows_end(&mut self, rows: u64, cut: bool) {
-        let rule = self.fields().zip(self.field).map(|(all, place)| &all.fields[place]);
+        let rule = self.rule();
         if cut {
             self.note_field(Kind::InvalidFeatureShape, None, Rule::shapes, &"a row cut short");
         } else if rule.is_some_and(|rule| !rule.takes_rows(rows)) {
@@ -387,17 +391,23 @@ impl Rows for Judge {
     #[inline]
     fn expected(&self) -> Option<&[u8]> {
         let place = self.hint;
-        let rule = self.fields()?.fields.get(place)?;
+        let rule = self.fields.as_ref()?.fields.get(place)?;
         let seen = self.seen[place / 64] & 1 << (place % 64) != 0;
         rule.key.as_deref().filter(|_| !seen)
     }
 
     #[inline]
-    fn came(&mut self) {
+    fn came(&mut self, value: &Scalar<'_>) {
         let place = self.hint;
         self.seen[place / 64] |= 1 << (place % 64);
         self.hint = place + 1;
+        let rule = self.fields.as_ref().map(|fields| &fields.fields[place]);
+        // Most are, and then nothing need be remembered of them.
+        if rule.is_some_and(|rule| rule.simple && rule.breach(value).is_none()) {
+            return;
+        }
         self.turned_to(place);
+        self.scalar(value);
     }
 
     fn record(&mut self) {
@@ -446,8 +456,8 @@ impl Rows for Judge {
         });
         self.judging = self.turn_to(tensor.name, None);
         self.plain = Some(ANY_NUMBER);
-        let (Some(rules), Some(place)) = (self.rules.clone(), self.field) else { return };
-        let rule = &rules.of_side(self.side).fields[place];
+        let (Some(fields), Some(place)) = (self.fields.clone(), self.field) else { return };
+        let rule = &fields.fields[place];
         if !nested && !datatype.is_some_and(|datatype| rule.takes(datatype)) {
             // Its values are of another kind altogether; each would only say so again.
             self.judging = false;
@@ -488,9 +498,7 @@ impl Rows for Judge {
     fn scalar(&mut self, value: &Scalar<'_>) {
         if self.simple {
             // The one value of a record's field.
-            if let (Some(rules), Some(place)) = (&self.rules, self.field)
-                && let Some(kind) = rules.of_side(self.side).fields[place].breach(value)
-            {
+            if let Some(kind) = self.rule().and_then(|rule| rule.breach(value)) {
                 let row = Some(self.row);
                 self.note_field(kind, row, |rule| rule.expected.to_string(), &Got(*value));
             }
@@ -507,8 +515,7 @@ impl Rows for Judge {
         if !self.judges_value() {
             return;
         }
-        let (Some(rules), Some(place)) = (&self.rules, self.field) else { return };
-        let rule = &rules.of_side(self.side).fields[place];
+        let Some(rule) = self.rule() else { return };
         if let Some(kind) = rule.breach(value) {
             self.note_field(kind, Some(row), |rule| rule.expected.to_string(), &Got(*value));
         } else if let Some(datatype) = self.tensor.as_ref().and_then(|tensor| tensor.datatype)
@@ -526,8 +533,7 @@ impl Rows for Judge {
         if !self.judges_value() {
             return;
         }
-        let (Some(rules), Some(place)) = (&self.rules, self.field) else { return };
-        if let Some(kind) = rules.of_side(self.side).fields[place].breach_bytes() {
+        if let Some(kind) = self.rule().and_then(Rule::breach_bytes) {
             let got = "bytes that are not UTF-8";
             self.note_field(kind, Some(row), |rule| rule.expected.to_string(), &got);
         }
@@ -535,7 +541,7 @@ impl Rows for Judge {
 
     fn wraps(&mut self) -> bool {
         // The only thing that came, and no field of ours: so the rows must be in it.
-        let wraps = self.rules.is_some()
+        let wraps = self.fields.is_some()
             && self.field.is_none()
             && self.place.is_none()
             && self.parent.is_empty()
@@ -550,23 +556,21 @@ impl Rows for Judge {
     }
 
     fn takes_lone_values(&self) -> bool {
-        self.fields().is_none_or(|fields| fields.fields.len() == 1)
+        self.fields.as_ref().is_none_or(|fields| fields.fields.len() == 1)
     }
 
     fn lone(&self) -> Option<Lone> {
-        self.fields()?.lone.clone()
+        self.fields.as_ref()?.lone.clone()
     }
 
     fn takes_text(&self) -> bool {
-        let rule = self.fields().zip(self.field).map(|(all, place)| &all.fields[place]);
-        rule.is_some_and(Rule::is_text)
+        self.rule().is_some_and(Rule::is_text)
     }
 
     fn list(&mut self) {
         self.note_unknown();
         if self.nest.depth == 0 && self.tensor.is_none() {
-            let rule = self.field.and_then(|place| Some(&self.fields()?.fields[place]));
-            self.plain = match (self.place, rule) {
+            self.plain = match (self.place, self.rule()) {
                 (Some(_), _) => None,
                 (None, Some(rule)) if self.judging => rule.plain(None),
                 _ => Some(ANY_NUMBER),
@@ -585,7 +589,7 @@ impl Rows for Judge {
                 // A list where one value was expected is of another type, not of another shape.
                 self.nest.misshapen = true;
                 let row = Some(self.row);
-                let kind = self.fields().zip(self.field).map(|(all, at)| all.fields[at].other());
+                let kind = self.rule().map(Rule::other);
                 let kind = kind.unwrap_or(Kind::InvalidFeatureShape);
                 self.note_field(kind, row, |rule| rule.expected.to_string(), &"a list");
             }
@@ -630,22 +634,18 @@ impl Rows for Judge {
         if !self.parent.is_empty() {
             return true;
         }
-        if self.judges_value() {
-            let any =
-                self.fields().zip(self.field).is_some_and(|(all, at)| all.fields[at].is_any());
-            if !any {
-                let kind = self.fields().zip(self.field).map(|(all, at)| all.fields[at].other());
-                let kind = kind.unwrap_or(Kind::BodyUnreadable);
-                self.note_field(kind, Some(row), |rule| rule.expected.to_string(), &"an object");
-            }
+        if self.judges_value() && !self.rule().is_some_and(Rule::is_any) {
+            let kind = self.rule().map(Rule::other);
+            let kind = kind.unwrap_or(Kind::BodyUnreadable);
+            self.note_field(kind, Some(row), |rule| rule.expected.to_string(), &"an object");
         }
         false
     }
 
     fn raw(&mut self, raw: Raw<'_>) {
-        let rules = self.rules.clone();
-        let rule = match (&rules, self.field) {
-            (Some(rules), Some(place)) if self.judging => &rules.of_side(self.side).fields[place],
+        let fields = self.fields.clone();
+        let rule = match (&fields, self.field) {
+            (Some(fields), Some(place)) if self.judging => &fields.fields[place],
             _ => {
                 self.step(raw.len() as u64);
                 return;

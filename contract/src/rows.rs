@@ -17,8 +17,8 @@ pub trait Rows {
     fn expected(&self) -> Option<&[u8]> {
         None
     }
-    /// The field that was expected came; its value is next.
-    fn came(&mut self) {}
+    /// The field that was expected came, with this value.
+    fn came(&mut self, _value: &Scalar<'_>) {}
     /// A record begins: the next row.
     fn record(&mut self);
     /// The name of the field whose value comes next. Fields within objects are named from the

@@ -1,6 +1,8 @@
 //! A contract made ready for checking: names sorted, phrases written, categories ordered, once for
 //! all the bodies it will be held against. It does not read payloads.
 
+use std::sync::Arc;
+
 use crate::contract::{Contract, Datatype, Field, FieldType, Mode, Sensitive, TextFormat};
 use crate::dates;
 use crate::interval::Interval;
@@ -14,8 +16,8 @@ use crate::words::{Lookup, same};
 /// A contract, resolved. Build it once, share it in an `Arc`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
-    requests: Fields,
-    responses: Fields,
+    requests: Arc<Fields>,
+    responses: Arc<Fields>,
 }
 
 /// What is asked of one side of an exchange.
@@ -63,8 +65,8 @@ impl Rules {
     /// Resolves a contract. Total: [`Contract::mistakes`] says what is wrong with one.
     pub fn of(contract: &Contract) -> Self {
         Self {
-            requests: Fields::of(&contract.inputs, contract.allow_unknown),
-            responses: Fields::of(&contract.outputs, contract.allow_unknown),
+            requests: Arc::new(Fields::of(&contract.inputs, contract.allow_unknown)),
+            responses: Arc::new(Fields::of(&contract.outputs, contract.allow_unknown)),
         }
     }
 
@@ -85,7 +87,7 @@ impl Rules {
         fields.into_iter().any(|field| field.sensitive.is_some())
     }
 
-    pub(crate) fn of_side(&self, side: Side) -> &Fields {
+    pub(crate) fn of_side(&self, side: Side) -> &Arc<Fields> {
         match side {
             Side::Request => &self.requests,
             Side::Response => &self.responses,

@@ -41,6 +41,20 @@ pub(super) fn plain_ascii(bytes: &[u8]) -> usize {
     bytes.iter().take_while(|byte| plain(byte)).count()
 }
 
+/// Where the digits of sixteen bytes stand.
+#[cfg(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128")))]
+#[inline(always)]
+pub(super) fn digits(bytes: &[u8; 16]) -> u64 {
+    simd::Sixteen::load(bytes).up_from(b'0', 9)
+}
+
+/// The same for any machine.
+#[cfg(not(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128"))))]
+pub(super) fn digits(bytes: &[u8; 16]) -> u64 {
+    let digit = |places, (at, byte): (usize, &u8)| places | u64::from(byte.is_ascii_digit()) << at;
+    bytes.iter().enumerate().fold(0, digit)
+}
+
 /// The classes of a block of digits, points, minuses and commas alone; `None` where there is anything else.
 /// Where they are all, what is no digit, point or comma is a minus: that takes less than [`classify`].
 #[cfg(any(target_arch = "x86_64", all(target_arch = "wasm32", target_feature = "simd128")))]

@@ -1,7 +1,8 @@
 //! Numbers: their grammar as a machine over slices, and their value when someone asks for it. It
 //! does not know what a number is allowed to be.
 
-use super::{Error, Inside, Lexer, MINUS_INFINITY, Token};
+use super::decimal::{EXACT_DIGITS, TENS};
+use super::{Error, Inside, Lexer, MINUS_INFINITY, Token, block};
 
 /// A number as it was written.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,12 +32,16 @@ impl Number<'_> {
         if self.cut {
             return None;
         }
-        // Up to 15 digits are exact in a double, and most numbers of tables are such.
-        if self.form == Form::Whole && self.text.len() <= 15 && !self.text.starts_with('-') {
-            let value = self.text.bytes().fold(0, |value, byte| value * 10 + u64::from(byte & 0xf));
-            return Some(value as f64);
+        let (sign, digits) = match self.text.as_bytes() {
+            [b'-', digits @ ..] => (-1.0, digits),
+            digits => (1.0, digits),
+        };
+        // Most numbers of tables are so short that a double, or two, hold their digits.
+        match self.form {
+            Form::Whole if digits.len() <= EXACT_DIGITS => Some(sign * of_digits(0, digits) as f64),
+            Form::Fraction if digits.len() <= EXACT_DIGITS => Some(sign * quotient(digits)),
+            _ => self.text.parse().ok(),
         }
-        self.text.parse().ok()
     }
 }
 
@@ -52,6 +57,21 @@ pub struct Plain {
     pub negative: bool,
     /// Only those from the first to the second. Only where this is asked are numbers converted.
     pub range: Option<(f64, f64)>,
+}
+
+/// The number that these digits make behind others.
+#[inline]
+fn of_digits(before: u64, digits: &[u8]) -> u64 {
+    digits.iter().fold(before, |value, byte| value * 10 + u64::from(byte & 0xf))
+}
+
+/// The number that at most [`EXACT_DIGITS`] digits with a point are.
+#[inline]
+fn quotient(digits: &[u8]) -> f64 {
+    let point = digits.iter().position(|byte| *byte == b'.').unwrap_or(digits.len());
+    let (whole, behind) = digits.split_at(point);
+    let part = behind.get(1..).unwrap_or_default();
+    of_digits(of_digits(0, whole), part) as f64 / TENS[part.len()]
 }
 
 /// The part of a number that was read last.
@@ -106,28 +126,36 @@ impl Part {
 /// A number without exponent that ends before these bytes do, and its length; `None` for all others, good
 /// or bad.
 #[inline]
-fn whole(bytes: &[u8]) -> Option<(Form, usize)> {
-    let begin = usize::from(bytes.first() == Some(&b'-'));
-    let mut at = begin;
-    while bytes.get(at)?.is_ascii_digit() {
-        at += 1;
+pub(super) fn whole(bytes: &[u8]) -> Option<(Form, usize)> {
+    // Most numbers are short.
+    if let Some(sixteen) = bytes.first_chunk() {
+        let places = block::digits(sixteen);
+        let short = formed(sixteen, |from| (!(places >> from)).trailing_zeros() as usize);
+        if short.is_some() {
+            return short;
+        }
     }
+    formed(bytes, |from| digits(&bytes[from..]))
+}
+
+/// The same, where it is told how many digits there are from a place on.
+#[inline(always)]
+fn formed(bytes: &[u8], digits: impl Fn(usize) -> usize) -> Option<(Form, usize)> {
+    let begin = usize::from(bytes.first() == Some(&b'-'));
+    let mut at = begin + digits(begin);
     if at == begin || bytes[begin] == b'0' && at > begin + 1 {
         return None;
     }
     let mut form = Form::Whole;
-    if bytes[at] == b'.' {
+    if *bytes.get(at)? == b'.' {
         let point = at;
-        at += 1;
-        while bytes.get(at)?.is_ascii_digit() {
-            at += 1;
-        }
+        at += 1 + digits(at + 1);
         if at == point + 1 {
             return None;
         }
         form = Form::Fraction;
     }
-    (!matches!(bytes[at], b'.' | b'e' | b'E')).then_some((form, at))
+    (!matches!(bytes.get(at)?, b'.' | b'e' | b'E')).then_some((form, at))
 }
 
 fn digits(bytes: &[u8]) -> usize {
@@ -171,5 +199,30 @@ impl Lexer {
         };
         self.value_done();
         Ok(Token::Number(form))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_number_is_the_double_that_it_is_nearest_to() {
+        let mut seed = 1_u64;
+        for _ in 0..100_000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let (digits, sign) = (seed >> 33, if seed & 1 << 20 == 0 { "" } else { "-" });
+            for decimals in 0..=6 {
+                let ten = 10_u64.pow(decimals);
+                let (whole, part) = (digits / ten, digits % ten);
+                let text = match decimals {
+                    0 => format!("{sign}{whole}"),
+                    places => format!("{sign}{whole}.{part:0places$}", places = places as usize),
+                };
+                let form = if decimals == 0 { Form::Whole } else { Form::Fraction };
+                let value = Number { text: &text, form, cut: false }.value().map(f64::to_bits);
+                assert_eq!(value, text.parse().ok().map(f64::to_bits), "{text}");
+            }
+        }
     }
 }

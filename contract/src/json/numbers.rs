@@ -7,6 +7,7 @@
 //! processing on commodity processors", HPCA 2012). What leaves a block is carried into the next.
 
 use super::block::{self, BYTES, Classes};
+use super::decimal::{Bracketed, TENS};
 use super::{Error, Expect, Inside, Lexer};
 use crate::json::Plain;
 
@@ -61,12 +62,6 @@ impl Sure {
         (least <= 0.0).then_some(Self { digits: u32::try_from(tens).unwrap_or(0), negative })
     }
 }
-
-/// Powers of ten that a double holds exactly.
-const TENS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-];
 
 /// The set one byte on.
 fn on(set: u64, carry: bool) -> u64 {
@@ -236,65 +231,6 @@ fn outside(bytes: &[u8], (least, greatest): (f64, f64)) -> Option<(usize, u64)> 
         at = begins + number.length;
     }
     None
-}
-
-/// A number without exponent, between two doubles: by its first digits, which are enough for most.
-struct Bracketed {
-    least: f64,
-    greatest: f64,
-    length: usize,
-}
-
-impl Bracketed {
-    /// So many digits, and powers of ten so great, are exact in a double, so that their quotient or
-    /// product is the nearest double (Clinger, "How to read floating point numbers accurately",
-    /// PLDI 1990). Nearest doubles are in the order of what they stand for, so a number between two
-    /// others is between theirs.
-    const DIGITS: usize = 15;
-
-    fn read(bytes: &[u8]) -> Self {
-        let negative = bytes.first() == Some(&b'-');
-        let mut at = usize::from(negative);
-        // Digits taken, digits in all, and those before the point.
-        let (mut digits, mut taken, mut count, mut whole) = (0_u64, 0, 0, None);
-        while let Some(&byte) = bytes.get(at) {
-            let digit = byte.wrapping_sub(b'0');
-            if digit <= 9 {
-                if count < Self::DIGITS {
-                    digits = digits * 10 + u64::from(digit);
-                    taken += 1;
-                }
-                count += 1;
-            } else if byte == b'.' {
-                whole = Some(count);
-            } else {
-                break;
-            }
-            at += 1;
-        }
-        let whole = whole.unwrap_or(count);
-        let scaled = |digits: u64| {
-            if whole >= taken {
-                TENS.get(whole - taken).map_or(f64::INFINITY, |ten| digits as f64 * ten)
-            } else {
-                TENS.get(taken - whole).map_or(0.0, |ten| digits as f64 / ten)
-            }
-        };
-        let least = scaled(digits);
-        let greatest = if count > taken { scaled(digits + 1) } else { least };
-        let (least, greatest) = if negative { (-greatest, -least) } else { (least, greatest) };
-        Self { least, greatest, length: at }
-    }
-
-    /// Whether the nearest double is within a range, by all digits.
-    fn is_within(&self, bytes: &[u8], least: f64, greatest: f64) -> bool {
-        if self.greatest < least || self.least > greatest {
-            return false;
-        }
-        let text = bytes.get(..self.length).and_then(|text| str::from_utf8(text).ok());
-        let value: f64 = text.and_then(|text| text.parse().ok()).unwrap_or(f64::NAN);
-        value >= least && value <= greatest
-    }
 }
 
 impl Lexer {

@@ -1,0 +1,129 @@
+//! Members of an object that lie whole and plain in a chunk, at a glance: most of a record does. It does not
+//! know what else there may be; [`Lexer::next`] does.
+
+use super::{Expect, Inside, Lexer, MAX_TOKEN_BYTES, Number, Scalar, Text, block, number};
+use crate::words::same;
+
+impl Lexer {
+    /// The value of an object's next member, where that has this key (with its quotes and colon), and
+    /// a value that holds no others, begins and ends in the chunk and is written without escapes. `None`,
+    /// and nothing is passed over, where it is not or has blanks in unusual places.
+    #[inline]
+    pub fn member<'a>(
+        &mut self,
+        chunk: &'a [u8],
+        at: &mut usize,
+        key: &[u8],
+    ) -> Option<Scalar<'a>> {
+        let mut rest = chunk.get(*at..)?;
+        match (self.expect, self.inside) {
+            _ if self.error.is_some() => return None,
+            (Expect::FirstKey, Inside::Nothing) => {}
+            (Expect::CommaOrEnd, Inside::Nothing) if self.objects & 1 == 1 => {
+                rest = rest.strip_prefix(b",")?;
+            }
+            _ => return None,
+        }
+        let (start, rest) = behind_blank(rest).split_at_checked(key.len())?;
+        if !same(start, key) {
+            return None;
+        }
+        let (value, rest) = scalar(behind_blank(rest))?;
+        *at = chunk.len() - rest.len();
+        self.expect = Expect::CommaOrEnd;
+        Some(value)
+    }
+}
+
+fn behind_blank(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b" ").unwrap_or(bytes)
+}
+
+/// The value that these bytes begin with, and what follows it.
+#[inline]
+fn scalar(bytes: &[u8]) -> Option<(Scalar<'_>, &[u8])> {
+    match bytes {
+        [b'"', text @ ..] => {
+            let (text, rest) = text.split_at(block::plain_ascii(text));
+            let rest = rest.strip_prefix(b"\"")?;
+            Some((Scalar::Text(Text { text: short(text)?, cut: false }), rest))
+        }
+        [b'-' | b'0'..=b'9', ..] => {
+            let (form, length) = number::whole(bytes)?;
+            let (text, rest) = bytes.split_at(length);
+            Some((Scalar::Number(Number { text: short(text)?, form, cut: false }), rest))
+        }
+        [b't', b'r', b'u', b'e', rest @ ..] => Some((Scalar::Bool(true), rest)),
+        [b'f', b'a', b'l', b's', b'e', rest @ ..] => Some((Scalar::Bool(false), rest)),
+        [b'n', b'u', b'l', b'l', rest @ ..] => Some((Scalar::Null, rest)),
+        _ => None,
+    }
+}
+
+/// Plain ASCII as a text, if it is so short that it is kept whole.
+#[inline]
+fn short(ascii: &[u8]) -> Option<&str> {
+    // SAFETY: ASCII is UTF-8.
+    (ascii.len() <= MAX_TOKEN_BYTES).then(|| unsafe { str::from_utf8_unchecked(ascii) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::{Error, Event};
+
+    /// The events in words, members looked for first or not, and how many of these were found.
+    fn events(chunks: [&[u8]; 2], members: bool) -> (Vec<String>, usize, Option<Error>) {
+        let keys = [r#""a":"#, r#""b c":"#];
+        let (mut lexer, mut events, mut found) = (Lexer::default(), Vec::new(), 0);
+        for chunk in chunks {
+            let mut at = 0;
+            loop {
+                let key = keys.iter().filter(|_| members).find_map(|key| {
+                    let value = lexer.member(chunk, &mut at, key.as_bytes())?;
+                    events.push(format!("{:?}", &key[1..key.len() - 2]));
+                    events.push(format!("{value:?}"));
+                    Some(())
+                });
+                if key.is_some() {
+                    found += 1;
+                    continue;
+                }
+                match lexer.next(chunk, &mut at) {
+                    Ok(Some(Event::Key(key))) => events.push(format!("{:?}", key.text)),
+                    Ok(Some(Event::Scalar(value))) => events.push(format!("{value:?}")),
+                    Ok(Some(event)) => events.push(format!("{event:?}")),
+                    Ok(None) => break,
+                    Err(error) => return (events, found, Some(error)),
+                }
+            }
+        }
+        (events, found, lexer.finish().err())
+    }
+
+    #[test]
+    fn a_member_is_what_its_events_say_however_the_body_is_cut() {
+        let long = format!(r#"{{"a":"{}","b c":1}}"#, "x".repeat(300));
+        let bodies = [
+            (r#"{"a":1,"b c":"some words","a":-0.5,"b c":true,"a":null,"b c":false }"#, 6),
+            (r#"{"a": 12.25, "b c": "", "a":123456789012345678,"b c":0,"a":"é","b c":-7}"#, 5),
+            (r#"{"a":"\n","b c":[1,{"a":2}],"a":{"b c":3},"other":4,"a":1e5,"a":0.}"#, 2),
+            (r#"{"a":01,"b c":1}"#, 0),
+            (r#"{"a":1.,"b c":1}"#, 0),
+            (r#"{"a":truer,"b c":1}"#, 1),
+            (r#"["a":1]"#, 0),
+            (r#"{"a" :1 ,"b c" : 2,  "a":3}"#, 0),
+            (r#"{"a":1 "b c":2}"#, 1),
+            (&long, 1),
+        ];
+        for (body, members) in bodies {
+            let bytes = body.as_bytes();
+            let expected = events([bytes, &[]], false);
+            for cut in 0..=bytes.len() {
+                let (read, _, error) = events(bytes.split_at(cut).into(), true);
+                assert_eq!((read, error), (expected.0.clone(), expected.2), "{body} cut at {cut}");
+            }
+            assert_eq!(events([bytes, &[]], true).1, members, "{body}");
+        }
+    }
+}
