@@ -63,6 +63,10 @@ impl Sure {
     }
 }
 
+/// How far a run is passed beyond a number that may be out of the range, so that no byte is passed over
+/// often where many are.
+const FURTHER: usize = 1 << 10;
+
 /// The set one byte on.
 fn on(set: u64, carry: bool) -> u64 {
     set << 1 | u64::from(carry)
@@ -180,7 +184,7 @@ fn pass(bytes: &[u8], value: bool, plain: &Plain) -> Passed {
     let all = plain.range.is_none() || sure.is_some();
     let mut passed = Passed { unsure: if all { usize::MAX } else { 0 }, ..Passed::default() };
     let (mut from, mut commas) = (0, 0_u64);
-    while from < bytes.len() {
+    while from < bytes.len() && from <= passed.unsure.saturating_add(FURTHER) {
         // What lies behind the chunk is nothing that could stand here.
         let mut padded = [0xff; BYTES];
         let block = bytes[from..].first_chunk::<BYTES>().unwrap_or_else(|| {
@@ -274,5 +278,20 @@ impl Lexer {
         self.expect = if passed.closed { Expect::CommaOrEnd } else { Expect::Value };
         // Each comma ends a value, but for one that was told before; so does the bracket.
         Ok((passed.commas + u64::from(passed.closed)).saturating_sub(u64::from(!value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::ANY_NUMBER;
+
+    #[test]
+    fn what_follows_a_number_that_may_be_out_of_the_range_is_left_for_later() {
+        let bytes = "5,".repeat(10_000).into_bytes();
+        let read = |range| pass(&bytes, true, &Plain { range, ..ANY_NUMBER }).bytes;
+        assert_eq!(read(None), bytes.len());
+        assert_eq!(read(Some((0.0, 10.0))), bytes.len());
+        assert!(read(Some((0.0, 6.0))) <= FURTHER + BYTES);
     }
 }
