@@ -132,14 +132,8 @@ impl Binary {
         self.left -= json.len() as u64;
         let mut at = 0;
         loop {
-            if self.reader.streams()
-                && let Some(plain) = rows.plain()
-            {
-                let count = self.lexer.numbers(json, &mut at, &plain)?;
-                if count > 0 {
-                    rows.numbers(count);
-                }
-            }
+            let next = if self.reader.streams() { Next::Values } else { Next::Other };
+            next.pass(&mut self.lexer, json, &mut at, rows)?;
             let Some(event) = self.lexer.next(json, &mut at)? else { break };
             self.reader.event(&event, rows)?;
         }
@@ -176,6 +170,50 @@ pub(crate) struct Json {
     flat: bool,
 }
 
+/// What may come next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Values, whatever lists they stand in: these are not told.
+    Values,
+    /// Values and lists of them.
+    Elements,
+    /// Rows without names.
+    Records,
+    /// Something that the reader must see.
+    Other,
+}
+
+impl Next {
+    /// Passes over the numbers and lists of numbers that come next and need no look, and tells how many.
+    fn pass(
+        self,
+        lexer: &mut Lexer,
+        chunk: &[u8],
+        at: &mut usize,
+        rows: &mut impl Rows,
+    ) -> Result<(), Broken> {
+        if self == Self::Other {
+            return Ok(());
+        }
+        let Some(plain) = rows.plain() else { return Ok(()) };
+        let width = if self == Self::Values { Some(None) } else { rows.alike().map(Some) };
+        if let Some(width) = width {
+            let lists = lexer.lists(chunk, at, &plain, width)?;
+            match self {
+                _ if lists.count == 0 => {}
+                Self::Values => rows.numbers(lists.numbers),
+                Self::Elements => rows.lists(lists.count),
+                Self::Records | Self::Other => rows.records(lists.count),
+            }
+        }
+        let numbers = if self == Self::Records { 0 } else { lexer.numbers(chunk, at, &plain)? };
+        if numbers > 0 {
+            rows.numbers(numbers);
+        }
+        Ok(())
+    }
+}
+
 #[derive(Debug)]
 enum Reader {
     Oip(oip::Reader),
@@ -192,12 +230,14 @@ impl Reader {
         }
     }
 
-    /// Whether numbers that come next are values that go straight to the listener.
-    fn takes_numbers(&self) -> bool {
+    fn next(&self) -> Next {
         match self {
-            Self::Oip(reader) => reader.streams(),
-            Self::Record(reader) => reader.in_list(),
-            Self::Serving(reader) => reader.takes_numbers(),
+            Self::Oip(reader) if reader.streams() => Next::Values,
+            Self::Record(reader) if reader.in_list() => Next::Elements,
+            Self::Serving(reader) if reader.takes_numbers() => Next::Elements,
+            Self::Record(reader) if reader.in_rows() => Next::Records,
+            Self::Serving(reader) if reader.in_rows() => Next::Records,
+            _ => Next::Other,
         }
     }
 
@@ -247,14 +287,7 @@ impl Json {
                 }
                 continue;
             }
-            if self.reader.takes_numbers()
-                && let Some(plain) = rows.plain()
-            {
-                let count = self.lexer.numbers(chunk, &mut at, &plain)?;
-                if count > 0 {
-                    rows.numbers(count);
-                }
-            }
+            self.reader.next().pass(&mut self.lexer, chunk, &mut at, rows)?;
             let Some(event) = self.lexer.next(chunk, &mut at)? else { return Ok(()) };
             if let Some(envelope) = &mut self.envelope
                 && !envelope.event(&event)?

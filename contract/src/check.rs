@@ -330,6 +330,18 @@ impl Rows for Ears {
         self.judge.numbers(count);
     }
 
+    fn alike(&self) -> Option<u64> {
+        self.judge.alike()
+    }
+
+    fn lists(&mut self, count: u64) {
+        self.judge.lists(count);
+    }
+
+    fn records(&mut self, count: u64) {
+        self.judge.records(count);
+    }
+
     fn whole(&mut self, content: Content) {
         self.judge.whole(content);
         self.writer.iter_mut().for_each(|writer| writer.whole(content));

@@ -15,6 +15,7 @@ mod numbers;
 mod text;
 
 pub use number::{Form, Number, Plain};
+pub use numbers::Lists;
 pub use text::Text;
 
 use number::Part;

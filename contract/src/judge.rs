@@ -69,6 +69,10 @@ struct Nest {
     counts: [u64; MAX_RANK],
     /// Whether the shape was found wrong in this row already.
     misshapen: bool,
+    /// Whether nothing but values stands in the innermost one so far.
+    flat: bool,
+    /// How many values the list had that ended last, where it had nothing else, and the right shape.
+    alike: Option<u64>,
 }
 
 impl Nest {
@@ -413,6 +417,7 @@ impl Rows for Judge {
     fn record(&mut self) {
         self.verdict.rows += 1;
         self.tensor = None;
+        self.nest.alike = None;
     }
 
     #[inline]
@@ -579,6 +584,7 @@ impl Rows for Judge {
         }
         self.nest.add(1);
         self.nest.depth += 1;
+        self.nest.flat = true;
         if let Some(outermost) = self.nest.counts.get_mut(self.nest.depth - 1) {
             *outermost = 0;
         }
@@ -613,6 +619,8 @@ impl Rows for Judge {
         {
             self.misshapen(&format_args!("{count} values where the shape has {extent}"));
         }
+        let flat = std::mem::replace(&mut self.nest.flat, false);
+        self.nest.alike = (flat && count > 0 && !self.nest.misshapen).then_some(count);
         self.nest.depth = depth;
         if depth > 0 {
             return;
@@ -631,6 +639,7 @@ impl Rows for Judge {
     fn object(&mut self) -> bool {
         self.note_unknown();
         let row = self.step(1);
+        self.nest.flat = false;
         if !self.parent.is_empty() {
             return true;
         }
@@ -676,6 +685,25 @@ impl Rows for Judge {
     fn numbers(&mut self, count: u64) {
         self.at_its_depth();
         self.step(count);
+    }
+
+    fn alike(&self) -> Option<u64> {
+        self.nest.alike
+    }
+
+    fn lists(&mut self, count: u64) {
+        self.nest.add(count);
+        if let Some(tensor) = &mut self.tensor
+            && self.nest.depth == 0
+        {
+            tensor.count += count * self.nest.alike.unwrap_or(0);
+            self.row += count;
+        }
+    }
+
+    fn records(&mut self, count: u64) {
+        self.verdict.rows += count;
+        self.row += count;
     }
 
     fn whole(&mut self, content: Content) {

@@ -101,6 +101,11 @@ impl Reader {
         self.at == At::Row && self.row.in_list()
     }
 
+    /// Whether we stand between rows, behind one without a name.
+    pub(crate) fn in_rows(&self) -> bool {
+        self.at == At::Rows && !self.row.named
+    }
+
     /// Whether we stand between the fields of a record, so that keys and scalars go straight to the
     /// listener.
     pub(crate) fn is_flat(&self) -> bool {
@@ -111,7 +116,7 @@ impl Reader {
 /// One row: an object of named fields, or a value without a name.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Row {
-    named: bool,
+    pub(crate) named: bool,
     fields: Fields,
 }
 

@@ -72,6 +72,15 @@ pub trait Rows {
     }
     /// So many numbers that needed no look.
     fn numbers(&mut self, count: u64);
+    /// How many numbers the list had that ended last, where others that have as many, of numbers that
+    /// need no look, need none themselves.
+    fn alike(&self) -> Option<u64> {
+        None
+    }
+    /// So many lists like it, in the same list.
+    fn lists(&mut self, _count: u64) {}
+    /// The same of the rows without a name that are such a list.
+    fn records(&mut self, _count: u64) {}
     /// The body is whole. Nothing follows, but in a stream of messages the next of these.
     fn whole(&mut self, content: Content);
 }

@@ -121,6 +121,11 @@ impl Reader {
         }
     }
 
+    /// Whether we stand between rows, behind one without a name.
+    pub(crate) fn in_rows(&self) -> bool {
+        self.at == At::Rows && !self.row.named
+    }
+
     pub(crate) fn event(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
         if self.skipped.takes(event) {
             return Ok(());

@@ -304,10 +304,12 @@ fn a_number_past_a_double_is_json_all_the_same() {
     assert_eq!(read(b"1e999"), Ok(()));
 }
 
-/// How many scalars of a text there are, and how it ended, when numbers are passed over where they may be.
+/// How many scalars of a text there are, and how it ended, when numbers are passed over where they may be,
+/// and lists of so many of them.
 fn passing(
     chunks: &[&[u8]],
     plain: &Plain,
+    width: Option<u64>,
     fits: impl Fn(&Number<'_>) -> bool,
 ) -> (u64, u64, Result<(), Error>) {
     let mut lexer = Lexer::default();
@@ -325,7 +327,9 @@ fn passing(
         for chunk in chunks {
             let mut at = 0;
             loop {
-                bulk += lexer.numbers(chunk, &mut at, plain)?;
+                let lists = lexer.lists(chunk, &mut at, plain, width)?;
+                assert!(width.is_none_or(|width| lists.numbers == lists.count * width));
+                bulk += lists.numbers + lexer.numbers(chunk, &mut at, plain)?;
                 match lexer.next(chunk, &mut at)? {
                     Some(event) => count(event),
                     None => break,
@@ -343,7 +347,12 @@ fn passing(
 
 /// Whether passing over numbers changes nothing: the same count of values, the same count of those that
 /// fit, and the same error as when each is looked at.
-fn passing_agrees(text: &[u8], size: usize, plain: &Plain) -> Result<(), TestCaseError> {
+fn passing_agrees(
+    text: &[u8],
+    size: usize,
+    plain: &Plain,
+    width: Option<u64>,
+) -> Result<(), TestCaseError> {
     let fits = |number: &Number<'_>| {
         let runs = number.text.split(|letter: char| !letter.is_ascii_digit());
         let digits = runs.map(str::len).max().unwrap_or(0);
@@ -357,8 +366,8 @@ fn passing_agrees(text: &[u8], size: usize, plain: &Plain) -> Result<(), TestCas
     };
     let chunks: Vec<&[u8]> = text.chunks(size).collect();
     let looking = Plain { max_digits: 0, ..*plain };
-    let (scalars, passed, read) = passing(&chunks, plain, fits);
-    let (each, fitting, slow) = passing(&chunks, &looking, fits);
+    let (scalars, passed, read) = passing(&chunks, plain, width, fits);
+    let (each, fitting, slow) = passing(&chunks, &looking, width, fits);
     prop_assert_eq!(read, slow);
     if read.is_ok() {
         prop_assert_eq!((scalars, passed), (each, fitting));
@@ -404,7 +413,7 @@ proptest! {
         size in prop_oneof![1..200_usize, Just(10_000)],
         plain in plains(),
     ) {
-        passing_agrees(format!("[{}]", values.join(&separator)).as_bytes(), size, &plain)?;
+        passing_agrees(format!("[{}]", values.join(&separator)).as_bytes(), size, &plain, None)?;
     }
 
     #[test]
@@ -421,8 +430,40 @@ proptest! {
             let at = at.index(text.len());
             text[at] = byte;
         }
-        passing_agrees(&text, size, &plain)?;
-        let accepted = passing(&[&text], &plain, |_| true).2.is_ok();
+        passing_agrees(&text, size, &plain, None)?;
+        let accepted = passing(&[&text], &plain, None, |_| true).2.is_ok();
+        let theirs = serde_json::from_slice::<Value>(&text);
+        let out_of_range = theirs.as_ref().is_err_and(|error| error.to_string().contains("number out of range"));
+        prop_assert!(accepted == theirs.is_ok() || out_of_range, "{}", String::from_utf8_lossy(&text));
+    }
+
+    #[test]
+    fn passing_over_lists_changes_nothing_and_finds_the_same_errors(
+        lists in proptest::collection::vec(
+            proptest::collection::vec("-?(0|[1-9][0-9]{0,6})(\\.[0-9]{1,9})?", 1..5), 1..40),
+        width in proptest::option::of(1..4_u64),
+        even in any::<bool>(),
+        spaced in any::<bool>(),
+        changes in proptest::collection::vec(
+            (any::<proptest::sample::Index>(), proptest::sample::select(b"0123456789-.,,eE+ ][[]]\"x\n".to_vec())),
+            0..3),
+        size in prop_oneof![1..200_usize, Just(10_000)],
+        plain in plains(),
+    ) {
+        let comma = if spaced { ", " } else { "," };
+        let lists = lists.into_iter().map(|mut list| {
+            if even {
+                list.resize(3, "1".to_owned());
+            }
+            format!("[{}]", list.join(comma))
+        });
+        let mut text = format!("[{}]", lists.collect::<Vec<_>>().join(comma)).into_bytes();
+        for (at, byte) in changes {
+            let at = at.index(text.len());
+            text[at] = byte;
+        }
+        passing_agrees(&text, size, &plain, width)?;
+        let accepted = passing(&[&text], &plain, width, |_| true).2.is_ok();
         let theirs = serde_json::from_slice::<Value>(&text);
         let out_of_range = theirs.as_ref().is_err_and(|error| error.to_string().contains("number out of range"));
         prop_assert!(accepted == theirs.is_ok() || out_of_range, "{}", String::from_utf8_lossy(&text));

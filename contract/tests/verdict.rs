@@ -275,6 +275,74 @@ fn seeded(cases: u32) -> ProptestConfig {
     }
 }
 
+/// A list of lists in each place where one can stand.
+fn placed(lists: &str) -> [(Layout, String); 8] {
+    [
+        (
+            Layout::Oip,
+            format!(
+                r#"{{"inputs": [{{"name": "x", "datatype": "FP64", "shape": [-1, 3], "data": {lists}}}]}}"#
+            ),
+        ),
+        (Layout::V1, format!(r#"{{"instances": {lists}}}"#)),
+        (Layout::V1, format!(r#"{{"instances": [{lists}, {lists}]}}"#)),
+        (Layout::Mlflow, format!(r#"{{"inputs": {{"x": {lists}}}}}"#)),
+        (Layout::Record, lists.to_owned()),
+        (Layout::Record, format!(r#"{{"x": {lists}}}"#)),
+        (Layout::Record, format!(r#"{{"rows": {lists}, "more": {lists}}}"#)),
+        (Layout::Record, format!(r#"[{{"x": {lists}}}, {lists}, [{lists}]]"#)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(seeded(1500))]
+
+    #[test]
+    fn lists_that_are_alike_are_judged_as_if_each_was_looked_at(
+        lists in proptest::collection::vec(
+            (1..5_usize, select(vec!["3", "-0.25", "1e1", "12.5", "99", "null", "\"a\"", "[1]", "{}"])), 1..12),
+        repeats in 1..30_usize,
+        shape in select(vec!["", r#", "shape": [-1]"#, r#", "shape": [-1, 3]"#, r#", "shape": [-1, -1, 3]"#]),
+        range in select(vec!["", r#", "min": -1, "max": 95"#]),
+        several in any::<bool>(),
+        spaced in any::<bool>(),
+        changes in proptest::collection::vec((any::<Index>(), select(b"0,][ -.\"".to_vec())), 0..2),
+        size in 1..300_usize,
+    ) {
+        let comma = if spaced { ", " } else { "," };
+        let written = lists.iter().flat_map(|(width, odd)| {
+            let mut values = vec!["1.5"; *width];
+            let alike = format!("[{}]", values.join(comma));
+            values[width / 2] = odd;
+            let other = format!("[{}]", values.join(comma));
+            std::iter::repeat_n(alike, repeats).chain([other])
+        });
+        let lists = format!("[{}]", written.collect::<Vec<_>>().join(comma));
+        let more = if several { r#", {"name": "more", "type": "any", "required": false}"# } else { "" };
+        let contract = format!(r#"{{"inputs": [{{"name": "x", "type": "number"{shape}{range}}}{more}]}}"#);
+        let rules = Arc::new(Rules::of(&Contract::parse(&contract).expect("a good contract")));
+        for (layout, body) in placed(&lists) {
+            let mut body = body.into_bytes();
+            for (at, byte) in &changes {
+                let at = at.index(body.len());
+                body[at] = *byte;
+            }
+            let read = |size: usize| {
+                let rules = Some(Arc::clone(&rules));
+                let mut check = Check::new(rules, Format::plain(layout), Side::Request);
+                for chunk in body.chunks(size) {
+                    check.feed(chunk);
+                }
+                check.finish().clone()
+            };
+            // Byte by byte nothing is passed over.
+            let slow = read(1);
+            prop_assert_eq!(&read(body.len()), &slow, "{}", String::from_utf8_lossy(&body));
+            prop_assert_eq!(&read(size), &slow, "{}", String::from_utf8_lossy(&body));
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(seeded(500))]
 

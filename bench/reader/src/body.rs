@@ -57,8 +57,11 @@ pub fn all() -> Vec<Body> {
         tensor("numeric, rows of 16", number, "FP64", 16, decimal),
         tensor("numeric, rows of 4", number, "FP64", 4, decimal),
         tensor("numeric, with a range", ranged, "FP64", usize::MAX, decimal),
+        spaced(tensor("numeric, spaced", number, "FP64", usize::MAX, decimal)),
+        spaced(tensor("numeric, rows of 16, spaced", number, "FP64", 16, decimal)),
         tensor("integers", whole, "INT64", usize::MAX, integer),
         records(),
+        spaced(Body { name: "mixed records, spaced", ..records() }),
     ]
 }
 
@@ -94,6 +97,15 @@ fn tensor(
         format: Format::plain(Layout::Oip),
         contract: Contract::parse(contract).expect("a good contract"),
     }
+}
+
+/// As Python writes it, with a blank behind each comma and colon.
+fn spaced(body: Body) -> Body {
+    let written = body.bytes.iter().flat_map(|byte| match byte {
+        b',' | b':' => vec![*byte, b' '],
+        _ => vec![*byte],
+    });
+    Body { bytes: written.collect(), ..body }
 }
 
 /// Records of twenty fields: numbers, categories, texts and booleans.

@@ -17,6 +17,11 @@ const CONTRACT: &str = r#"{"inputs": [
     {"name": "user.id", "type": "text", "required": false},
     {"name": "items[].price", "type": "number", "max": 10, "required": false}]}"#;
 
+/// Of one field, whose rows may be lists without names.
+const LONE: &str = r#"{"inputs": [{"name": "x", "type": "number", "shape": [-1, 3], "max": 95}]}"#;
+
+static LONE_RULES: LazyLock<Arc<Rules>> =
+    LazyLock::new(|| Arc::new(Rules::of(&Contract::parse(LONE).expect("a good contract"))));
 static RULES: LazyLock<Arc<Rules>> = LazyLock::new(|| {
     Arc::new(Rules::of(&Contract::parse(CONTRACT).expect("a good contract")))
 });
@@ -30,7 +35,7 @@ static WANTED: LazyLock<Wanted> = LazyLock::new(|| {
     Wanted::new(["age", "wage[0]", "wage[1]", "sex", "user.id", "items[].price"]).in_fields(&fields)
 });
 
-const JSON: [(&str, &str); 17] = [
+const JSON: [(&str, &str); 22] = [
     ("json", r#"[{"age": 33, "wage": [1.5, -2e3], "sex": "F", "user": {"id": "é\u0041"}, "items": [{"price": 3}, {}]}, {"age": 7, "sex": null}]"#),
     ("json", r#"{"people": [[33, [1, 2], "M"], [7, [0.5, NaN], null]], "more": {"a": [1]}}"#),
     ("v1", r#"{"signature_name": "s", "instances": [{"age": 33, "sex": "F", "wage": [1, 2]}, {"sex": {"b64": "aGk="}, "age": 1}]}"#),
@@ -48,6 +53,11 @@ const JSON: [(&str, &str); 17] = [
     ("mlflow", r#"{"dataframe_split": {"columns": ["sex", "age"], "data": [{"age": 33, "sex": "F"}, {"sex": null, "age": 7}]}}"#),
     ("v1", r#"{"data": {"instances": [{"age": 33, "sex": "F"}]}, "id": "1", "type": "t"}"#),
     ("oip", r#"{"inputs": [{"name": "age", "shape": [-1], "datatype": "int64", "data": [33, 7]}, {"data": [1, 2, 3, 4.25], "name": "wage", "datatype": "FP64", "shape": [2, -1]}, {"name": "sex", "shape": ["2", 1.0], "datatype": "BYTES", "data": ["F", "M"]}]}"#),
+    ("v1", r#"{"instances": [[1, 2, 3], [3, 4, 0.5], [1, 2, 3], [7, 8.25, 9], [1, 2, 3], [9, 8, 7], [-1, -2, -3]]}"#),
+    ("v1", r#"{"inputs": {"x": [[1,2,3],[3,4,0.5],[1,2,3],[7,8.25,9],[1,2,3],[9,8,7],[-1,-2,-3]]}}"#),
+    ("json", "[[1,2,3],[3,4,0.5],[1,2,3],[7,8.25,9],[1,2,3],[9,8,7],[-1,-2,-3],[100,0,0],[0,0,0]]"),
+    ("json", "{\"x\": [[1,2,3],[3,4,0.5],[1,2,3],[7,8.25,9]], \"rows\": [[1,2,3],[9,8,7],[-1,-2,-3]]}"),
+    ("oip", r#"{"inputs": [{"name": "x", "shape": [7, 3], "datatype": "FP32", "data": [[1,2,3],[3,4,0.5],[1,2,3],[7,8.25,9],[1,2,3],[9,8,7],[-1,-2,-3]]}]}"#),
 ];
 
 /// A format and a good body of it.
@@ -115,6 +125,14 @@ fn transcript() -> (Format, Vec<u8>) {
     ("transcript".parse().expect("a format"), bytes.concat())
 }
 
+fn lone_verdict<'a>(format: Format, chunks: impl Iterator<Item = &'a [u8]>) -> Verdict {
+    let mut check = Check::new(Some(Arc::clone(&LONE_RULES)), format, Side::Request);
+    for chunk in chunks {
+        check.feed(chunk);
+    }
+    check.finish().clone()
+}
+
 fn verdict<'a>(format: Format, packing: &str, chunks: impl Iterator<Item = &'a [u8]>) -> (Verdict, bool) {
     let check = Check::new(Some(Arc::clone(&RULES)), format, Side::Request).packed_by(packing);
     let mut check = check.selecting(Arc::clone(&SELECTION));
@@ -129,6 +147,8 @@ fn verdict<'a>(format: Format, packing: &str, chunks: impl Iterator<Item = &'a [
 pub fn check(format: Format, body: &[u8], size: usize) {
     let whole = |packing| verdict(format, packing, std::iter::once(body));
     assert_eq!(verdict(format, "gzip", body.chunks(size)), whole("gzip"), "{format}");
+    let lone = lone_verdict(format, std::iter::once(body));
+    assert_eq!(lone_verdict(format, body.chunks(size)), lone, "{format}");
     let table = columns::read(body, format, Side::Request, &WANTED, 10_000);
     if let Ok(table) = table {
         assert!(table.columns.iter().all(|column| column.cells.len() == table.rows));

@@ -4,8 +4,9 @@
 use libfuzzer_sys::fuzz_target;
 use tidegate_contract::json::{Error, Event, Lexer, Plain, Scalar};
 
-/// How many scalars there are, and how it ended; with `plain`, numbers are passed over where they may be.
-fn read(chunks: &[&[u8]], plain: Option<&Plain>) -> (u64, Result<(), Error>) {
+/// How many scalars there are, and how it ended; with `plain`, numbers are passed over where they may be, and
+/// lists of so many of them.
+fn read(chunks: &[&[u8]], plain: Option<&Plain>, width: Option<u64>) -> (u64, Result<(), Error>) {
     let mut lexer = Lexer::default();
     let mut scalars = 0;
     let mut read = || -> Result<(), Error> {
@@ -13,6 +14,7 @@ fn read(chunks: &[&[u8]], plain: Option<&Plain>) -> (u64, Result<(), Error>) {
             let mut at = 0;
             loop {
                 if let Some(plain) = plain {
+                    scalars += lexer.lists(chunk, &mut at, plain, width)?.numbers;
                     scalars += lexer.numbers(chunk, &mut at, plain)?;
                 }
                 match lexer.next(chunk, &mut at)? {
@@ -48,12 +50,13 @@ fuzz_target!(|data: &[u8]| {
     let range = (kind & 4 != 0).then_some((-100.0, 1000.0));
     let max_digits = if kind & 8 != 0 { 3 } else { u32::MAX };
     let plain = Plain { whole: kind & 1 != 0, negative: kind & 2 != 0, max_digits, range };
-    let (scalars, whole) = read(&[text], None);
+    let width = (kind & 16 != 0).then_some(u64::from(kind >> 5));
+    let (scalars, whole) = read(&[text], None, None);
     let chunks: Vec<&[u8]> = text.chunks(size).collect();
     for (chunks, plain) in
         [(&chunks[..], None), (&[text][..], Some(&plain)), (&chunks[..], Some(&plain))]
     {
-        let (others, other) = read(chunks, plain);
+        let (others, other) = read(chunks, plain, width);
         assert_eq!(other, whole);
         assert!(whole.is_err() || others == scalars);
     }

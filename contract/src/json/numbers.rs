@@ -1,6 +1,6 @@
-//! Runs of numbers, sixty-four bytes at once: the whole grammar of JSON's numbers (without exponents), of the
-//! commas between and the blanks around them, as arithmetic on sets of places. It does not know what the
-//! numbers are for.
+//! Runs of numbers, and of lists of numbers, sixty-four bytes at once: the whole grammar of JSON's numbers
+//! (without exponents), of the commas and brackets between and the blanks around them, as arithmetic on sets of
+//! places. It does not know what the numbers are for.
 //!
 //! A set of places moves one byte on by a shift, and through a run of a class by an addition, whose
 //! carries ripple to the first place behind the run (Cameron et al., "Parabix: boosting the efficiency of text
@@ -8,7 +8,7 @@
 
 use super::block::{self, BYTES, Classes};
 use super::decimal::{Bracketed, TENS};
-use super::{Error, Expect, Inside, Lexer};
+use super::{Error, Expect, Inside, Lexer, MAX_DEPTH};
 use crate::json::Plain;
 
 /// What one block tells the next: what its last byte was, and which runs go on.
@@ -27,18 +27,25 @@ struct Carry {
     comma: bool,
     /// Behind a number, or in the blanks after it.
     end: bool,
+    /// Behind a list, or in the blanks after it.
+    closed: bool,
+    /// Behind the comma after a list, or in the blanks after it.
+    between: bool,
     /// All digits of the last block.
     digits: u64,
     /// Those of them that stand before a point, or in a number without one.
     wholes: u64,
+    /// Whether there was a blank, or anything else that is rare.
+    blanks: bool,
 }
 
 /// What stands in one block.
 struct Found {
     /// What the grammar does not allow, and numbers that need a look.
     wrong: u64,
-    /// What is no part of a run of numbers.
+    /// What is no part of a run.
     other: u64,
+    /// Those behind numbers.
     commas: u64,
     closings: u64,
     /// What tells that a number may be out of the range.
@@ -100,9 +107,36 @@ fn long_runs(digits: u64, before: u64, most: u32) -> u64 {
 }
 
 impl Carry {
+    /// Looks at the next block of a run.
     #[inline(always)]
-    fn look(&mut self, classes: &Classes, plain: &Plain, sure: Option<Sure>) -> Found {
-        let Classes { digits, zeros, minuses, points, commas, blanks, closings } = *classes;
+    fn block<const LISTS: bool>(
+        &mut self,
+        block: &[u8; BYTES],
+        plain: &Plain,
+        sure: Option<Sure>,
+    ) -> Found {
+        // Most writers put a blank behind each comma, or none at all; that there is none is known where
+        // this is compiled.
+        if !self.blanks {
+            match block::alone::<false, LISTS>(block) {
+                Some(classes) => return self.look::<LISTS>(&classes, plain, sure),
+                None => self.blanks = true,
+            }
+        }
+        let classes = block::alone::<true, LISTS>(block);
+        self.look::<LISTS>(&classes.unwrap_or_else(|| block::classify(block)), plain, sure)
+    }
+
+    /// Looks at a run of numbers, or with `LISTS` at a run of lists of numbers.
+    #[inline(always)]
+    fn look<const LISTS: bool>(
+        &mut self,
+        classes: &Classes,
+        plain: &Plain,
+        sure: Option<Sure>,
+    ) -> Found {
+        let Classes { digits, zeros, minuses, points, commas, blanks, openings, closings } =
+            *classes;
         let numbers = digits | minuses | points;
         let starts = numbers & !on(numbers, self.number);
         // A minus only begins a number; digits stand behind it, and on both sides of a point.
@@ -117,14 +151,31 @@ impl Carry {
         let fractions = on(points, self.point) | u64::from(self.fraction);
         let (behind, fraction) = through(fractions, digits);
         wrong |= behind & points;
-        // Behind a comma comes a number, behind a number a comma or the end of the list, and a comma
-        // nowhere else.
-        let (value, comma) = through(on(commas, self.comma), blanks);
-        wrong |= value & !starts;
+        // Behind a number comes a comma or the end of the list, and these nowhere else.
         let (after, end) =
             through(on(numbers, self.number) & !numbers | u64::from(self.end), blanks);
         wrong |= after & !(commas | closings);
-        wrong |= commas & !after;
+        let mut other = !(numbers | commas | blanks);
+        let (mut begins, mut closed, mut between) = (commas, false, false);
+        if LISTS {
+            // Behind a list comes a comma, and then the next list.
+            let behind;
+            (behind, closed) = through(on(closings, self.closed), blanks);
+            wrong |= behind & !commas | closings & !after;
+            let opens;
+            (opens, between) = through(on(commas & behind, self.between), blanks);
+            wrong |= opens ^ openings;
+            wrong |= commas & !(after | behind);
+            begins = commas & after | openings;
+            closed |= ends_in(closings);
+            between |= ends_in(commas & behind);
+            other &= !(openings | closings);
+        } else {
+            wrong |= commas & !after;
+        }
+        // Behind the comma, and behind the bracket that begins a list, comes a number.
+        let (value, comma) = through(on(begins, self.comma), blanks);
+        wrong |= value & !starts;
         if plain.whole {
             wrong |= points;
         }
@@ -157,12 +208,15 @@ impl Carry {
             signed: ends_in(signed),
             zero: ends_in(leading),
             fraction,
-            comma: comma || ends_in(commas),
+            comma: comma || ends_in(begins),
             end,
+            closed,
+            between,
             digits,
             wholes,
+            blanks: self.blanks,
         };
-        Found { wrong, other: !(numbers | commas | blanks), commas, closings, unsure }
+        Found { wrong, other, commas: commas & after, closings, unsure }
     }
 }
 
@@ -177,6 +231,15 @@ struct Passed {
     unsure: usize,
 }
 
+/// The first block of these bytes. What lies behind them is nothing that could stand there.
+fn block_of<'a>(bytes: &'a [u8], padded: &'a mut [u8; BYTES]) -> &'a [u8; BYTES] {
+    bytes.first_chunk().unwrap_or_else(|| {
+        padded.fill(0xff);
+        padded[..bytes.len()].copy_from_slice(bytes);
+        padded
+    })
+}
+
 /// Passes over a run; `value` says that a value comes first, and not what follows one.
 fn pass(bytes: &[u8], value: bool, plain: &Plain) -> Passed {
     let mut carry = Carry { comma: value, end: !value, ..Carry::default() };
@@ -185,17 +248,9 @@ fn pass(bytes: &[u8], value: bool, plain: &Plain) -> Passed {
     let mut passed = Passed { unsure: if all { usize::MAX } else { 0 }, ..Passed::default() };
     let (mut from, mut commas) = (0, 0_u64);
     while from < bytes.len() && from <= passed.unsure.saturating_add(FURTHER) {
-        // What lies behind the chunk is nothing that could stand here.
-        let mut padded = [0xff; BYTES];
-        let block = bytes[from..].first_chunk::<BYTES>().unwrap_or_else(|| {
-            padded[..bytes.len() - from].copy_from_slice(&bytes[from..]);
-            &padded
-        });
-        // Most blocks of compact JSON; that there are no blanks in them is known where this is compiled.
-        let found = match block::compact(block) {
-            Some(classes) => carry.look(&classes, plain, sure),
-            None => carry.look(&block::classify(block), plain, sure),
-        };
+        let mut padded = [0; BYTES];
+        let block = block_of(&bytes[from..], &mut padded);
+        let found = carry.block::<false>(block, plain, sure);
         if found.unsure != 0 && passed.unsure == usize::MAX {
             passed.unsure = from + found.unsure.trailing_zeros() as usize;
         }
@@ -217,6 +272,58 @@ fn pass(bytes: &[u8], value: bool, plain: &Plain) -> Passed {
         from += BYTES;
     }
     passed
+}
+
+/// Lists of numbers that were passed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lists {
+    /// How many they are.
+    pub count: u64,
+    /// How many numbers are in them.
+    pub numbers: u64,
+}
+
+/// Passes over a run of lists, each with the comma before it, and with so many numbers in it where that is
+/// asked. Gives how many bytes they are, and where the first number stands, at the earliest, that may be
+/// out of the range.
+fn pass_lists(bytes: &[u8], plain: &Plain, width: Option<u64>) -> (Lists, usize, usize) {
+    let mut carry = Carry { closed: true, ..Carry::default() };
+    let sure = plain.range.and_then(Sure::of);
+    let all = plain.range.is_none() || sure.is_some();
+    let (mut lists, mut passed) = (Lists::default(), 0);
+    let mut unsure = if all { usize::MAX } else { 0 };
+    // Numbers of the list at hand that a comma ended.
+    let (mut from, mut numbers) = (0, 0);
+    while from < bytes.len() && from <= unsure.saturating_add(FURTHER) {
+        let mut padded = [0; BYTES];
+        let block = block_of(&bytes[from..], &mut padded);
+        let found = carry.block::<true>(block, plain, sure);
+        if found.unsure != 0 && unsure == usize::MAX {
+            unsure = from + found.unsure.trailing_zeros() as usize;
+        }
+        let good = (found.wrong | found.other).trailing_zeros();
+        let within = u64::MAX.checked_shr(64 - good).unwrap_or(0);
+        let (mut commas, mut ends) = (found.commas & within, found.closings & within);
+        while ends != 0 {
+            let before = ends ^ (ends - 1);
+            numbers += u64::from((commas & before).count_ones()) + 1;
+            if width.is_some_and(|width| width != numbers) {
+                return (lists, passed, unsure);
+            }
+            lists.count += 1;
+            lists.numbers += numbers;
+            passed = from + before.count_ones() as usize;
+            numbers = 0;
+            commas &= !before;
+            ends &= !before;
+        }
+        if good < 64 {
+            break;
+        }
+        numbers += u64::from(commas.count_ones());
+        from += BYTES;
+    }
+    (lists, passed, unsure)
 }
 
 /// The first number of a run that is out of a range, by where it begins and how many stand before it.
@@ -278,6 +385,41 @@ impl Lexer {
         self.expect = if passed.closed { Expect::CommaOrEnd } else { Expect::Value };
         // Each comma ends a value, but for one that was told before; so does the bracket.
         Ok((passed.commas + u64::from(passed.closed)).saturating_sub(u64::from(!value)))
+    }
+
+    /// Behind a list in a list, passes over those that follow and hold only numbers that need no look, and
+    /// so many of them where that is asked. It stops, ready for [`Lexer::next`], before the comma of any
+    /// other value, and of what the chunk cuts in two.
+    ///
+    /// # Errors
+    /// The error that the lexer met before; a new one is left to [`Lexer::next`].
+    pub fn lists(
+        &mut self,
+        chunk: &[u8],
+        at: &mut usize,
+        plain: &Plain,
+        width: Option<u64>,
+    ) -> Result<Lists, Error> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        let in_list = self.objects & 1 == 0 && (1..MAX_DEPTH).contains(&self.depth);
+        let bytes = chunk.get(*at..).unwrap_or_default();
+        let follows = matches!(bytes, [b',', b'[', ..] | [b',', b' ', b'[', ..]);
+        if self.expect != Expect::CommaOrEnd || !in_list || !follows {
+            return Ok(Lists::default());
+        }
+        let (mut lists, mut passed, unsure) = pass_lists(bytes, plain, width);
+        if let Some(range) = plain.range
+            && unsure < passed
+            && let Some((begins, _)) = outside(&bytes[..passed], range)
+        {
+            // What stands before it is known to be good.
+            let plain = Plain { range: None, ..*plain };
+            (lists, passed, _) = pass_lists(&bytes[..begins], &plain, width);
+        }
+        *at += passed;
+        Ok(lists)
     }
 }
 
