@@ -194,15 +194,17 @@ fn reference(profile: &Profile) -> serde_json::Result<String> {
 /// What features did together, with a line for each pair.
 fn joint(joint: Option<&Joint>) -> serde_json::Result<String> {
     let Some(joint) = joint else { return Ok(String::new()) };
+    let Joint { columns, known, effective_pairs, threshold, clusters, embedding } = joint;
     Ok(format!(
         "\"joint\":{{\"columns\":{},\"effective_pairs\":{},\"threshold\":{},\n\"clusters\":{},\n\
-         \"known\":{{\"columns\":{},\"pairs\":{}}}}},\n",
-        serde_json::to_string(&joint.columns)?,
-        serde_json::to_string(&joint.effective_pairs)?,
-        serde_json::to_string(&joint.threshold)?,
-        serde_json::to_string(&joint.clusters)?,
-        by_line(&joint.known.columns)?,
-        by_line(&joint.known.pairs)?,
+         \"embedding\":{},\n\"known\":{{\"columns\":{},\"pairs\":{}}}}},\n",
+        serde_json::to_string(columns)?,
+        serde_json::to_string(effective_pairs)?,
+        serde_json::to_string(threshold)?,
+        serde_json::to_string(clusters)?,
+        serde_json::to_string(embedding)?,
+        by_line(&known.columns)?,
+        by_line(&known.pairs)?,
     ))
 }
 

@@ -201,6 +201,18 @@ fn what_is_written_is_what_is_loaded() {
 }
 
 #[test]
+fn what_features_did_together_survives_the_folder() {
+    let dir = folder();
+    let data = file(dir.path(), "mixed.csv", mixed(0..1_000));
+    let out = dir.path().join("profile");
+    let args = args(&data, &out, &[]);
+    run(&args, &mut Vec::new()).expect("a profile");
+    let made = make(&args, CREATED).expect("a profile").reference.joint;
+    assert!(made.as_ref().is_some_and(|joint| joint.embedding.is_some()));
+    assert_eq!(load(&out).expect("the profile").reference.joint, made);
+}
+
+#[test]
 fn programs_may_read_reference_json_as_the_inputs_alone() {
     let dir = folder();
     let data = file(dir.path(), "people.csv", people());
@@ -505,7 +517,7 @@ fn a_profile_of_twenty_columns_is_small() {
         .map(|entry| (entry.file_name(), entry.metadata().expect("a size").len()))
         .collect();
     let bytes: u64 = sizes.iter().map(|(_, bytes)| bytes).sum();
-    assert!(bytes <= 60_000, "{bytes}: {sizes:?}");
+    assert!(bytes <= 64_000, "{bytes}: {sizes:?}");
     let numbers = load(&out).expect("the profile").document.features[0].numbers.clone();
     let error = numbers.expect("numbers").rank_error;
     assert!(error < 0.008, "{error}");
