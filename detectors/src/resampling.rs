@@ -14,7 +14,7 @@ use crate::summary::LEVEL_BYTES;
 use crate::window::{Pane, Window};
 
 /// Rows that are kept at most; at least half as many, where there are so many.
-const KEPT: usize = 8_192;
+pub const KEPT: usize = 8_192;
 /// Windows that are drawn.
 const WINDOWS: usize = 960;
 /// Rows of a window that is drawn.

@@ -58,7 +58,7 @@ pub struct Document {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_tests: Option<f64>,
     /// How numbers among the inputs move together. Absent where fewer than two vary, or there were too
-    /// few rows, and in merged profiles.
+    /// few rows, and in profiles merged of parts without rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlations: Option<Correlations>,
     /// Clusters of rows by some of these numbers. Absent where there are none, and as above.

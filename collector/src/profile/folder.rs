@@ -9,9 +9,10 @@
 //! | `reference.json` | the distributions that windows are held against ([`Reference`]) | detectors |
 //! | `columns.json` | what merging needs beside ([`Memory`]) | `tidegate profile --merge` |
 //! | `seasons.json` | with `--season`, the distributions by the hour ([`Seasons`]) | detectors |
+//! | `rows.parquet` | with `--keep-rows`, the rows that were drawn | `tidegate profile --merge` |
 //!
-//! All keep their order, and the last ones have a line for each column, so that two profiles can be
-//! compared with `diff`.
+//! All texts keep their order, and the last ones have a line for each column, so that two profiles can be
+//! compared with `diff`. A folder whose rows are deleted is a profile all the same.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -27,7 +28,7 @@ use crate::profile::document::{Document, FORMAT, FORMAT_VERSION};
 use crate::profile::error::ProfileError;
 use crate::profile::hours::Hours;
 use crate::profile::survey::Remembered;
-use crate::profile::{Profile, lines, page};
+use crate::profile::{Profile, drawn, lines, page};
 
 const DOCUMENT: &str = "profile.json";
 const REFERENCE: &str = "reference.json";
@@ -35,7 +36,7 @@ const CONTRACT: &str = "contract.json";
 const SUMMARY: &str = "SUMMARY.md";
 pub(super) const MEMORY: &str = "columns.json";
 const SEASONS: &str = "seasons.json";
-const FILES: [&str; 6] = [DOCUMENT, REFERENCE, CONTRACT, SUMMARY, MEMORY, SEASONS];
+const FILES: [&str; 7] = [DOCUMENT, REFERENCE, CONTRACT, SUMMARY, MEMORY, SEASONS, drawn::ROWS];
 
 /// `columns.json`: what merging needs beside document and reference.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -131,7 +132,7 @@ pub(super) fn write(out: &Path, profile: &Profile) -> Result<(), ProfileError> {
             let path = fresh.join(name);
             let store = || {
                 let mut file = File::create(&path)?;
-                file.write_all(content?.as_bytes())?;
+                file.write_all(&content?)?;
                 file.sync_all()
             };
             store().map_err(failed(&path))?;
@@ -162,18 +163,20 @@ fn beside(out: &Path, what: &str) -> PathBuf {
     out.with_file_name(format!(".{name}.{}.{what}", std::process::id()))
 }
 
-fn contents(profile: &Profile) -> Vec<(&'static str, io::Result<String>)> {
-    let pretty =
-        |text: serde_json::Result<String>| text.map(|text| text + "\n").map_err(io::Error::from);
+fn contents(profile: &Profile) -> Vec<(&'static str, io::Result<Vec<u8>>)> {
+    let bytes =
+        |text: serde_json::Result<String>| text.map(String::into_bytes).map_err(io::Error::from);
+    let pretty = serde_json::to_string_pretty(&profile.contract).map(|text| text + "\n");
     let mut contents = vec![
-        (DOCUMENT, lines::written(&profile.document).map_err(io::Error::from)),
-        (REFERENCE, reference(profile).map_err(io::Error::from)),
-        (CONTRACT, pretty(serde_json::to_string_pretty(&profile.contract))),
-        (SUMMARY, Ok(page::of(profile))),
-        (MEMORY, memory(&profile.memory).map_err(io::Error::from)),
+        (DOCUMENT, bytes(lines::written(&profile.document))),
+        (REFERENCE, bytes(reference(profile))),
+        (CONTRACT, bytes(pretty)),
+        (SUMMARY, Ok(page::of(profile).into_bytes())),
+        (MEMORY, bytes(memory(&profile.memory))),
     ];
-    contents
-        .extend(profile.seasons.as_ref().map(|of| (SEASONS, seasons(of).map_err(io::Error::from))));
+    contents.extend(profile.seasons.as_ref().map(|of| (SEASONS, bytes(seasons(of)))));
+    let inputs = &profile.reference.features;
+    contents.extend(profile.drawn.as_ref().map(|of| (drawn::ROWS, drawn::content(inputs, of))));
     contents
 }
 
@@ -293,5 +296,5 @@ pub fn load(dir: &Path) -> Result<Profile, ProfileError> {
             Some(seasons)
         }
     };
-    Ok(Profile { document, contract, reference, outputs, seasons, memory })
+    Ok(Profile { document, contract, reference, outputs, seasons, memory, drawn: None })
 }

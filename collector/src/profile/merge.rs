@@ -2,22 +2,27 @@
 //!
 //! Counts, moments, extremes, distinct values and shapes are those of the whole. Sketches keep what
 //! they certify. What a part did not name stays without a name: a column that was free text in one
-//! part is so in the whole. The contract is inferred anew; what was mended by hand is mended again.
+//! part is so in the whole. What features do together is learned of rows that the parts keep, where all
+//! do. The contract is inferred anew; what was mended by hand is mended again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tidegate_detectors::reference::Reference;
 
 use crate::profile::document::Source;
 use crate::profile::error::ProfileError;
 use crate::profile::survey::{Remembered, Survey};
-use crate::profile::{Profile, ProfileArgs, Told, by_hour, folder};
+use crate::profile::{Profile, ProfileArgs, Told, by_hour, drawn, folder};
 
-/// The profile of all the folders' data together, `created` seconds after 1970.
+/// The profile of all the folders' data together, `created` seconds after 1970; and the first folder
+/// without rows, for which the profile cannot say what features do together.
 ///
 /// # Errors
-/// When a folder holds no profile, or they are not of the same columns.
-pub(super) fn make(args: &ProfileArgs, created: u64) -> Result<Profile, ProfileError> {
+/// When a folder holds no profile, they are not of the same columns, or rows are not of their profile.
+pub(super) fn make(
+    args: &ProfileArgs,
+    created: u64,
+) -> Result<(Profile, Option<PathBuf>), ProfileError> {
     let mut parts = Vec::new();
     for dir in &args.data {
         parts.push((dir.as_path(), folder::load(dir)?));
@@ -52,6 +57,12 @@ pub(super) fn make(args: &ProfileArgs, created: u64) -> Result<Profile, ProfileE
         rows += part.document.rows;
         source = together(source, &part.document.source);
     }
+    let rowless =
+        parts.iter().find(|(dir, _)| !drawn::is_in(dir)).map(|(dir, _)| dir.to_path_buf());
+    if rowless.is_none() {
+        let kept = inputs.iter_mut().zip(drawn::among(&parts)?);
+        kept.for_each(|(survey, kept)| survey.keep(kept));
+    }
     let named = parts.iter().find_map(|(_, part)| part.document.model.clone());
     let model = args.model.clone().or(named);
     let protocol = first.document.protocol;
@@ -59,8 +70,9 @@ pub(super) fn make(args: &ProfileArgs, created: u64) -> Result<Profile, ProfileE
     // Dependence does not grow with the rows: the part that counts most tests errs on the safe side.
     let tests: Option<Vec<f64>> = parts.iter().map(|(_, p)| p.document.effective_tests).collect();
     let effective_tests = tests.and_then(|tests| tests.into_iter().reduce(f64::max));
-    let told = Told { model, created, protocol, source, rows, effective_tests, seasons };
-    told.profile(inputs, outputs, time, first_dir)
+    let keep_rows = args.keep_rows;
+    let told = Told { model, created, protocol, source, rows, keep_rows, effective_tests, seasons };
+    Ok((told.profile(inputs, outputs, time, first_dir)?, rowless))
 }
 
 #[derive(Clone, Copy)]

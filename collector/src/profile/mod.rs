@@ -4,11 +4,12 @@
 //! The way: [`Table`] gives typed cells → [`survey::Survey`] learns each column, a block at a time
 //! on each thread (`crew`) → `inference` asks as little as it must → `folder` writes it all,
 //! [`folder::load`] reads it back. What a folder holds adds up: `merge` makes the profile of the
-//! whole of those of its parts.
+//! whole of those of its parts, and learns what features do together where these keep rows (`drawn`).
 
 mod by_hour;
 mod crew;
 pub mod document;
+mod drawn;
 pub mod error;
 pub mod folder;
 pub mod hours;
@@ -83,9 +84,14 @@ pub struct ProfileArgs {
     /// the same hour, in UTC
     #[arg(long, value_name = "PERIOD", value_enum, requires = "time")]
     pub season: Option<Season>,
-    /// DATA are profiles of parts of the data: make the profile of the whole
+    /// DATA are profiles of parts of the data: make the profile of the whole. What features do together is
+    /// in it where all parts were made with --keep-rows
     #[arg(long, conflicts_with_all = ["exclude", "category", "outputs", "time", "season"])]
     pub merge: bool,
+    /// Keep some rows of the data in the folder, 8192 at most, so that --merge can tell what features do
+    /// together; treat the folder like the data then
+    #[arg(long)]
+    pub keep_rows: bool,
     /// How many threads read the data [default: as many as there are cores]
     #[arg(long, value_name = "COUNT")]
     pub threads: Option<NonZeroUsize>,
@@ -115,6 +121,7 @@ impl ProfileArgs {
             time: None,
             season: None,
             merge: false,
+            keep_rows: false,
             threads: None,
             reading: ReadingArgs::default(),
             fetch: FetchArgs::default(),
@@ -203,6 +210,9 @@ pub struct Profile {
     pub seasons: Option<Seasons>,
     /// What merging needs beside these.
     pub memory: Memory,
+    /// The inputs in the rows that were drawn, where they are kept. Only merging reads them: a profile
+    /// that was loaded has none.
+    pub drawn: Option<Vec<KeptColumn>>,
 }
 
 /// The contract that training data of any format implies.
@@ -228,14 +238,14 @@ pub fn run(args: &ProfileArgs, out: &mut dyn Write) -> Result<(), ProfileError> 
     });
     // Before the long work, not after it.
     folder::claim(&args.out)?;
-    let profile = if args.merge {
+    let (profile, rowless) = if args.merge {
         merge::make(args, created)?
     } else {
         let fetched = Fetched::of(&args.data, &args.fetch)?;
-        make(&ProfileArgs { data: fetched.paths().to_vec(), ..args.clone() }, created)?
+        (make(&ProfileArgs { data: fetched.paths().to_vec(), ..args.clone() }, created)?, None)
     };
     folder::write(&args.out, &profile)?;
-    close(args, &profile, out)
+    close(args, &profile, rowless.as_deref(), out)
         .map_err(|source| ProfileError::Write { path: PathBuf::from("standard output"), source })
 }
 
@@ -280,9 +290,16 @@ pub fn make(args: &ProfileArgs, created: u64) -> Result<Profile, ProfileError> {
         excluded: selection.excluded,
     };
     let of_time = apart.into_iter().next().and_then(Survey::hours);
-    let (model, protocol) = (args.model.clone(), args.protocol);
-    let told =
-        Told { model, created, protocol, source, rows, effective_tests: None, seasons: None };
+    let told = Told {
+        model: args.model.clone(),
+        created,
+        protocol: args.protocol,
+        source,
+        rows,
+        keep_rows: args.keep_rows,
+        effective_tests: None,
+        seasons: None,
+    };
     told.profile(
         inputs,
         outputs,
@@ -298,6 +315,8 @@ struct Told {
     protocol: Protocol,
     source: Source,
     rows: u64,
+    /// Whether the rows that were drawn are kept.
+    keep_rows: bool,
     /// What the parts of a merged profile say.
     effective_tests: Option<f64>,
     /// The same.
@@ -351,7 +370,7 @@ impl Told {
         };
         let ((mut reference, inputs), (of_outputs, outputs)) = (stored(inputs), stored(outputs));
         let memory = Memory { inputs, outputs, time };
-        // Of merged profiles no row is there to draw.
+        // Of profiles that were merged without rows there is none.
         reference.joint = Joint::learn(&reference, &kept);
         document.effective_tests = effective_tests(&reference, &kept).or(document.effective_tests);
         if let Some(joint) = &reference.joint {
@@ -359,7 +378,9 @@ impl Told {
             let clusters = joint.clusters.as_ref();
             document.clusters = clusters.map(|clusters| Clusters::of(&reference, clusters));
         }
-        Ok(Profile { document, contract, reference, outputs: of_outputs, seasons, memory })
+        let drawn = Some(kept)
+            .filter(|kept| self.keep_rows && kept.iter().any(|column| !column.is_empty()));
+        Ok(Profile { document, contract, reference, outputs: of_outputs, seasons, memory, drawn })
     }
 }
 
@@ -421,7 +442,13 @@ fn refuse_unlike(first: &Table, table: &Table) -> Result<(), TableError> {
     Err(TableError::Unlike { path, first, what })
 }
 
-fn close(args: &ProfileArgs, profile: &Profile, out: &mut dyn Write) -> std::io::Result<()> {
+/// Says what was written; of a merged profile also which part had no rows.
+fn close(
+    args: &ProfileArgs,
+    profile: &Profile,
+    rowless: Option<&Path>,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
     let document = &profile.document;
     let parts = if document.outputs.is_empty() {
         wording::counted(document.features.len(), "input")
@@ -435,6 +462,17 @@ fn close(args: &ProfileArgs, profile: &Profile, out: &mut dyn Write) -> std::io:
         for note in &summary.notes {
             writeln!(out, "note: `{}` {note}", summary.name)?;
         }
+    }
+    if let Some(part) = rowless {
+        writeln!(
+            out,
+            "note: what features do together is not in it, as {} holds no rows: make all parts with \
+             --keep-rows, and merge them again",
+            part.display()
+        )?;
+    }
+    if profile.drawn.is_some() {
+        writeln!(out, "note: {to}/{} holds rows of the data: treat it like the data", drawn::ROWS)?;
     }
     writeln!(
         out,

@@ -1,10 +1,12 @@
 //! `SUMMARY.md`: the profile as a page for people. It decides nothing and computes nothing.
 
 use tidegate_contract::contract::{Contract, Field, TextFormat};
+use tidegate_detectors::resampling::KeptColumn;
 use tidegate_detectors::season::Period;
 
 use crate::profile::Profile;
 use crate::profile::document::{Document, Summary, SummaryKind};
+use crate::profile::drawn::ROWS;
 use crate::wording::{counted, grouped, percent, protocol, short, size};
 
 /// Levels shown of a category.
@@ -24,6 +26,7 @@ const SHOWN_CHARACTERS: usize = 32;
 pub(super) fn of(profile: &Profile) -> String {
     let document = &profile.document;
     let mut page = opening(document);
+    page += &rows(profile.drawn.as_deref());
     for (title, part) in [("Inputs", &document.features), ("Outputs", &document.outputs)] {
         if !part.is_empty() {
             page += &format!("\n## {title}\n");
@@ -70,6 +73,16 @@ fn opening(document: &Document) -> String {
         );
     }
     text
+}
+
+/// What the folder keeps of the data itself.
+fn rows(drawn: Option<&[KeptColumn]>) -> String {
+    let Some(first) = drawn.and_then(<[_]>::first) else { return String::new() };
+    format!(
+        "\n`{ROWS}` holds {} rows of the data for `tidegate profile --merge`: treat this folder like the \
+         data, or delete\nthe file.\n",
+        grouped(first.len() as u64),
+    )
 }
 
 fn columns(part: &[Summary]) -> String {

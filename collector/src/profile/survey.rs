@@ -127,7 +127,7 @@ pub struct Learned {
     pub hours: Option<Hours>,
     /// The values by the hour of their rows, where that was wanted.
     pub(super) by_hour: Option<ByHour>,
-    /// Its values in some whole rows; nothing of them is stored.
+    /// Its values in some whole rows.
     pub(super) kept: KeptColumn,
     order: Order,
 }
@@ -287,6 +287,11 @@ impl Survey {
     /// Its values in the rows that were drawn.
     pub fn kept(&self) -> &KeptColumn {
         &self.kept
+    }
+
+    /// Of a column that goes on from a stored one, and so has no such values: these are they.
+    pub fn keep(&mut self, kept: KeptColumn) {
+        self.kept = kept;
     }
 
     /// The rows by hour, of the column that says when.

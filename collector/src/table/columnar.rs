@@ -89,6 +89,10 @@ impl Columnar {
         &self.names
     }
 
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
     pub(super) fn columns(&self, positions: &[usize]) -> Result<Vec<Column>, TableError> {
         let column = |&position: &usize| {
             let kind = self.meaning(position)?.kind();

@@ -210,6 +210,14 @@ impl Table {
         self.bytes
     }
 
+    /// Its rows, where it says how many before they are read.
+    pub fn rows(&self) -> Option<u64> {
+        match &self.source {
+            Source::Delimited(_) => None,
+            Source::Columnar(file) => Some(file.rows()),
+        }
+    }
+
     /// Finds out what the cells of the columns at `positions` are. One pass over a CSV file; Parquet
     /// says it in its schema.
     ///
