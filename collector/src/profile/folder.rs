@@ -166,11 +166,11 @@ fn beside(out: &Path, what: &str) -> PathBuf {
 fn contents(profile: &Profile) -> Vec<(&'static str, io::Result<Vec<u8>>)> {
     let bytes =
         |text: serde_json::Result<String>| text.map(String::into_bytes).map_err(io::Error::from);
-    let pretty = serde_json::to_string_pretty(&profile.contract).map(|text| text + "\n");
     let mut contents = vec![
-        (DOCUMENT, bytes(lines::written(&profile.document))),
+        (DOCUMENT, bytes(lines::written(&profile.document, 4))),
         (REFERENCE, bytes(reference(profile))),
-        (CONTRACT, bytes(pretty)),
+        // A line for each field.
+        (CONTRACT, bytes(lines::written(&profile.contract, 2))),
         (SUMMARY, Ok(page::of(profile).into_bytes())),
         (MEMORY, bytes(memory(&profile.memory))),
     ];

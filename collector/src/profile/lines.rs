@@ -1,21 +1,20 @@
-//! JSON for `diff` and for eyes: what has parts of its own takes a line for each of them, and small
-//! objects deep inside take one line, as does a list in a list. It does not know what is written.
+//! JSON for `diff` and for eyes: what has parts of its own takes a line for each of them, and objects deep
+//! inside take one line with all that is in them, as does a list in a list. It does not know what is written.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-/// Objects deeper than this take one line.
-const DEEPEST: usize = 4;
-
-/// The value as JSON that ends with a line feed.
+/// The value as JSON that ends with a line feed. Objects within more than `deepest` others and lists
+/// take one line.
 ///
 /// # Errors
 /// When the value is none that JSON has.
-pub(super) fn written(value: &impl Serialize) -> serde_json::Result<String> {
+pub(super) fn written(value: &impl Serialize, deepest: usize) -> serde_json::Result<String> {
     let mut bytes = Vec::new();
-    value.serialize(&mut Serializer::with_formatter(&mut bytes, Lines::default()))?;
+    let lines = Lines { inside: Vec::new(), filled: false, deepest };
+    value.serialize(&mut Serializer::with_formatter(&mut bytes, lines))?;
     bytes.push(b'\n');
     // The serializer writes UTF-8 only.
     Ok(String::from_utf8_lossy(&bytes).into_owned())
@@ -31,25 +30,22 @@ enum Inside {
 }
 
 /// Remembers what the writer is inside of, and whether the innermost has elements.
-#[derive(Default)]
 struct Lines {
     inside: Vec<Inside>,
     filled: bool,
+    deepest: usize,
 }
 
 impl Lines {
     fn indent<W: ?Sized + Write>(&self, to: &mut W) -> io::Result<()> {
         to.write_all(b"\n")?;
-        self.inside.iter().try_for_each(|_| to.write_all(b"  "))
+        self.inside.iter().try_for_each(|_| to.write_all(b" "))
     }
 
     /// Whether each element of the innermost takes a line.
     fn lines(&self) -> bool {
-        match self.inside.last() {
-            Some(Inside::Object) => self.inside.len() <= DEEPEST,
-            Some(Inside::Row) => false,
-            Some(Inside::List) | None => true,
-        }
+        let deep = self.inside.iter().skip(self.deepest).any(|inside| *inside == Inside::Object);
+        !deep && self.inside.last() != Some(&Inside::Row)
     }
 
     fn begin<W: ?Sized + Write>(
@@ -134,15 +130,18 @@ mod tests {
     fn parts_take_lines_and_small_objects_deep_inside_one() {
         let value =
             json!({"a": [], "b": [{"c": {"d": {"e": 1, "f": 2}, "g": [{"h": 3, "i": 4}]}}]});
-        let text = "{\n  \"a\": [],\n  \"b\": [\n    {\n      \"c\": {\n        \"d\": {\"e\": 1, \"f\": 2},\n        \"g\": [\n          {\"h\": 3, \"i\": 4}\n        ]\n      }\n    }\n  ]\n}\n";
-        assert_eq!(written(&value).expect("JSON"), text);
+        let text = "{\n \"a\": [],\n \"b\": [\n  {\n   \"c\": {\n    \"d\": {\"e\": 1, \"f\": 2},\n    \"g\": [\n     {\"h\": 3, \"i\": 4}\n    ]\n   }\n  }\n ]\n}\n";
+        assert_eq!(written(&value, 4).expect("JSON"), text);
+        let short = "{\n \"a\": [],\n \"b\": [\n  {\"c\": {\"d\": {\"e\": 1, \"f\": 2}, \"g\": [{\"h\": 3, \"i\": 4}]}}\n ]\n}\n";
+        assert_eq!(written(&value, 2).expect("JSON"), short);
         assert_eq!(serde_json::from_str::<serde_json::Value>(text).expect("JSON"), value);
     }
 
     #[test]
     fn a_row_of_a_matrix_takes_one_line() {
         let value = json!({"m": [[1, 2], [3, null]], "n": ["a", "b"]});
-        let text = "{\n  \"m\": [\n    [1, 2],\n    [3, null]\n  ],\n  \"n\": [\n    \"a\",\n    \"b\"\n  ]\n}\n";
-        assert_eq!(written(&value).expect("JSON"), text);
+        let text =
+            "{\n \"m\": [\n  [1, 2],\n  [3, null]\n ],\n \"n\": [\n  \"a\",\n  \"b\"\n ]\n}\n";
+        assert_eq!(written(&value, 4).expect("JSON"), text);
     }
 }
