@@ -24,7 +24,7 @@ pub enum Method {
     /// Exact up to 10,000 values in the larger sample, else asymptotic: scipy's `auto`.
     #[default]
     Auto,
-    /// The law for one continuous distribution, at a cost of about 2·D·m·n steps; ties make it
+    /// The law for one continuous distribution, at a cost of about D·m·n steps; ties make it
     /// conservative. scipy's `exact`.
     Exact,
     /// The same, given which values of the pooled sample are tied: exact there as well. At most
@@ -191,7 +191,8 @@ fn ahead(values: &[f64], small: impl Fn(f64) -> bool) -> usize {
 /// For each value of the pooled sample in ascending order, whether the next one is larger.
 fn last_of_ties(was: &[f64], now: &[f64]) -> Vec<bool> {
     let mut pooled = [was, now].concat();
-    pooled.sort_unstable_by(f64::total_cmp);
+    // The stable sort sees two ascending runs, and only merges them.
+    pooled.sort_by(f64::total_cmp);
     let mut ends: Vec<bool> = pooled.windows(2).map(|pair| pair[0] < pair[1]).collect();
     ends.push(true);
     ends
