@@ -21,7 +21,7 @@
 //! column is one atom.
 
 use crate::letters;
-use crate::packing::{Broken, Reader, differing, key, short_between, unkey, varint};
+use crate::packing::{Broken, Reader, differing, key, short_amid, unkey, varint};
 use serde::{Deserialize, Serialize};
 
 /// Bytes that [`CompactSketch::to_bytes`] takes at most.
@@ -450,7 +450,7 @@ struct Piece {
 }
 
 impl Piece {
-    /// Splits at the middle of `values`, or around a value that many of them equal, and goes on
+    /// Splits beside the middle of `values`, or around a value that many of them equal, and goes on
     /// with the parts while they are too heavy.
     fn cut(self, values: &[f64], doubt: u64, into: &mut Grown) {
         let count = self.old + values.len() as u64;
@@ -476,12 +476,22 @@ impl Piece {
         } else if is_atom && middle < self.ceiling {
             let old = (self.old as f64 * upto as f64 / values.len() as f64) as u64;
             self.part(middle, old, &values[..upto], &values[upto..], doubt, into);
-        } else if !is_atom && middle < self.ceiling {
-            // An edge at a value would count that value too early when read between edges.
+        } else if !is_atom {
+            // In the wider gap beside it: always in the same one, the old values of many splits
+            // would lean to that side.
+            let left = from.checked_sub(1).map_or(self.floor, |last| values[last]);
             let right = values.get(upto).copied().unwrap_or(self.ceiling);
-            let at = short_between(middle, right);
-            let old = self.share(at);
-            self.part(at, old, &values[..upto], &values[upto..], doubt, into);
+            let (at, from) = if middle / 2.0 - left / 2.0 > right / 2.0 - middle / 2.0 {
+                (short_amid(left, middle), from)
+            } else {
+                (short_amid(middle, right), upto)
+            };
+            if self.floor < at && at < self.ceiling {
+                let old = self.share(at);
+                self.part(at, old, &values[..from], &values[from..], doubt, into);
+            } else {
+                into.push(self.ceiling, count, doubt);
+            }
         } else {
             into.push(self.ceiling, count, doubt);
         }

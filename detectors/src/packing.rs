@@ -18,6 +18,14 @@ pub(crate) fn short_between(left: f64, right: f64) -> f64 {
     left
 }
 
+/// As [`short_between`], from the middle half of the doubles in between: an edge there favours neither
+/// side.
+pub(crate) fn short_amid(left: f64, right: f64) -> f64 {
+    let (low, high) = (key(left), key(right));
+    let quarter = (high - low) / 4;
+    short_between(unkey(low + quarter), unkey(high - quarter))
+}
+
 /// Bits in the order of the numbers.
 pub(crate) fn key(value: f64) -> u64 {
     let bits = value.to_bits();
