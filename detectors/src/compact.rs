@@ -520,21 +520,21 @@ impl Piece {
 /// The bin of each value: the count of edges below it.
 fn bins_of(edges: &[f64; EDGES], values: &[f64]) -> Vec<u16> {
     let mut bins = vec![0u16; values.len()];
-    // Eight searches side by side, so that none waits for the memory of another.
-    let mut groups = values.chunks_exact(8);
-    let mut out = bins.chunks_exact_mut(8);
-    for (eight, places) in groups.by_ref().zip(out.by_ref()) {
-        let mut at = [0usize; 8];
+    // Six searches side by side, so that none waits for the memory of another; more would not find
+    // room in the registers.
+    let mut groups = values.chunks_exact(6);
+    let mut out = bins.chunks_exact_mut(6);
+    for (six, places) in groups.by_ref().zip(out.by_ref()) {
+        let mut at = [0usize; 6];
         let mut step = EDGES / 2;
         while step > 0 {
-            for lane in 0..8 {
-                let probe = edges[(at[lane] + step - 1) & (EDGES - 1)];
-                at[lane] += step * usize::from(probe < eight[lane]);
+            for (at, &value) in at.iter_mut().zip(six) {
+                *at += step * usize::from(edges[(*at + step - 1) & (EDGES - 1)] < value);
             }
             step /= 2;
         }
-        for lane in 0..8 {
-            places[lane] = at[lane] as u16;
+        for (place, at) in places.iter_mut().zip(at) {
+            *place = at as u16;
         }
     }
     for (value, place) in groups.remainder().iter().zip(out.into_remainder()) {
