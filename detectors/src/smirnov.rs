@@ -3,6 +3,11 @@
 //! It does not know values, only their order: a path on a lattice from (0, 0) to (m, n), all
 //! equally likely, which steps right for a value of one sample and up for one of the other.
 
+use std::cell::Cell;
+
+/// How large a chance of 1 may be written before all are scaled back, far from an overflow.
+const LARGEST_ONE: f64 = 1e100;
+
 /// P(max |i/m − j/n| ≥ `threshold` / (m·n)) over the points (i, j) of the path (Hodges, "The
 /// significance probability of the Smirnov two-sample test", Ark. Mat. 3, 1957).
 ///
@@ -12,8 +17,8 @@
 ///
 /// Each path crosses the diagonal in the middle once, and leaves the band after it or before it.
 /// Before it is after it on the path turned by half a circle, so without ties one half serves for
-/// both. All is made of products and means of numbers from 0 to 1: the result is one as well, and
-/// tiny p keep their precision. Cells visited: about D·m·n, with ties twice as many.
+/// both. All is made of products and means of numbers from 0 to 1, nothing cancels: tiny p keep
+/// their precision. Cells visited: about D·m·n, with ties twice as many.
 pub(crate) fn tail(threshold: i64, m: u32, n: u32, ends: Option<&[bool]>) -> f64 {
     if threshold <= 0 {
         return 1.0;
@@ -57,7 +62,8 @@ pub(crate) fn tail(threshold: i64, m: u32, n: u32, ends: Option<&[bool]>) -> f64
         paths /= more(j);
         count(j, paths);
     }
-    left / all
+    // Rounding can carry a certain one past 1.
+    (left / all).min(1.0)
 }
 
 /// The points (k − j, j) that a path can pass, and the chance to leave the band from each later on.
@@ -69,8 +75,9 @@ struct Diagonal {
     /// The first and the last j inside the band; outside, it has been left.
     low: i64,
     high: i64,
-    /// The chance from j is at j + 1; on both sides of the band it is 1.
+    /// The chance from j is at j + 1, as many times `one`; on both sides of the band it is 1.
     chances: Vec<f64>,
+    one: f64,
     /// n − j for each j.
     ups: Vec<f64>,
     /// The j for which |k·n − j·(m + n)| < threshold: above the one, up to the other.
@@ -90,6 +97,7 @@ impl Diagonal {
             low: n,
             high: n,
             chances,
+            one: 1.0,
             ups: (0..=n).rev().map(|up| up as f64).collect(),
             least: Falling::of((m + n) * n - threshold, n, m + n),
             most: Falling::of((m + n) * n + threshold - 1, n, m + n),
@@ -116,21 +124,31 @@ impl Diagonal {
     }
 
     /// The chance from a point is the mean of those of the next two, weighted by the steps that
-    /// remain each way.
+    /// remain each way. It is left undivided, and `one` grows instead: a product less for each.
     fn mean(&mut self) {
         let steps = (self.m + self.n - self.k) as f64;
-        let scale = 1.0 / steps;
         let (from, to) = (self.low as usize, self.high as usize + 1);
-        let cells = &mut self.chances[from + 1..to + 2];
-        for (at, &up) in self.ups[from..to].iter().enumerate() {
-            cells[at] = scale * ((steps - up) * cells[at] + up * cells[at + 1]);
+        let cells = Cell::from_mut(&mut self.chances[from + 1..to + 2]).as_slice_of_cells();
+        for (pair, up) in cells.windows(2).zip(&self.ups[from..to]) {
+            pair[0].set((steps - up) * pair[0].get() + up * pair[1].get());
         }
-        self.chances[from] = 1.0;
-        self.chances[to + 1] = 1.0;
+        self.one *= steps;
+        if self.one > LARGEST_ONE {
+            let cells = &mut self.chances[from + 1..=to];
+            let scale = 1.0 / self.one;
+            cells.iter_mut().for_each(|chance| *chance *= scale);
+            self.one = 1.0;
+        }
+        self.chances[from] = self.one;
+        self.chances[to + 1] = self.one;
     }
 
     fn leave(&self, j: i64) -> f64 {
-        if (self.low..=self.high).contains(&j) { self.chances[j as usize + 1] } else { 1.0 }
+        if (self.low..=self.high).contains(&j) {
+            self.chances[j as usize + 1] / self.one
+        } else {
+            1.0
+        }
     }
 }
 
