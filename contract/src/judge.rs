@@ -585,6 +585,7 @@ impl Rows for Judge {
         self.nest.add(1);
         self.nest.depth += 1;
         self.nest.flat = true;
+        self.nest.alike = None;
         if let Some(outermost) = self.nest.counts.get_mut(self.nest.depth - 1) {
             *outermost = 0;
         }

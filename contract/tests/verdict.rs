@@ -294,13 +294,43 @@ fn placed(lists: &str) -> [(Layout, String); 8] {
     ]
 }
 
+#[test]
+fn lists_that_are_alike_are_judged_alike_wherever_the_body_is_cut() {
+    let lists = [
+        "[[1, 2, 3], [4, 5, 6], [7, [1, 2, 3], [4, 5, 6]], [7, 8, 9], [1, 2, 3]]",
+        "[[1,2,3],[4,5,6],[{},[1,2,3],[4,5,6]],null,[7,8,9],[1,2,3],\"a\",[1,2,3]]",
+        "[[[1,2,3],[4,5,6]],[[1,2,3],[4,5,6]],[1,2,3],[[[1,2,3],[4,5,6]]]]",
+        "[[1,2],[4,5],[1,2,3],[4,5,6],[],[4,5,6],[1,2,3]]",
+    ];
+    for shape in ["", r#", "shape": [-1, 3]"#, r#", "shape": [-1, 2, 3]"#] {
+        let contract = format!(r#"{{"inputs": [{{"name": "x", "type": "number"{shape}}}]}}"#);
+        let rules = Arc::new(Rules::of(&Contract::parse(&contract).expect("a good contract")));
+        for (layout, body) in lists.iter().flat_map(|lists| placed(lists)) {
+            let read = |chunks: &[&[u8]]| {
+                let rules = Some(Arc::clone(&rules));
+                let mut check = Check::new(rules, Format::plain(layout), Side::Request);
+                for chunk in chunks {
+                    check.feed(chunk);
+                }
+                check.finish().clone()
+            };
+            let bytes: Vec<&[u8]> = body.as_bytes().chunks(1).collect();
+            let slow = read(&bytes);
+            for cut in 0..=body.len() {
+                let (start, rest) = body.as_bytes().split_at(cut);
+                assert_eq!(read(&[start, rest]), slow, "{layout:?} {body} cut at {cut}");
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(seeded(1500))]
 
     #[test]
     fn lists_that_are_alike_are_judged_as_if_each_was_looked_at(
         lists in proptest::collection::vec(
-            (1..5_usize, select(vec!["3", "-0.25", "1e1", "12.5", "99", "null", "\"a\"", "[1]", "{}"])), 1..12),
+            (1..5_usize, select(vec!["3", "-0.25", "1e1", "12.5", "99", "null", "\"a\"", "[1]", "{}", "3, [1.5, 1.5]"])), 1..12),
         repeats in 1..30_usize,
         shape in select(vec!["", r#", "shape": [-1]"#, r#", "shape": [-1, 3]"#, r#", "shape": [-1, -1, 3]"#]),
         range in select(vec!["", r#", "min": -1, "max": 95"#]),
