@@ -104,6 +104,27 @@ fn labels_say_what_the_answers_were_worth_and_a_model_that_errs_is_diverted() {
 }
 
 #[test]
+fn answers_and_labels_outlive_a_collector_that_is_killed() {
+    let mut oracle = Oracle::raise("labels-killed");
+    let first = oracle.ask(50, "first.csv");
+    let second = oracle.ask(50, "second.csv");
+    let kept = |oracle: &Oracle, rows: u64| {
+        let all = || (oracle.labels()["kept_rows"] == rows).then_some(());
+        eventually("the answers were kept", SOON, all);
+    };
+    kept(&oracle, 100);
+    assert_eq!(oracle.send(&first)["joined"], 50);
+    oracle.house.collector().process.kill();
+    oracle.house.start_collector();
+    kept(&oracle, 100);
+    assert_eq!(oracle.send(&first)["repeated"], 50, "labels of before are known");
+    assert_eq!(oracle.send(&second)["joined"], 50, "and answers of before");
+    eventually("all are measured", SOON, || {
+        (oracle.labels()["versions"][0]["labelled_rows"] == 100).then_some(())
+    });
+}
+
+#[test]
 fn labels_that_cannot_be_taken_are_refused_whole_with_the_first_bad_one_named() {
     let oracle = Oracle::raise("labels-refused");
     let file = oracle.ask(3, "some.csv");

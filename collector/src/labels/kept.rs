@@ -142,6 +142,23 @@ impl Kept {
         }
     }
 
+    /// Labels that wait for the answer to this request.
+    pub fn early(&self, request_id: &str) -> impl Iterator<Item = &Label> {
+        self.early.get(request_id).into_iter().flatten().map(|(_, label)| label)
+    }
+
+    /// How long answers are kept.
+    #[must_use]
+    pub fn horizon_ms(&self) -> UnixMillis {
+        self.horizon_ms
+    }
+
+    /// Bytes that all rows may have.
+    #[must_use]
+    pub fn max_bytes(&self) -> usize {
+        self.max_rows.saturating_mul(BYTES_PER_ROW)
+    }
+
     /// Rows that are kept, labelled or not.
     #[must_use]
     pub fn rows(&self) -> usize {
@@ -188,8 +205,7 @@ impl Kept {
             self.counts.unknown -= 1;
             joined.extend(self.join(label, now).1);
         }
-        let most_bytes = self.max_rows.saturating_mul(BYTES_PER_ROW);
-        while self.rows > self.max_rows || self.bytes > most_bytes {
+        while self.rows > self.max_rows || self.bytes > self.max_bytes() {
             let waited = self.forget_oldest();
             self.counts.dropped_rows += waited;
         }

@@ -1,5 +1,6 @@
 //! One label, and what it says of an answer. It does not know how labels come.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tidegate_contract::columns::Cell;
 
@@ -13,7 +14,7 @@ pub const MAX_ID_BYTES: usize = 256;
 pub const MAX_TEXT_BYTES: usize = 256;
 
 /// What turned out to be true of one row of a request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Label {
     /// Envoy's `x-request-id`.
     pub request_id: Box<str>,
@@ -26,7 +27,8 @@ pub struct Label {
 }
 
 /// What was true.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Truth {
     /// Of a task that is `binary`.
     Positive(bool),

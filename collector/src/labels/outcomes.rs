@@ -149,6 +149,42 @@ impl Outcomes {
         self
     }
 
+    /// What answers and labels are about: those of something else mean nothing here.
+    #[must_use]
+    pub fn about(&self) -> String {
+        let metrics: Vec<&str> = self.metrics.labelled().collect();
+        format!("{}: {:?}; {metrics:?}", self.labels.output, self.labels.task)
+    }
+
+    /// The name of the version at this place.
+    #[must_use]
+    pub fn version(&self, place: usize) -> Option<&str> {
+        self.versions.get(place).map(|of| of.name.as_str())
+    }
+
+    /// The place of the version of this name.
+    #[must_use]
+    pub fn place(&self, version: &str) -> Option<usize> {
+        self.versions.iter().position(|of| of.name == version)
+    }
+
+    /// As [`Kept::early`].
+    pub fn early(&self, request_id: &str) -> impl Iterator<Item = &Label> {
+        self.kept.early(request_id)
+    }
+
+    /// As [`Kept::horizon_ms`].
+    #[must_use]
+    pub fn horizon_ms(&self) -> UnixMillis {
+        self.kept.horizon_ms()
+    }
+
+    /// As [`Kept::max_bytes`].
+    #[must_use]
+    pub fn max_bytes(&self) -> usize {
+        self.kept.max_bytes()
+    }
+
     /// What metrics that look at labels are of the latest rows of the primary that a label has joined,
     /// by definition. Without such a row there is none.
     pub fn values(&mut self) -> BTreeMap<String, Values> {

@@ -11,7 +11,8 @@ use crate::clock;
 use crate::decision::{Decision, UnixMillis};
 use crate::judgement::Judgement;
 use crate::labels::label::Label;
-use crate::labels::outcomes::{Outcomes, Taken};
+use crate::labels::memory::Memory;
+use crate::labels::outcomes::Taken;
 use crate::policy::quiet_until;
 use crate::why::{self, RuleStanding, Seen, Why};
 
@@ -105,7 +106,7 @@ impl Mind {
             findings: last.map(|judgement| judgement.findings.clone()).unwrap_or_default(),
             metrics: last.map(|judgement| judgement.metrics.clone()).unwrap_or_default(),
             causes: last.map(|judgement| judgement.causes.clone()).unwrap_or_default(),
-            labels: watched.outcomes.as_ref().map(Outcomes::status),
+            labels: watched.outcomes.as_ref().map(Memory::status),
             primary: self
                 .ledger
                 .promoted(name)
@@ -159,9 +160,10 @@ impl Mind {
         for (model, label) in labels {
             let of = self.watched.get_mut(model).and_then(|watched| watched.outcomes.as_mut());
             if let Some(outcomes) = of {
-                all.add(outcomes.take([label], now));
+                all.add(outcomes.take(label, now));
             }
         }
+        self.watched.iter_mut().filter_map(|of| of.outcomes.as_mut()).for_each(Memory::flush);
         all
     }
 

@@ -14,6 +14,7 @@ mod sharing;
 mod tests;
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ use crate::decision::{Decision, UnixMillis};
 use crate::examples::Examples;
 use crate::intake::{Batch, LostAtDoor, Pairing};
 use crate::judgement::Judgement;
+use crate::labels::memory::Memory;
 use crate::labels::outcomes::Outcomes;
 use crate::ledger::{Event, Ledger};
 use crate::metrics::Metrics;
@@ -104,7 +106,7 @@ struct Watched {
     contract: Contract,
     watch: Watch,
     /// What labels say, where some are awaited.
-    outcomes: Option<Outcomes>,
+    outcomes: Option<Memory>,
     /// What a candidate is held against, and how it does while one is on its way.
     outputs: Outputs,
     segments: Segments,
@@ -122,7 +124,7 @@ impl Watched {
     /// Tells the watch what labels say of metrics.
     fn take_labelled(&mut self) {
         if let Some(outcomes) = &mut self.outcomes {
-            self.watch.labelled(outcomes.values());
+            self.watch.labelled(outcomes.outcomes().values());
         }
     }
 
@@ -162,6 +164,17 @@ pub struct Mind {
     sensitive_key: String,
 }
 
+/// What labels make of a model, with what is remembered in the folder of the state.
+fn remembered(subject: &Subject, folder: Option<&Path>) -> Result<Option<Memory>, StateError> {
+    let Some(labels) = &subject.model.labels else { return Ok(None) };
+    let bets = bets(&subject.model, &subject.sides);
+    let outcomes = Outcomes::new(&subject.model, labels, bets).measuring(subject.metrics.clone());
+    let Some(folder) = folder else { return Ok(Some(Memory::without_log(outcomes))) };
+    let path = folder.join("labels").join(&subject.model.name);
+    let memory = Memory::open(outcomes, &path, clock::unix_ms());
+    memory.map(Some).map_err(|source| StateError::Labels { path, source })
+}
+
 impl Mind {
     /// A mind over these subjects, with the decisions that the log remembers in force again.
     /// Gives the worlds for the discovery service, too.
@@ -176,12 +189,11 @@ impl Mind {
         metrics: Metrics,
         opened: Opened,
     ) -> Result<(Self, watch::Receiver<Arc<World>>), StateError> {
-        let Opened { store, events, sensitive_key } = opened;
+        let Opened { store, events, sensitive_key, folder } = opened;
         let ledger = Ledger::replay(&events);
         let now = Instant::now();
-        let watched: Vec<Watched> = subjects
-            .into_iter()
-            .map(|subject| Watched {
+        let watched = subjects.into_iter().map(|subject| {
+            Ok(Watched {
                 outputs: Outputs::of(
                     &subject.sides,
                     subject.contract.outputs.iter().map(|field| field.name.as_str()),
@@ -189,11 +201,7 @@ impl Mind {
                 ),
                 segments: Segments::of(&subject.sides),
                 trial: None,
-                outcomes: subject.model.labels.as_ref().map(|labels| {
-                    let bets = bets(&subject.model, &subject.sides);
-                    let metrics = subject.metrics.clone();
-                    Outcomes::new(&subject.model, labels, bets).measuring(metrics)
-                }),
+                outcomes: remembered(&subject, folder.as_deref())?,
                 watch: Watch::new(
                     &subject.model,
                     &subject.contract,
@@ -211,7 +219,8 @@ impl Mind {
                 judgements: VecDeque::new(),
                 links: Vec::new(),
             })
-            .collect();
+        });
+        let watched = watched.collect::<Result<Vec<_>, StateError>>()?;
         let world = orders::give(&config, &watched, &ledger, &sensitive_key);
         let (worlds, receiver) = watch::channel(Arc::new(world));
         let mut mind = Self {
@@ -296,6 +305,7 @@ impl Mind {
             }
             if let Some(outcomes) = &mut watched.outcomes {
                 delivery.answered.into_iter().for_each(|answered| outcomes.keep(answered, now));
+                outcomes.flush();
             }
             let read = delivery.samples.saturating_sub(delivery.unreadable);
             watched.watch.arrived(read, delivery.unreadable + self.lost.take(at));

@@ -69,7 +69,8 @@ impl Clocked {
             metrics: CustomMetrics::default(),
         };
         let (store, events) = Embedded::open(folder.path()).expect("a log");
-        let opened = Opened { store: Box::new(store), events, sensitive_key: String::new() };
+        let sensitive_key = String::new();
+        let opened = Opened { store: Box::new(store), events, sensitive_key, folder: None };
         let (lost, pairing) = (Arc::new(LostAtDoor::new(1)), Arc::new(Pairing::new(1)));
         Mind::awake(config, vec![subject], lost, pairing, Metrics::default(), opened)
             .expect("the log is writable")

@@ -7,6 +7,7 @@ pub mod embedded;
 mod keeper;
 pub mod shared;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tidegate_detectors::parcel::Parcel;
@@ -138,6 +139,14 @@ pub enum StateError {
     /// The key of sensitive values cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The folder of labels cannot be used.
+    #[error("labels cannot be kept in {}: {source}", path.display())]
+    Labels {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The store does not answer.
     #[error("{at} cannot be used: {why}")]
     Away {
@@ -195,6 +204,8 @@ pub struct Opened {
     pub events: Vec<Event>,
     /// The key that the filters hash sensitive values by.
     pub sensitive_key: String,
+    /// The folder that this collector has to itself, if it has one.
+    pub folder: Option<PathBuf>,
 }
 
 /// Opens what the configuration names. Gives what others do, too.
@@ -208,14 +219,15 @@ pub fn open(config: &Config) -> Result<(Opened, mpsc::Receiver<News>), StateErro
             let (store, events) = embedded::Embedded::open(folder)?;
             // Nobody else is there to tell anything.
             let (_, news) = mpsc::channel(1);
-            Ok((Opened { store: Box::new(store), events, sensitive_key }, news))
+            let folder = Some(folder.clone());
+            Ok((Opened { store: Box::new(store), events, sensitive_key, folder }, news))
         }
         State::Redis(redis) => {
             let name = redis.name.clone().unwrap_or_else(|| config.listen.http.to_string());
             let (told, news) = mpsc::channel(NEWS_WAITING);
             let opened = shared::Shared::open(redis, &name, shared::Pace::default(), told)?;
             let shared::Begun { store, events, sensitive_key } = opened;
-            Ok((Opened { store: Box::new(store), events, sensitive_key }, news))
+            Ok((Opened { store: Box::new(store), events, sensitive_key, folder: None }, news))
         }
     }
 }
