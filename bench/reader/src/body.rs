@@ -62,6 +62,7 @@ pub fn all() -> Vec<Body> {
         tensor("integers", whole, "INT64", usize::MAX, integer),
         records(),
         spaced(Body { name: "mixed records, spaced", ..records() }),
+        people(),
     ]
 }
 
@@ -152,5 +153,44 @@ fn records() -> Body {
         format: Format::plain(Layout::Record),
         contract: Contract::parse(&format!(r#"{{"inputs": [{fields}]}}"#))
             .expect("a good contract"),
+    }
+}
+
+/// Records with ranges, dates, nulls and texts with escapes.
+fn people() -> Body {
+    let contract = r#"{"inputs": [
+        {"name": "age", "type": "integer", "min": 0, "max": 120},
+        {"name": "wage_per_hour", "type": "number", "nullable": true, "min": 0, "max": 10000},
+        {"name": "education", "type": "text", "categories": ["Masters", "HS-grad", "11th", "9th"]},
+        {"name": "employer", "type": "text"},
+        {"name": "since", "type": "text", "format": "date"},
+        {"name": "full_time", "type": "boolean"}]}"#;
+    let mut random = Random(3);
+    let mut json = String::from("[");
+    while json.len() < SIZE {
+        let mut below = |bound: u64| random.next() % bound;
+        let comma = if json.len() == 1 { "" } else { "," };
+        let wage = match below(10) {
+            0 => "null".to_owned(),
+            _ => format!("{}.{:02}", below(100), below(100)),
+        };
+        let education = ["Masters", "HS-grad", "11th", "9th"][below(4) as usize];
+        let _ = write!(
+            json,
+            r#"{comma}{{"age":{},"wage_per_hour":{wage},"education":"{education}","employer":"Works no. {} \"North\"","since":"19{}-0{}-1{}","full_time":{}}}"#,
+            below(100),
+            below(1000),
+            10 + below(90),
+            1 + below(9),
+            below(10),
+            below(2) == 0,
+        );
+    }
+    json.push(']');
+    Body {
+        name: "people",
+        bytes: json.into_bytes(),
+        format: Format::plain(Layout::Record),
+        contract: Contract::parse(contract).expect("a good contract"),
     }
 }

@@ -1,16 +1,17 @@
 //! Members of an object that lie whole and plain in a chunk, at a glance: most of a record does. It does not
 //! know what else there may be; [`Lexer::next`] does.
 
-use super::{Expect, Inside, Lexer, MAX_TOKEN_BYTES, Number, Scalar, Text, block, number};
+use super::{Expect, Inside, Lexer, MAX_TOKEN_BYTES, Number, Scalar, Text, block, number, text};
 use crate::words::same;
 
 impl Lexer {
     /// The value of an object's next member, where that has this key (with its quotes and colon), and
-    /// a value that holds no others, begins and ends in the chunk and is written without escapes. `None`,
-    /// and nothing is passed over, where it is not or has blanks in unusual places.
+    /// a value that holds no others begins and ends in the chunk. `None`, and nothing is passed over, where
+    /// it is not, has blanks in unusual places, or a text is longer than what is kept or has a letter by its
+    /// number.
     #[inline]
     pub fn member<'a>(
-        &mut self,
+        &'a mut self,
         chunk: &'a [u8],
         at: &mut usize,
         key: &[u8],
@@ -28,9 +29,10 @@ impl Lexer {
         if !same(start, key) {
             return None;
         }
-        let (value, rest) = scalar(behind_blank(rest))?;
+        let expect = &mut self.expect;
+        let (value, rest) = scalar(behind_blank(rest), &mut self.kept)?;
         *at = chunk.len() - rest.len();
-        self.expect = Expect::CommaOrEnd;
+        *expect = Expect::CommaOrEnd;
         Some(value)
     }
 }
@@ -41,12 +43,15 @@ fn behind_blank(bytes: &[u8]) -> &[u8] {
 
 /// The value that these bytes begin with, and what follows it.
 #[inline]
-fn scalar(bytes: &[u8]) -> Option<(Scalar<'_>, &[u8])> {
+fn scalar<'a>(bytes: &'a [u8], kept: &'a mut String) -> Option<(Scalar<'a>, &'a [u8])> {
     match bytes {
         [b'"', text @ ..] => {
-            let (text, rest) = text.split_at(block::plain_ascii(text));
-            let rest = rest.strip_prefix(b"\"")?;
-            Some((Scalar::Text(Text { text: short(text)?, cut: false }), rest))
+            let (plain, rest) = text.split_at(block::plain_ascii(text));
+            let (text, rest) = match rest {
+                [b'"', rest @ ..] => (short(plain)?, rest),
+                _ => resolved(text, kept)?,
+            };
+            Some((Scalar::Text(Text { text, cut: false }), rest))
         }
         [b'-' | b'0'..=b'9', ..] => {
             let (form, length) = number::whole(bytes)?;
@@ -65,6 +70,27 @@ fn scalar(bytes: &[u8]) -> Option<(Scalar<'_>, &[u8])> {
 fn short(ascii: &[u8]) -> Option<&str> {
     // SAFETY: ASCII is UTF-8.
     (ascii.len() <= MAX_TOKEN_BYTES).then(|| unsafe { str::from_utf8_unchecked(ascii) })
+}
+
+/// A text that is not plain ASCII, its escapes resolved, and what follows it.
+#[inline(never)]
+fn resolved<'a>(mut bytes: &'a [u8], kept: &'a mut String) -> Option<(&'a str, &'a [u8])> {
+    kept.clear();
+    loop {
+        let (run, rest) = bytes.split_at(text::plain(bytes));
+        if kept.len() + run.len() > MAX_TOKEN_BYTES {
+            return None;
+        }
+        kept.push_str(str::from_utf8(run).ok()?);
+        match rest {
+            [b'"', rest @ ..] => return Some((kept, rest)),
+            [b'\\', escape, rest @ ..] if kept.len() < MAX_TOKEN_BYTES => {
+                kept.push(text::plain_escape(*escape)?);
+                bytes = rest;
+            }
+            _ => return None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -104,10 +130,12 @@ mod tests {
     #[test]
     fn a_member_is_what_its_events_say_however_the_body_is_cut() {
         let long = format!(r#"{{"a":"{}","b c":1}}"#, "x".repeat(300));
+        let escaped = format!(r#"{{"a":"{}\n","b c":1}}"#, "x".repeat(MAX_TOKEN_BYTES));
         let bodies = [
             (r#"{"a":1,"b c":"some words","a":-0.5,"b c":true,"a":null,"b c":false }"#, 6),
-            (r#"{"a": 12.25, "b c": "", "a":123456789012345678,"b c":0,"a":"é","b c":-7}"#, 5),
-            (r#"{"a":"\n","b c":[1,{"a":2}],"a":{"b c":3},"other":4,"a":1e5,"a":0.}"#, 2),
+            (r#"{"a": 12.25, "b c": "", "a":123456789012345678,"b c":0,"a":"é","b c":-7}"#, 6),
+            (r#"{"a":"\n","b c":[1,{"a":2}],"a":{"b c":3},"other":4,"a":1e5,"a":0.}"#, 3),
+            (r#"{"a":"say \"é\\\" \/","b c":"\u00e9","a":"\x"}"#, 1),
             (r#"{"a":01,"b c":1}"#, 0),
             (r#"{"a":1.,"b c":1}"#, 0),
             (r#"{"a":truer,"b c":1}"#, 1),
@@ -115,6 +143,7 @@ mod tests {
             (r#"{"a" :1 ,"b c" : 2,  "a":3}"#, 0),
             (r#"{"a":1 "b c":2}"#, 1),
             (&long, 1),
+            (&escaped, 1),
         ];
         for (body, members) in bodies {
             let bytes = body.as_bytes();

@@ -50,10 +50,25 @@ pub(super) fn head_length(text: &[u8]) -> usize {
 }
 
 /// How many bytes from the start are neither quote, backslash nor control character.
-fn plain(bytes: &[u8]) -> usize {
+pub(super) fn plain(bytes: &[u8]) -> usize {
     let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
     let ascii = block::plain_ascii(bytes);
     ascii + bytes[ascii..].iter().position(special).unwrap_or(bytes.len() - ascii)
+}
+
+/// What a letter behind a backslash stands for, but for `u`.
+pub(super) fn plain_escape(letter: u8) -> Option<char> {
+    Some(match letter {
+        b'"' => '"',
+        b'\\' => '\\',
+        b'/' => '/',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        _ => return None,
+    })
 }
 
 impl Lexer {
@@ -163,22 +178,14 @@ impl Lexer {
         self.escape = match self.escape {
             Escape::None => Escape::None,
             Escape::Start => {
-                let plain = match byte {
-                    b'"' => "\"",
-                    b'\\' => "\\",
-                    b'/' => "/",
-                    b'b' => "\u{8}",
-                    b'f' => "\u{c}",
-                    b'n' => "\n",
-                    b'r' => "\r",
-                    b't' => "\t",
-                    b'u' => {
-                        self.escape = Escape::Hex { value: 0, left: 4, high: None };
-                        return Ok(());
-                    }
-                    _ => return Err(self.unexpected(at, byte, "an escape")),
+                if byte == b'u' {
+                    self.escape = Escape::Hex { value: 0, left: 4, high: None };
+                    return Ok(());
+                }
+                let Some(plain) = plain_escape(byte) else {
+                    return Err(self.unexpected(at, byte, "an escape"));
                 };
-                self.keep(plain);
+                self.keep(plain.encode_utf8(&mut buffer));
                 Escape::None
             }
             Escape::Hex { value, left, high } => {
