@@ -116,7 +116,7 @@ impl Memory {
             match replay(&path, &log.about, &mut outcomes) {
                 Ok(0) => {}
                 Ok(lost) => {
-                    warn!(path = %path.display(), lost, "lines of labels could not be read")
+                    warn!(path = %path.display(), lost, "lines of labels could not be read");
                 }
                 Err(error) => warn!(path = %path.display(), %error, "labels could not be read"),
             }
@@ -142,7 +142,7 @@ impl Memory {
             && let Some(version) = self.outcomes.version(answered.version)
         {
             let rows = answered.rows.iter().map(Stored::of).collect();
-            let stored = |cells: &Box<[Cell]>| cells.iter().map(Stored::of).collect();
+            let stored = |cells: &[Cell]| cells.iter().map(Stored::of).collect();
             log.add(
                 now,
                 &Line::Answered {
@@ -150,7 +150,7 @@ impl Memory {
                     id: answered.request_id.clone(),
                     version: version.to_owned(),
                     rows,
-                    beside: answered.beside.iter().map(stored).collect(),
+                    beside: answered.beside.iter().map(|cells| stored(cells)).collect(),
                 },
             );
             // Labels that came before it, and were not worth a line until now.
