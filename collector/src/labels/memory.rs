@@ -24,7 +24,7 @@ use crate::decision::UnixMillis;
 const PARTS: u64 = 8;
 /// The shortest time that a file is appended to.
 const LEAST_PART_MS: UnixMillis = 60_000;
-/// Bytes of a line that is read.
+/// Bytes of a line; the answer to a request of more rows than fit is not remembered.
 const MAX_LINE_BYTES: u64 = 1 << 20;
 
 /// What labels make of a model, remembered where there is a folder to.
@@ -174,9 +174,9 @@ impl Memory {
     }
 
     /// Gives the system what was added.
-    pub fn flush(&mut self) {
+    pub fn flush(&mut self, now: UnixMillis) {
         if let Some(log) = &mut self.log {
-            log.flush();
+            log.flush(now);
         }
     }
 
@@ -241,10 +241,9 @@ impl Log {
         }
     }
 
-    fn flush(&mut self) {
+    fn flush(&mut self, now: UnixMillis) {
         let flushed = self.open.as_mut().map_or(Ok(()), BufWriter::flush);
         if let Err(error) = flushed {
-            let now = self.files.last().map_or(0, |(begun, _)| *begun);
             self.refuse(now, &error);
         }
     }
@@ -263,8 +262,13 @@ impl Log {
         });
         let mut bytes = serde_json::to_vec(line)?;
         bytes.push(b'\n');
+        if bytes.len() as u64 > MAX_LINE_BYTES {
+            return Ok(());
+        }
         if self.open.is_none() || !fits {
-            self.flush();
+            if let Some(mut full) = self.open.take() {
+                full.flush()?;
+            }
             // Names rise, whatever the clock does.
             let after = self.files.last().map_or(0, |(begun, _)| begun.saturating_add(1));
             let begun = now.max(after);
@@ -375,7 +379,7 @@ mod tests {
         }
         assert_eq!(label(&mut memory, "a7", false, HOUR).joined, 1);
         assert_eq!(label(&mut memory, "a7", true, HOUR).conflicting, 1);
-        memory.flush();
+        memory.flush(HOUR);
         memory.close(&Rules::default(), HOUR);
         let before = memory.status();
         assert_eq!((before.kept_rows, before.counts.joined), (55, 2));
@@ -419,12 +423,26 @@ mod tests {
         for at in 0..20_000 {
             answer(&mut memory, &format!("b{at}"), Cell::Text("x".repeat(200).into()), 40 * HOUR);
         }
-        memory.flush();
+        memory.flush(HOUR);
         memory.close(&Rules::default(), 40 * HOUR);
         let bytes = fs::read_dir(folder.path()).expect("the folder");
         let bytes = bytes.map(|file| file.expect("a file").metadata().expect("its size").len());
         assert!(bytes.sum::<u64>() <= 512_000);
         assert!(open(folder.path(), BINARY, 40 * HOUR).status().kept_rows > 500);
+    }
+
+    #[test]
+    fn an_answer_that_makes_too_long_a_line_hides_no_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let labels = "{output: score, max_rows: 500000}";
+        let mut memory = open(folder.path(), labels, 0);
+        answer(&mut memory, "a", Cell::Number(0.5), 1);
+        let (rows, request_id) = (vec![Cell::Number(0.123_456_789); 100_000], "b".into());
+        memory.keep(Answered { request_id, version: 0, rows, beside: Vec::new() }, 1);
+        answer(&mut memory, "c", Cell::Number(0.5), 1);
+        assert_eq!(memory.status().kept_rows, 100_002);
+        drop(memory);
+        assert_eq!(open(folder.path(), labels, 2).status().kept_rows, 2);
     }
 
     #[test]

@@ -163,7 +163,8 @@ impl Mind {
                 all.add(outcomes.take(label, now));
             }
         }
-        self.watched.iter_mut().filter_map(|of| of.outcomes.as_mut()).for_each(Memory::flush);
+        let awaiting = self.watched.iter_mut().filter_map(|of| of.outcomes.as_mut());
+        awaiting.for_each(|outcomes| outcomes.flush(now));
         all
     }
 

@@ -305,7 +305,7 @@ impl Mind {
             }
             if let Some(outcomes) = &mut watched.outcomes {
                 delivery.answered.into_iter().for_each(|answered| outcomes.keep(answered, now));
-                outcomes.flush();
+                outcomes.flush(now);
             }
             let read = delivery.samples.saturating_sub(delivery.unreadable);
             watched.watch.arrived(read, delivery.unreadable + self.lost.take(at));
