@@ -73,6 +73,9 @@ fn told(leads: &Finding) -> String {
         (Detector::Stuck, _) => "stands still",
         (Detector::ViolationRate, _) => "break the contract",
         (Detector::Correlation, _) => "move together otherwise",
+        (Detector::Mmd, _) if leads.features.len() == 1 => {
+            "is distributed otherwise together with others"
+        }
         (Detector::Mmd, _) => "are distributed otherwise together",
         (Detector::ClusterMass, _) => "fall into clusters otherwise",
         (Detector::OutlierRate, _) => "lie further out",
@@ -141,6 +144,17 @@ mod tests {
         let unknown = missing("missing: nothing to count", "missing 3 %");
         let told = "age is missing otherwise: missing: nothing to count became missing 3 %";
         assert_eq!(said(vec![unknown]), [format!("{told} (also: distribution)")]);
+    }
+
+    #[test]
+    fn one_column_or_several_are_told_of_a_joint_law() {
+        let of = |features: &[&str]| {
+            let features = features.iter().map(|&feature| feature.to_owned()).collect();
+            told(&Finding { detector: Detector::Mmd, feature: None, features, ..missing("a", "b") })
+        };
+        assert_eq!(of(&["age"]), "age is distributed otherwise together with others: a became b");
+        let both = "age, wage are distributed otherwise together: a became b";
+        assert_eq!(of(&["age", "wage"]), both);
     }
 
     #[test]
