@@ -231,31 +231,61 @@ struct Passed {
     unsure: usize,
 }
 
-/// The first block of these bytes. What lies behind them is nothing that could stand there.
-fn block_of<'a>(bytes: &'a [u8], padded: &'a mut [u8; BYTES]) -> &'a [u8; BYTES] {
-    bytes.first_chunk().unwrap_or_else(|| {
-        padded.fill(0xff);
-        padded[..bytes.len()].copy_from_slice(bytes);
-        padded
-    })
+/// A run while it is looked at, block by block.
+struct Run<'a> {
+    bytes: &'a [u8],
+    plain: &'a Plain,
+    sure: Option<Sure>,
+    carry: Carry,
+    /// Where the next block begins.
+    next: usize,
+    /// Where the first number stands, at the earliest, that may be out of the range.
+    unsure: usize,
+}
+
+impl<'a> Run<'a> {
+    fn of(bytes: &'a [u8], plain: &'a Plain, carry: Carry) -> Self {
+        let sure = plain.range.and_then(Sure::of);
+        let all = plain.range.is_none() || sure.is_some();
+        Self { bytes, plain, sure, carry, next: 0, unsure: if all { usize::MAX } else { 0 } }
+    }
+
+    /// Where the next block begins, what stands in it, and how many of its bytes are good.
+    #[inline(always)]
+    fn block<const LISTS: bool>(&mut self) -> Option<(usize, Found, u32)> {
+        let from = self.next;
+        if from >= self.bytes.len() || from > self.unsure.saturating_add(FURTHER) {
+            return None;
+        }
+        self.next += BYTES;
+        // What lies behind the chunk is nothing that could stand here.
+        let mut padded = [0xff; BYTES];
+        let block = self.bytes[from..].first_chunk().unwrap_or_else(|| {
+            padded[..self.bytes.len() - from].copy_from_slice(&self.bytes[from..]);
+            &padded
+        });
+        let found = self.carry.block::<LISTS>(block, self.plain, self.sure);
+        if found.unsure != 0 && self.unsure == usize::MAX {
+            self.unsure = from + found.unsure.trailing_zeros() as usize;
+        }
+        let good = (found.wrong | found.other).trailing_zeros();
+        Some((from, found, good))
+    }
+}
+
+/// The first so many places.
+fn first(places: u32) -> u64 {
+    u64::MAX.checked_shr(64 - places).unwrap_or(0)
 }
 
 /// Passes over a run; `value` says that a value comes first, and not what follows one.
 fn pass(bytes: &[u8], value: bool, plain: &Plain) -> Passed {
-    let mut carry = Carry { comma: value, end: !value, ..Carry::default() };
-    let sure = plain.range.and_then(Sure::of);
-    let all = plain.range.is_none() || sure.is_some();
-    let mut passed = Passed { unsure: if all { usize::MAX } else { 0 }, ..Passed::default() };
-    let (mut from, mut commas) = (0, 0_u64);
-    while from < bytes.len() && from <= passed.unsure.saturating_add(FURTHER) {
-        let mut padded = [0; BYTES];
-        let block = block_of(&bytes[from..], &mut padded);
-        let found = carry.block::<false>(block, plain, sure);
-        if found.unsure != 0 && passed.unsure == usize::MAX {
-            passed.unsure = from + found.unsure.trailing_zeros() as usize;
-        }
-        let good = (found.wrong | found.other).trailing_zeros();
-        let before = found.commas & u64::MAX.checked_shr(64 - good).unwrap_or(0);
+    let carry = Carry { comma: value, end: !value, ..Carry::default() };
+    let mut run = Run::of(bytes, plain, carry);
+    let mut passed = Passed::default();
+    let mut commas = 0_u64;
+    while let Some((from, found, good)) = run.block::<false>() {
+        let before = found.commas & first(good);
         if before != 0 {
             passed.bytes = from + 64 - before.leading_zeros() as usize;
             passed.commas = commas + u64::from(before.count_ones());
@@ -266,12 +296,11 @@ fn pass(bytes: &[u8], value: bool, plain: &Plain) -> Passed {
                 passed.bytes = from + good as usize;
                 passed.closed = true;
             }
-            return passed;
+            break;
         }
         commas += u64::from(found.commas.count_ones());
-        from += BYTES;
     }
-    passed
+    Passed { unsure: run.unsure, ..passed }
 }
 
 /// Lists of numbers that were passed.
@@ -287,28 +316,18 @@ pub struct Lists {
 /// asked. Gives how many bytes they are, and where the first number stands, at the earliest, that may be
 /// out of the range.
 fn pass_lists(bytes: &[u8], plain: &Plain, width: Option<u64>) -> (Lists, usize, usize) {
-    let mut carry = Carry { closed: true, ..Carry::default() };
-    let sure = plain.range.and_then(Sure::of);
-    let all = plain.range.is_none() || sure.is_some();
+    let mut run = Run::of(bytes, plain, Carry { closed: true, ..Carry::default() });
     let (mut lists, mut passed) = (Lists::default(), 0);
-    let mut unsure = if all { usize::MAX } else { 0 };
     // Numbers of the list at hand that a comma ended.
-    let (mut from, mut numbers) = (0, 0);
-    while from < bytes.len() && from <= unsure.saturating_add(FURTHER) {
-        let mut padded = [0; BYTES];
-        let block = block_of(&bytes[from..], &mut padded);
-        let found = carry.block::<true>(block, plain, sure);
-        if found.unsure != 0 && unsure == usize::MAX {
-            unsure = from + found.unsure.trailing_zeros() as usize;
-        }
-        let good = (found.wrong | found.other).trailing_zeros();
-        let within = u64::MAX.checked_shr(64 - good).unwrap_or(0);
+    let mut numbers = 0;
+    while let Some((from, found, good)) = run.block::<true>() {
+        let within = first(good);
         let (mut commas, mut ends) = (found.commas & within, found.closings & within);
         while ends != 0 {
             let before = ends ^ (ends - 1);
             numbers += u64::from((commas & before).count_ones()) + 1;
             if width.is_some_and(|width| width != numbers) {
-                return (lists, passed, unsure);
+                return (lists, passed, run.unsure);
             }
             lists.count += 1;
             lists.numbers += numbers;
@@ -321,9 +340,8 @@ fn pass_lists(bytes: &[u8], plain: &Plain, width: Option<u64>) -> (Lists, usize,
             break;
         }
         numbers += u64::from(commas.count_ones());
-        from += BYTES;
     }
-    (lists, passed, unsure)
+    (lists, passed, run.unsure)
 }
 
 /// The first number of a run that is out of a range, by where it begins and how many stand before it.
