@@ -17,7 +17,7 @@ use tracing::warn;
 
 use super::kept::Answered;
 use super::label::Label;
-use super::outcomes::{Outcomes, Taken};
+use super::outcomes::{LabelStatus, Outcomes, Taken};
 use crate::decision::UnixMillis;
 
 /// Files that the horizon and the bytes are divided into.
@@ -132,7 +132,7 @@ impl Memory {
 
     /// As [`Outcomes::status`].
     #[must_use]
-    pub fn status(&self) -> super::outcomes::LabelStatus {
+    pub fn status(&self) -> LabelStatus {
         self.outcomes.status()
     }
 
@@ -141,7 +141,6 @@ impl Memory {
         if let Some(log) = &mut self.log
             && let Some(version) = self.outcomes.version(answered.version)
         {
-            let rows = answered.rows.iter().map(Stored::of).collect();
             let stored = |cells: &[Cell]| cells.iter().map(Stored::of).collect();
             log.add(
                 now,
@@ -149,7 +148,7 @@ impl Memory {
                     at: now,
                     id: answered.request_id.clone(),
                     version: version.to_owned(),
-                    rows,
+                    rows: stored(&answered.rows),
                     beside: answered.beside.iter().map(|cells| stored(cells)).collect(),
                 },
             );
@@ -319,10 +318,12 @@ fn replay(path: &Path, about: &str, outcomes: &mut Outcomes) -> io::Result<u64> 
             Ok(Line::About(of)) if of != about => return Ok(lost),
             Ok(Line::About(_)) => {}
             Ok(Line::Answered { at, id, version, rows, beside }) => {
-                let cells = |cells: Vec<Stored>| cells.into_iter().map(Stored::cell).collect();
+                let cells = |stored: Vec<Stored>| -> Vec<Cell> {
+                    stored.into_iter().map(Stored::cell).collect()
+                };
                 let Some(version) = outcomes.place(&version) else { continue };
-                let rows = rows.into_iter().map(Stored::cell).collect();
-                let beside = beside.into_iter().map(cells).collect();
+                let beside = beside.into_iter().map(|of| cells(of).into()).collect();
+                let rows = cells(rows);
                 outcomes.keep(Answered { request_id: id, version, rows, beside }, at);
             }
             Ok(Line::Labelled { at, label }) => drop(outcomes.take([label], at)),
