@@ -21,7 +21,8 @@ use crate::{clock, resident};
 
 const COLUMNS: usize = 20;
 const TRAINING: usize = 50_000;
-/// Rows of a request, requests of a batch, batches of a pane, panes that are timed.
+/// Rows of a request, requests of a batch, batches of a pane, panes that are timed: no batch comes twice in
+/// them.
 const ROWS: usize = 50;
 const REQUESTS: usize = 20;
 const BATCHES: usize = 5;
@@ -104,7 +105,7 @@ impl Set {
         let contract = Contract::parse(&contract).map_err(|mistakes| format!("{mistakes:?}"))?;
         let wanted = Wanted::new(sides.names(Side::Request)).in_fields(&contract.inputs);
         let format = "oip".parse().map_err(|_| "the format oip")?;
-        let batches = (0..BATCHES).map(|_| batch(&mut random)).collect();
+        let batches = (0..PANES * BATCHES).map(|_| batch(&mut random)).collect();
         Ok(Self { config, contract, sides, wanted, format, batches })
     }
 
@@ -112,18 +113,26 @@ impl Set {
         Watch::new(&self.config.models[0], &self.contract, self.sides.clone(), None)
     }
 
-    /// Gives a watch so many batches, and closes its window at `now`.
-    fn hop(&self, watch: &mut Watch, batches: usize, now: u64) -> Result<Verdict, Failure> {
+    /// Gives a watch so many batches, those of this pane, and closes its window at `now`.
+    fn hop(
+        &self,
+        watch: &mut Watch,
+        pane: usize,
+        batches: usize,
+        now: u64,
+    ) -> Result<Verdict, Failure> {
         watch.at(now);
-        for batch in &self.batches[..batches] {
+        for batch in &self.batches[pane % PANES * BATCHES..][..batches] {
             let batch = ShipRequest::decode(batch.as_slice())?;
+            let mut tables = Vec::with_capacity(batch.samples.len());
             for sample in &batch.samples {
                 let body = &sample.request.as_ref().ok_or("a request")?.body;
                 let rows = columns::read(body, self.format, Side::Request, &self.wanted, CELLS)
                     .map_err(|why| format!("{why:?}"))?;
                 assert_eq!((rows.rows, rows.columns.len()), (ROWS, COLUMNS));
-                watch.rows(Side::Request, &rows);
+                tables.push(rows);
             }
+            watch.rows(Side::Request, &tables);
             watch.arrived(REQUESTS as u64, 0);
             let exchanges = REQUESTS as u64;
             let counts = Counts { exchanges, checked: exchanges, ..Counts::default() };
@@ -147,9 +156,9 @@ fn speed(report: &Report, set: &Set) -> Result<(), Failure> {
     let mut watch = set.watch();
     let (mut now, mut worst) = (0, Verdict::Healthy);
     let mut read = || -> Result<(), Failure> {
-        for _ in 0..PANES {
+        for pane in 0..PANES {
             now += 2_000;
-            worst = worst.max(set.hop(&mut watch, BATCHES, now)?);
+            worst = worst.max(set.hop(&mut watch, pane, BATCHES, now)?);
         }
         Ok(())
     };
@@ -181,14 +190,15 @@ fn memory(report: &Report, set: &Set) -> Result<(), Failure> {
     let hops = 5_u64;
     for watch in &mut watches {
         for hop in 1..=hops {
-            set.hop(watch, BATCHES, hop * 2_000)?;
+            set.hop(watch, hop as usize, BATCHES, hop * 2_000)?;
         }
     }
     let full = resident::bytes()?;
     let watch = watches.first_mut().ok_or("a watch")?;
     let mut hour = |number: u64| -> Result<usize, Failure> {
         for hop in 0..HOPS_OF_AN_HOUR {
-            set.hop(watch, 1, (hops + 1 + number * HOPS_OF_AN_HOUR + hop) * 2_000)?;
+            let at = hops + 1 + number * HOPS_OF_AN_HOUR + hop;
+            set.hop(watch, hop as usize, 1, at * 2_000)?;
         }
         Ok(resident::bytes()?)
     };

@@ -14,6 +14,8 @@ use crate::report::{Quality, Rate, Report};
 const FEATURES: usize = 20;
 const ROWS: u64 = 100_000;
 const STREAMS: u64 = 400;
+/// Rows of a request.
+const REQUEST: usize = 50;
 
 /// What the mean rank may differ by without an alarm, as a shift of 0.036 standard deviations does:
 /// the error of a reference of 5,500 rows.
@@ -103,10 +105,12 @@ pub fn speed(report: &Report) {
     let mut vigil = Vigil::new(Arc::new(reference), ALPHA, 2_592_000_000);
     let rows = 20_000;
     let seconds = clock::least(3, || {
-        for (row, values) in (0..).zip(ranks.chunks_exact(FEATURES).take(rows)) {
-            vigil.at(row);
-            for (feature, value) in values.iter().enumerate() {
-                vigil.observe(feature, Observation::Number(*value));
+        let rows = ranks[..rows * FEATURES].chunks_exact(FEATURES);
+        for (at, request) in (0..).zip(rows.collect::<Vec<_>>().chunks(REQUEST)) {
+            vigil.at(at);
+            for feature in 0..FEATURES {
+                let column = request.iter().map(|row| Observation::Number(row[feature]));
+                vigil.observe(feature, &column.collect::<Vec<_>>());
             }
         }
     });

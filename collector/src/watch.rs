@@ -6,7 +6,9 @@ mod panes;
 mod season;
 mod together;
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use tidegate_contract::columns::{Cell, Column, Columns};
@@ -44,6 +46,9 @@ const PAIRS: usize = 30_000;
 
 /// Workers whose counts are remembered; a worker is one thread of one Envoy.
 const MAX_WORKERS: usize = 4096;
+
+/// Rows that are taken in together.
+const BLOCK: usize = 64;
 
 /// Counts for one model and version as one worker keeps them: since its start, only growing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -237,14 +242,14 @@ impl Watch {
         self.vigil.at(time(now));
     }
 
-    /// Takes the rows of one side of a sample that reached the model. An answer that has none of the
-    /// outputs says nothing of them.
-    pub fn rows(&mut self, side: Side, columns: &Columns) {
+    /// Takes the rows of one side of samples that reached the model, in their order. An answer that has
+    /// none of the outputs says nothing of them.
+    pub fn rows<T: Borrow<Columns>>(&mut self, side: Side, tables: &[T]) {
         let Self { sides, lens, vigil, panes, together, .. } = self;
         let mut taking = Taking { sides, lens: lens.as_ref(), vigil, together: together.as_mut() };
         match side {
-            Side::Request => panes.place(columns, |pane, columns| taking.inputs(pane, columns)),
-            Side::Response => taking.outputs(panes.newest(), columns),
+            Side::Request => panes.place(tables, |pane, tables| taking.inputs(pane, tables)),
+            Side::Response => taking.outputs(panes.newest(), tables),
         }
     }
 
@@ -342,58 +347,123 @@ struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    fn inputs(&mut self, pane: &mut Pane, columns: &Columns) {
-        let mut rows = self.lens.map(|lens| (lens, lens.rows(columns.rows)));
-        self.values(pane, Side::Request, columns, |row, at, observation| {
-            if let Some((lens, rows)) = &mut rows {
-                lens.see(rows, row, at, observation);
+    fn inputs(&mut self, pane: &mut Pane, tables: &[&Columns]) {
+        for block in blocks(tables) {
+            let count = block.iter().map(|part| part.rows.len()).sum();
+            let mut rows = self.lens.map(|lens| (lens, lens.rows(count)));
+            self.values(pane, Side::Request, &block, |at, column| {
+                if let Some((lens, rows)) = &mut rows {
+                    lens.see(rows, at, 0, column);
+                }
+            });
+            if let Some((lens, rows)) = &rows {
+                pane.together(lens, rows);
             }
-        });
-        if let Some((lens, rows)) = &rows {
-            pane.together(lens, rows);
+            pane.count(count as u64);
         }
-        (0..columns.rows).for_each(|_| pane.row());
     }
 
-    fn outputs(&mut self, pane: &mut Pane, columns: &Columns) {
+    fn outputs<T: Borrow<Columns>>(&mut self, pane: &mut Pane, tables: &[T]) {
         let named = |column: &Column| self.sides.position(Side::Response, &column.name).is_some();
-        if columns.columns.iter().any(named) {
-            self.values(pane, Side::Response, columns, |_, _, _| {});
+        let telling: Vec<&Columns> = tables
+            .iter()
+            .map(Borrow::borrow)
+            .filter(|table| table.columns.iter().any(named))
+            .collect();
+        for block in blocks(&telling) {
+            self.values(pane, Side::Response, &block, |_, _| {});
         }
     }
 
-    /// Takes each value in; what a side lacks is missing in each row. `beside` is given each with its row and
-    /// its place among all features.
+    /// Takes in the values of some rows, feature by feature; what a table lacks is missing in each of its
+    /// rows. `beside` is given each feature's place among all and its values.
     fn values(
         &mut self,
         pane: &mut Pane,
         side: Side,
-        columns: &Columns,
-        mut beside: impl FnMut(usize, usize, Observation<'_>),
+        block: &[Part<'_>],
+        mut beside: impl FnMut(usize, &[Observation<'_>]),
     ) {
-        let (vigil, shared) = (&mut *self.vigil, &mut self.together);
-        let mut see = |pane: &mut Pane, at, observation: Observation<'_>| {
-            pane.observe(at, observation);
-            match shared {
-                Some(shared) => shared.rows.observe(at, observation),
-                None => vigil.observe(at, observation),
+        let features = &self.sides.reference().features;
+        let range = self.sides.range(side);
+        let columns_of = |part: &Part<'_>| {
+            let mut columns = vec![None; features.len()];
+            for (place, column) in part.table.columns.iter().enumerate() {
+                if let Some(at) = self.sides.position(side, &column.name) {
+                    columns[at] = Some(place);
+                }
             }
+            columns
         };
-        let reference = self.sides.reference();
-        let mut seen = vec![false; reference.features.len()];
-        for column in &columns.columns {
-            let Some(at) = self.sides.position(side, &column.name) else { continue };
-            seen[at] = true;
-            for (row, cell) in column.cells.iter().enumerate() {
-                observed(&reference.features[at].values, cell, |observation| {
-                    see(pane, at, observation);
-                    beside(row, at, observation);
-                });
+        let columns: Vec<Vec<Option<usize>>> = block.iter().map(columns_of).collect();
+        for at in range {
+            let cells = || {
+                block.iter().zip(&columns).flat_map(move |(part, columns)| {
+                    let column = columns[at].map(|place| &part.table.columns[place]);
+                    part.rows.clone().map(move |row| column.map_or(&Cell::Null, |c| &c.cells[row]))
+                })
+            };
+            let values = &features[at].values;
+            let codes = codes(values, cells());
+            let column: Vec<Observation<'_>> = match codes.is_empty() {
+                true => cells().map(|cell| observed(values, cell, None)).collect(),
+                false => {
+                    let coded = cells().zip(&codes);
+                    coded.map(|(cell, code)| observed(values, cell, code.as_deref())).collect()
+                }
+            };
+            pane.observe_all(at, &column);
+            match &mut self.together {
+                Some(shared) => shared.rows.observe(at, &column),
+                None => self.vigil.observe(at, &column),
             }
+            beside(at, &column);
         }
-        for at in self.sides.range(side).filter(|at| !seen[*at]) {
-            (0..columns.rows).for_each(|_| see(pane, at, Observation::Missing));
+    }
+}
+
+/// Some rows of a table.
+struct Part<'a> {
+    table: &'a Columns,
+    rows: Range<usize>,
+}
+
+/// The rows of tables, so many at once that what is made of them stays near the processor, whether a
+/// request has one row or thousands.
+fn blocks<'a>(tables: &[&'a Columns]) -> Vec<Vec<Part<'a>>> {
+    let (mut blocks, mut room) = (Vec::new(), 0);
+    for table in tables {
+        let mut from = 0;
+        while from < table.rows {
+            if room == 0 {
+                blocks.push(Vec::new());
+                room = BLOCK;
+            }
+            let upto = table.rows.min(from + room);
+            room -= upto - from;
+            if let Some(block) = blocks.last_mut() {
+                block.push(Part { table, rows: from..upto });
+            }
+            from = upto;
         }
+    }
+    blocks
+}
+
+/// For each cell of a category that is a number, what that is as a level; empty where none is.
+fn codes<'a>(
+    values: &Values,
+    cells: impl Iterator<Item = &'a Cell> + Clone,
+) -> Vec<Option<String>> {
+    let number = |cell: &Cell| match cell {
+        Cell::Number(number) => Some(*number),
+        _ => None,
+    };
+    match values {
+        Values::Category(_) if cells.clone().any(|cell| number(cell).is_some()) => {
+            cells.map(|cell| number(cell).map(code)).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
@@ -425,18 +495,20 @@ pub fn limits(contract: &Contract) -> Vec<Limit> {
     fields.flat_map(of_field).flatten().collect()
 }
 
-/// Gives what a cell is as a value of this column.
-fn observed(values: &Values, cell: &Cell, mut take: impl FnMut(Observation<'_>)) {
+/// What a cell is as a value of this column; a number, such as an industry's, that the profile was told to
+/// treat as a category is the level `code`.
+fn observed<'a>(values: &Values, cell: &'a Cell, code: Option<&'a str>) -> Observation<'a> {
     match (values, cell) {
-        (_, Cell::Null) => take(Observation::Missing),
-        (Values::Number(_), Cell::Number(number)) => take(Observation::Number(*number)),
-        (Values::Category(_), Cell::Text(text)) => take(Observation::Category(text)),
-        (Values::Category(_), Cell::Bool(true)) => take(Observation::Category("true")),
-        (Values::Category(_), Cell::Bool(false)) => take(Observation::Category("false")),
-        // A code, such as an industry's number, that the profile was told to treat as a category.
-        (Values::Category(_), Cell::Number(number)) => take(Observation::Category(&code(*number))),
+        (_, Cell::Null) => Observation::Missing,
+        (Values::Number(_), Cell::Number(number)) => Observation::Number(*number),
+        (Values::Category(_), Cell::Text(text)) => Observation::Category(text),
+        (Values::Category(_), Cell::Bool(true)) => Observation::Category("true"),
+        (Values::Category(_), Cell::Bool(false)) => Observation::Category("false"),
+        (Values::Category(_), Cell::Number(_)) => {
+            code.map_or(Observation::Foreign, Observation::Category)
+        }
         (Values::Number(_), Cell::Text(_) | Cell::Bool(_)) | (_, Cell::Nested) => {
-            take(Observation::Foreign);
+            Observation::Foreign
         }
     }
 }
@@ -480,7 +552,7 @@ mod tests {
     fn people(watch: &mut Watch, ages: impl Iterator<Item = u32>) {
         for age in ages {
             let class = if age % 3 == 0 { "Private" } else { "None" };
-            watch.rows(Side::Request, &person(Cell::Number(f64::from(age)), class));
+            watch.rows(Side::Request, &[person(Cell::Number(f64::from(age)), class)]);
         }
     }
 
@@ -507,7 +579,7 @@ mod tests {
             for row in 0..1_800_u32 {
                 let cells = vec![Cell::Number(f64::from(from + row * 37 % 100))];
                 let columns = vec![Column { name: name.to_owned(), cells }];
-                watch.rows(Side::Response, &Columns { rows: 1, columns });
+                watch.rows(Side::Response, &[Columns { rows: 1, columns }]);
             }
             kinds(&watch.close(0))
         };
@@ -577,7 +649,7 @@ mod tests {
                     row if row % 3 == 0 => "Private",
                     _ => "None",
                 };
-                watch.rows(Side::Request, &person(Cell::Number(f64::from(row * 37 % 90)), class));
+                watch.rows(Side::Request, &[person(Cell::Number(f64::from(row * 37 % 90)), class)]);
             }
             let judgement = watch.close(0);
             let of_limits = |f: &&Finding| f.detector == Detector::Limit;
@@ -677,7 +749,7 @@ mod tests {
         for _ in 0..500 {
             let mut columns = person(Cell::Number(30.0), "Private");
             columns.columns.retain(|column| column.name != "class");
-            watch.rows(Side::Request, &columns);
+            watch.rows(Side::Request, &[columns]);
         }
         let judgement = watch.close(0);
         let missing = judgement.findings.iter().find(|finding| {

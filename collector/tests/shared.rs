@@ -405,9 +405,9 @@ fn panes_of_all_meet_and_those_who_are_gone_are_not_waited_for() {
     let reference = Reference::of(0, vec![Feature::number("age")]);
     let parcel = |age: f64| {
         let (mut pane, mut rows) = (Pane::new(&reference), FirstRows::new(&reference));
-        pane.row();
+        pane.count(1);
         pane.observe(0, Observation::Number(age));
-        rows.observe(0, Observation::Number(age));
+        rows.observe(0, &[Observation::Number(age)]);
         Parcel::new(pane, rows)
     };
     let mut ann = Party::join(&server, "ann", pace());

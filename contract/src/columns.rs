@@ -362,11 +362,17 @@ impl<'a> Table<'a> {
             return;
         }
         let cells = &mut self.columns.columns[column].cells;
-        if cells.len() <= row {
-            cells.resize(row + 1, Cell::Null);
-        }
         let several = matches!(target, Target::First(_)) && place > 0;
-        cells[row] = if several { Cell::Nested } else { cell() };
+        let cell = if several { Cell::Nested } else { cell() };
+        match cells.get_mut(row) {
+            Some(there) => *there = cell,
+            None => {
+                if cells.len() < row {
+                    cells.resize(row, Cell::Null);
+                }
+                cells.push(cell);
+            }
+        }
     }
 
     /// Opens a field or tensor; its values come next.

@@ -27,6 +27,8 @@ pub struct Tails {
     values: Vec<f64>,
     /// For each value the values below it, and those at or below it, as shares.
     shares: Vec<[f64; 2]>,
+    /// By how much the share rises over a half of the way from the value before.
+    slopes: Vec<f64>,
     /// The tail of what lies beyond all values.
     least: f64,
     symmetric: bool,
@@ -71,7 +73,7 @@ impl Tails {
             (below, place) = (at_most, place + 1);
         }
         let symmetric = third_moment(&sorted) == 0.0;
-        Tails { values, shares, least: 1.0 / (count + 1.0), symmetric }
+        Tails::prepared(Table { values, shares, least: 1.0 / (count + 1.0), symmetric })
     }
 
     /// The tails of the values that a sketch saw. The middle of its certified interval is taken.
@@ -95,7 +97,18 @@ impl Tails {
                 [below, before]
             })
             .collect();
-        Tails { values, shares, least: 1.0 / (count + 1.0), symmetric: false }
+        Tails::prepared(Table { values, shares, least: 1.0 / (count + 1.0), symmetric: false })
+    }
+
+    fn prepared(Table { values, shares, least, symmetric }: Table) -> Self {
+        let slope = |place: usize| {
+            let last = place.checked_sub(1)?;
+            // Halves, because the distance of two large values may overflow.
+            let way = values[place] / 2.0 - values[last] / 2.0;
+            Some((shares[place][0] - shares[last][1]) / way)
+        };
+        let slopes = (0..values.len()).map(|place| slope(place).unwrap_or_default()).collect();
+        Tails { values, shares, slopes, least, symmetric }
     }
 
     /// The left tail, P(X ≤ value), and the right, P(X ≥ value). Between two values of the table
@@ -108,10 +121,10 @@ impl Tails {
     }
 
     /// The rarer tail of a value, and its rank, 0 to 1: the middle of where it stands. `None` for NaN and
-    /// where no value was seen.
+    /// infinities, and where no value was seen.
     #[must_use]
     pub fn tail_and_rank(&self, value: f64) -> Option<(f64, f64)> {
-        let (below, at_most) = self.shares_at(value)?;
+        let (below, at_most) = self.shares_at(value).filter(|_| value.is_finite())?;
         let rarer = at_most.min(1.0 - below);
         Some((rarer * (1.0 - self.least) + self.least, f64::midpoint(below, at_most)))
     }
@@ -126,12 +139,10 @@ impl Tails {
             None => (1.0, 1.0),
             Some(&knot) if knot == value => (self.shares[place][0], self.shares[place][1]),
             Some(_) if place == 0 => (0.0, 0.0),
-            Some(&knot) => {
+            Some(_) => {
                 let (last, left) = (self.values[place - 1], self.shares[place - 1][1]);
-                let right = self.shares[place][0];
-                // Halves, because the distance of two large values may overflow.
-                let way = (value / 2.0 - last / 2.0) / (knot / 2.0 - last / 2.0);
-                let share = left + (right - left) * way;
+                let share = left + self.slopes[place] * (value / 2.0 - last / 2.0);
+                let share = share.min(self.shares[place][0]);
                 (share, share)
             }
         })
@@ -189,7 +200,7 @@ fn third_moment(values: &[f64]) -> f64 {
 
 impl From<Tails> for Table {
     fn from(tails: Tails) -> Self {
-        let Tails { values, shares, least, symmetric } = tails;
+        let Tails { values, shares, least, symmetric, .. } = tails;
         Table { values, shares, least, symmetric }
     }
 }
@@ -209,7 +220,7 @@ impl TryFrom<Table> for Tails {
         if shares.len() != values.len() || !within || !flat.is_sorted() || least == 0.0 {
             return Err(Broken::Shares);
         }
-        Ok(Tails { values, shares, least, symmetric })
+        Ok(Tails::prepared(Table { values, shares, least, symmetric }))
     }
 }
 

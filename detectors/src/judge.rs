@@ -627,7 +627,7 @@ fn joint_law(
     let times = embedding.columns.iter().filter_map(|&at| window.times.get(at).copied());
     let time = if rules.ordered { times.fold(1.0, f64::max) } else { 1.0 };
     let change = embedding.compare(&together.embedded, time, rules.min_effect.data_drift, alpha)?;
-    let rows = together.embedded.rows();
+    let rows = together.embedded.count();
     let name = |at: &usize| Some(reference.features.get(*at)?.name.clone());
     Some(Evidence {
         detector: Detector::Mmd,
@@ -813,7 +813,7 @@ mod tests {
         let mut panes = vec![Pane::new(reference); 4];
         for number in 0..rows {
             let pane = &mut panes[(number * 4 / rows) as usize];
-            pane.row();
+            pane.count(1);
             row(&mut dice, shift, |i, value| pane.observe(i, value));
         }
         panes[0].exchanges(seen(rows * 2, rows));

@@ -31,6 +31,7 @@ pub mod joint;
 pub mod judge;
 mod kolmogorov;
 pub mod ks;
+mod latest;
 mod letters;
 pub mod limit;
 pub mod mmd;

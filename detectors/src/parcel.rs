@@ -40,34 +40,30 @@ impl FirstRows {
         Self(vec![Vec::new(); reference.features.len()])
     }
 
-    /// Takes in a row's value of a feature, by its index in the reference; beyond the first
-    /// [`FIRST_ROWS`] nothing.
-    pub fn observe(&mut self, feature: usize, observation: Observation<'_>) {
-        let Some(column) = self.0.get_mut(feature).filter(|column| column.len() < FIRST_ROWS)
-        else {
-            return;
-        };
-        column.push(match observation {
+    /// Takes in the values of a feature, by its index in the reference, of some rows in their order; beyond
+    /// the first [`FIRST_ROWS`] nothing.
+    pub fn observe(&mut self, feature: usize, column: &[Observation<'_>]) {
+        let Some(kept) = self.0.get_mut(feature) else { return };
+        let room = FIRST_ROWS.saturating_sub(kept.len());
+        kept.extend(column.iter().take(room).map(|observation| match *observation {
             Observation::Number(value) if value.is_finite() => Said::Number(value),
             Observation::Category(level) => {
                 Said::Level(level[..level.floor_char_boundary(LEVEL_BYTES)].to_owned())
             }
             _ => Said::Nothing(()),
-        });
+        }));
     }
 
-    /// Gives all of them, row by row, to `take`: the index of a feature and its value.
-    pub fn replay(&self, mut take: impl FnMut(usize, Observation<'_>)) {
-        let rows = self.0.iter().map(Vec::len).max().unwrap_or(0).min(FIRST_ROWS);
-        for row in 0..rows {
-            for (feature, column) in self.0.iter().enumerate() {
-                match column.get(row) {
-                    None => {}
-                    Some(Said::Number(value)) => take(feature, Observation::Number(*value)),
-                    Some(Said::Level(level)) => take(feature, Observation::Category(level)),
-                    Some(Said::Nothing(())) => take(feature, Observation::Missing),
-                }
-            }
+    /// Gives all of them, feature by feature, to `take`: its index and its values.
+    pub fn replay(&self, mut take: impl FnMut(usize, &[Observation<'_>])) {
+        for (feature, kept) in self.0.iter().enumerate() {
+            let said = |said| match said {
+                &Said::Number(value) => Observation::Number(value),
+                Said::Level(level) => Observation::Category(level),
+                Said::Nothing(()) => Observation::Missing,
+            };
+            let column: Vec<Observation<'_>> = kept.iter().take(FIRST_ROWS).map(said).collect();
+            take(feature, &column);
         }
     }
 }
@@ -132,10 +128,10 @@ mod tests {
         let parcel = |watcher: u32| {
             let (mut pane, mut rows) = (Pane::new(reference), FirstRows::new(reference));
             for number in (0..3_000).filter(|number| number % watchers == watcher) {
-                pane.row();
+                pane.count(1);
                 for (feature, value) in row(number, shift).into_iter().enumerate() {
                     pane.observe(feature, value);
-                    rows.observe(feature, value);
+                    rows.observe(feature, &[value]);
                 }
             }
             let seen = 3_000 / u64::from(watchers);
@@ -185,10 +181,11 @@ mod tests {
         // A number of some 18 letters and a text of 3 for each of the first rows, and the pane.
         assert!(sent.len() < 2 * SKETCH_BYTES + FIRST_ROWS * 30, "{}", sent.len());
         let mut seen = Vec::new();
-        parcels(&reference, 2, 0.0)[1].rows.replay(|feature, value| {
-            if let Observation::Number(value) = value {
-                seen.push((feature, value));
-            }
+        parcels(&reference, 2, 0.0)[1].rows.replay(|feature, column| {
+            seen.extend(column.iter().filter_map(|value| match value {
+                Observation::Number(value) => Some((feature, *value)),
+                _ => None,
+            }));
         });
         let first = |number: u32| match row(number, 0.0)[0] {
             Observation::Number(value) => Some((0, value)),
@@ -234,9 +231,9 @@ mod tests {
         let reference = reference();
         let (mut pane, mut rows) = (Pane::new(&reference), FirstRows::new(&reference));
         for value in [f64::NAN, f64::INFINITY, 1.0] {
-            pane.row();
+            pane.count(1);
             pane.observe(0, Observation::Number(value));
-            rows.observe(0, Observation::Number(value));
+            rows.observe(0, &[Observation::Number(value)]);
         }
         let parcel = Parcel::new(pane, rows);
         let sent = serde_json::to_string(&parcel).unwrap();

@@ -18,14 +18,16 @@
 
 use crate::letters;
 use crate::packing::{Broken, Reader, differing, key, short_between, unkey, varint};
+use crate::radix;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
+use std::hint::select_unpredictable;
 
 /// Knots kept by [`QuantileSketch::default`].
 pub const DEFAULT_CAPACITY: usize = 1_000;
 
 /// Values buffered before they are folded in, per knot: fewer folds mean less error.
-const BUFFER_PER_KNOT: usize = 2;
+const BUFFER_PER_KNOT: usize = 4;
 
 /// Counts of values strictly below a value, and at or below it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,6 +36,34 @@ pub(crate) struct Ranks {
     pub(crate) lt_max: u64,
     pub(crate) le_min: u64,
     pub(crate) le_max: u64,
+}
+
+impl Ranks {
+    /// Those of a value that no knot has, from these counts to those.
+    fn between(low: u64, high: u64) -> Ranks {
+        Ranks { lt_min: low, lt_max: high, le_min: low, le_max: high }
+    }
+
+    /// These of a knot where a value is the knot's; else those of the gap below it, with at least `low`
+    /// values below. Which it is cannot be foreseen, so it is chosen without a branch.
+    fn or_between(self, of_knot: bool, low: u64) -> Ranks {
+        let Ranks { lt_min, lt_max, le_min, le_max } = self;
+        Ranks {
+            lt_min: select_unpredictable(of_knot, lt_min, low),
+            lt_max,
+            le_min: select_unpredictable(of_knot, le_min, low),
+            le_max: select_unpredictable(of_knot, le_max, lt_max),
+        }
+    }
+
+    fn plus(self, other: Ranks) -> Ranks {
+        Ranks {
+            lt_min: self.lt_min + other.lt_min,
+            lt_max: self.lt_max + other.lt_max,
+            le_min: self.le_min + other.le_min,
+            le_max: self.le_max + other.le_max,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -107,7 +137,7 @@ impl QuantileSketch {
         // Negative zero equals zero, but sorts apart from it.
         self.buffer.push(value + 0.0);
         if self.buffer.len() >= self.capacity * BUFFER_PER_KNOT {
-            self.settle();
+            self.fold_buffered();
         }
         true
     }
@@ -131,8 +161,13 @@ impl QuantileSketch {
         prune(&mut self.knots, self.capacity);
     }
 
-    /// Folds buffered values in, so that many reads that follow are cheap.
+    /// Folds buffered values in, so that many reads that follow are cheap, and gives their room back.
     pub fn settle(&mut self) {
+        self.fold_buffered();
+        self.buffer = Vec::new();
+    }
+
+    fn fold_buffered(&mut self) {
         if self.buffer.is_empty() {
             return;
         }
@@ -167,6 +202,10 @@ impl QuantileSketch {
             let fitting = (wanted as f64 * bytes as f64 / size as f64 * factor) as usize;
             wanted = fitting.min(wanted - 1).max(8);
             let light = self.settled / fine.len() as u64;
+            let most = fine.last().map_or(1, |knot| knot.ranks.le_max) as f64;
+            let finer_tails = |rank: u64, tolerated: u64| {
+                (tolerated as f64 * finer_tails(rank as f64 / most)) as u64
+            };
             self.knots = kept(&fine, wanted, finer_tails)
                 .into_iter()
                 .map(|at| shortened(&fine, at, light))
@@ -305,51 +344,44 @@ pub(crate) fn ranks_at(knots: &[Knot], count: u64, after: usize, x: f64) -> Rank
         next => {
             let low = after.checked_sub(1).map_or(0, |before| knots[before].ranks.le_min);
             let high = next.map_or(count, |knot| knot.ranks.lt_max);
-            Ranks { lt_min: low, lt_max: high, le_min: low, le_max: high }
+            Ranks::between(low, high)
         }
     }
 }
 
-/// The ranks of a sketch that takes nothing in any more, laid out for many lookups.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct RankTable {
+/// What is made of the ranks of a sketch that takes nothing in any more, laid out for many lookups.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RankTable<T> {
     values: Vec<f64>,
-    /// At each value, and in the gap below it; the last gap is above all values.
-    at: Vec<(f64, f64)>,
-    below: Vec<(f64, f64)>,
+    /// In the gap below each value, and at it; the last is of the gap above all values.
+    made: Vec<[T; 2]>,
 }
 
-impl RankTable {
-    /// Of what the sketch saw so far.
+impl<T: Copy> RankTable<T> {
+    /// Makes something of the ranks that the values of a sketch have, as [`QuantileSketch::ranks`] gives
+    /// them: the shares below a value, and at or below it.
     #[must_use]
-    pub fn of(sketch: &QuantileSketch) -> Self {
+    pub fn of(sketch: &QuantileSketch, make: impl Fn((f64, f64)) -> T) -> Self {
         let (knots, _) = sketch.read();
         let values: Vec<f64> = knots.iter().map(|knot| knot.value).collect();
-        let gaps = values.iter().map(|value| value.next_down()).chain([f64::INFINITY]);
-        RankTable {
-            at: values.iter().map(|&value| sketch.ranks(value)).collect(),
-            below: gaps.map(|gap| sketch.ranks(gap)).collect(),
-            values,
-        }
+        let above = [f64::INFINITY; 2];
+        let places = values.iter().map(|value| [value.next_down(), *value]).chain([above]);
+        let made = places.map(|places| places.map(|value| make(sketch.ranks(value)))).collect();
+        RankTable { values, made }
     }
 
-    /// As [`QuantileSketch::ranks`].
+    /// What was made of the ranks of `x`, which is not NaN.
     #[must_use]
-    pub fn ranks(&self, x: f64) -> (f64, f64) {
-        if x.is_nan() {
-            return (0.0, 1.0);
-        }
+    pub fn at(&self, x: f64) -> T {
         let after = self.values.partition_point(|&value| value < x);
-        match self.values.get(after) {
-            Some(&value) if value == x => self.at[after],
-            _ => self.below.get(after).copied().unwrap_or((0.0, 1.0)),
-        }
+        let known = self.values.get(after).is_some_and(|&value| value == x);
+        self.made[after][usize::from(known)]
     }
 }
 
 /// Knots with exact ranks from a block of values, which it sorts.
 fn exact(values: &mut [f64]) -> Vec<Knot> {
-    values.sort_unstable_by(f64::total_cmp);
+    radix::sort(values);
     knots_of(values, 1)
 }
 
@@ -376,24 +408,21 @@ fn merged(a: &[Knot], a_count: u64, b: &[Knot], b_count: u64) -> Vec<Knot> {
     }
     let mut union = Vec::with_capacity(a.len() + b.len());
     let (mut i, mut j) = (0, 0);
-    while i < a.len() || j < b.len() {
-        let value = match (a.get(i), b.get(j)) {
-            (Some(left), Some(right)) => left.value.min(right.value),
-            (Some(only), None) | (None, Some(only)) => only.value,
-            (None, None) => break,
-        };
-        let (in_a, in_b) = (ranks_at(a, a_count, i, value), ranks_at(b, b_count, j, value));
-        union.push(Knot {
-            value,
-            ranks: Ranks {
-                lt_min: in_a.lt_min + in_b.lt_min,
-                lt_max: in_a.lt_max + in_b.lt_max,
-                le_min: in_a.le_min + in_b.le_min,
-                le_max: in_a.le_max + in_b.le_max,
-            },
-        });
-        i += usize::from(a.get(i).is_some_and(|knot| knot.value == value));
-        j += usize::from(b.get(j).is_some_and(|knot| knot.value == value));
+    // At or below the knots before, at least.
+    let (mut low_a, mut low_b) = (0, 0);
+    while let (Some(left), Some(right)) = (a.get(i), b.get(j)) {
+        let (of_a, of_b) = (left.value <= right.value, right.value <= left.value);
+        let value = if of_a { left.value } else { right.value };
+        let in_a = left.ranks.or_between(of_a, low_a);
+        let in_b = right.ranks.or_between(of_b, low_b);
+        union.push(Knot { value, ranks: in_a.plus(in_b) });
+        (low_a, low_b) = (in_a.le_min, in_b.le_min);
+        (i, j) = (i + usize::from(of_a), j + usize::from(of_b));
+    }
+    // Beyond the last knot of one of them.
+    for (rest, beyond) in [(&a[i..], (low_b, b_count)), (&b[j..], (low_a, a_count))] {
+        let beyond = Ranks::between(beyond.0, beyond.1);
+        union.extend(rest.iter().map(|knot| Knot { ranks: knot.ranks.plus(beyond), ..*knot }));
     }
     union
 }
@@ -406,7 +435,8 @@ fn merged(a: &[Knot], a_count: u64, b: &[Knot], b_count: u64) -> Vec<Knot> {
 /// stays too, since no leap over it is short enough.
 fn prune(knots: &mut Vec<Knot>, capacity: usize) {
     if knots.len() > capacity {
-        *knots = kept(knots, capacity, |_| 1.0).into_iter().map(|at| knots[at]).collect();
+        let kept = kept(knots, capacity, |_, tolerated| tolerated);
+        *knots = kept.into_iter().map(|at| knots[at]).collect();
     }
 }
 
@@ -415,46 +445,61 @@ fn finer_tails(q: f64) -> f64 {
     (40.0 * q.min(1.0 - q)).clamp(0.1, 1.0)
 }
 
-/// Which of the knots stay, at most `capacity` of them. `part` says how much of the gap that is
+/// Which of the knots stay, at most `capacity` of them. `at_rank` says how much of a gap that is
 /// tolerated elsewhere is tolerated at a rank.
-fn kept(knots: &[Knot], capacity: usize, part: impl Fn(f64) -> f64) -> Vec<usize> {
-    let n = knots[knots.len() - 1].ranks.le_max.max(1) as f64;
-    let reach = |from: usize, tolerated: u64| {
-        let rank = knots[from].ranks.le_min;
-        rank + (tolerated as f64 * part(rank as f64 / n)) as u64
-    };
-    let walk = |tolerated: u64, each: &mut dyn FnMut(usize)| {
-        let mut upto = reach(0, tolerated);
-        for (next, knot) in knots.iter().enumerate().skip(2) {
-            if knot.ranks.lt_max > upto {
-                upto = reach(next - 1, tolerated);
-                each(next - 1);
+fn kept(knots: &[Knot], capacity: usize, at_rank: impl Fn(u64, u64) -> u64) -> Vec<usize> {
+    // Of each knot but the first, the last rank that may be below it, and what is certain at the one before.
+    let steps: Vec<(u64, u64)> =
+        knots.windows(2).map(|pair| (pair[1].ranks.lt_max, pair[0].ranks.le_min)).collect();
+    let walk = |tolerated: u64, kept: &mut [usize]| {
+        let reach = |rank: u64| rank + at_rank(rank, tolerated);
+        let (mut upto, mut count) = (reach(steps[0].1), 0);
+        for (place, &(highest, before)) in steps.iter().enumerate().skip(1) {
+            // Which knots are leapt over cannot be foreseen, so it is chosen without a branch.
+            let lands = highest > upto;
+            upto = select_unpredictable(lands, reach(before), upto);
+            if let Some(kept) = kept.get_mut(count) {
+                *kept = place;
             }
+            count += usize::from(lands);
         }
-    };
-    let count = |tolerated| {
-        let mut count = 2;
-        walk(tolerated, &mut |_| count += 1);
         count
     };
+    // The first and the last stay, too.
+    let count = |tolerated| walk(tolerated, &mut []) + 2;
+    // Twice the gap leaves about half of the knots: the first guesses are seldom far.
+    let scaled = |tolerated: u64, by: f64| (tolerated as f64 * by / capacity as f64) as u64;
     let whole = gap(&knots[0], &knots[knots.len() - 1]);
     let (mut low, mut high) = (0, (whole / capacity as u64).max(1));
-    while high < whole.saturating_mul(16) && count(high) > capacity {
-        (low, high) = (high + 1, high.saturating_mul(2));
+    let (mut found, mut margin) = (count(high), 1.02);
+    while high < whole.saturating_mul(16) && found > capacity {
+        (low, high) = (high + 1, scaled(high, found as f64 * margin).max(high + 1));
+        (found, margin) = (count(high), margin * 2.0);
     }
     // A thirty-second more than the least is near enough.
-    while high.saturating_sub(low) > high / 32 {
-        let middle = low + (high - low) / 2;
-        if count(middle) <= capacity {
-            high = middle;
+    for attempt in 0.. {
+        let near = high / 32;
+        if high.saturating_sub(low) <= near {
+            break;
+        }
+        let middle = match attempt {
+            0 => scaled(high, found as f64).clamp(low, high - near.max(1)),
+            1 => high - near.max(1),
+            _ => low + (high - low) / 2,
+        };
+        let left = count(middle);
+        if left <= capacity {
+            (high, found) = (middle, left);
         } else {
             low = middle + 1;
         }
     }
-    let mut kept = Vec::with_capacity(capacity + 1);
-    kept.push(0);
-    walk(high, &mut |at| kept.push(at));
-    kept.push(knots.len() - 1);
+    let mut kept = vec![0; count(high)];
+    let between = 1..kept.len() - 1;
+    walk(high, &mut kept[between]);
+    if let Some(last) = kept.last_mut() {
+        *last = knots.len() - 1;
+    }
     kept
 }
 
@@ -840,13 +885,13 @@ mod tests {
         let values = (0..3_000).map(|at| f64::from(at * 37 % 211) / 8.0);
         let close = [1.0, 1.0f64.next_up(), f64::MAX, f64::MIN];
         values.chain(close).for_each(|value| assert!(sketch.insert(value)));
-        let table = RankTable::of(&sketch);
+        let table = RankTable::of(&sketch, |ranks| ranks);
         let probes = (-20..500).map(|at| f64::from(at) / 16.0);
-        let far = [f64::NEG_INFINITY, f64::INFINITY, f64::MAX, f64::MIN, f64::NAN, 1.0, -0.0];
+        let far = [f64::NEG_INFINITY, f64::INFINITY, f64::MAX, f64::MIN, 1.0, -0.0];
         for probe in probes.chain(far).chain(close) {
-            assert_eq!(table.ranks(probe), sketch.ranks(probe), "{probe}");
+            assert_eq!(table.at(probe), sketch.ranks(probe), "{probe}");
         }
         let nothing = QuantileSketch::with_capacity(50);
-        assert_eq!(RankTable::of(&nothing).ranks(1.0), nothing.ranks(1.0));
+        assert_eq!(RankTable::of(&nothing, |ranks| ranks).at(1.0), nothing.ranks(1.0));
     }
 }

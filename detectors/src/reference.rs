@@ -6,6 +6,9 @@ use crate::joint::Joint;
 use crate::summary::{CategorySummary, NumberSummary};
 use serde::{Deserialize, Serialize};
 
+/// Rows that are taken in together.
+const BLOCK: usize = 64;
+
 /// A value as a column meets it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Observation<'a> {
@@ -108,6 +111,28 @@ impl Feature {
         }
     }
 
+    /// Takes the values of some rows in, in their order: as [`Feature::observe`] does of one.
+    pub fn observe_all(&mut self, column: &[Observation<'_>]) {
+        let Values::Number(numbers) = &mut self.values else {
+            return column.iter().for_each(|observation| self.observe(*observation));
+        };
+        self.rows += column.len() as u64;
+        for block in column.chunks(BLOCK) {
+            let (mut values, mut count) = ([0.0; BLOCK], 0);
+            for observation in block {
+                match *observation {
+                    Observation::Number(value) => {
+                        values[count] = value;
+                        count += 1;
+                    }
+                    Observation::Missing => self.nulls += 1,
+                    Observation::Category(_) | Observation::Foreign => self.foreign += 1,
+                }
+            }
+            numbers.insert_all(&values[..count]);
+        }
+    }
+
     /// Adds everything that `other` saw. Whether both are the same column is the caller's
     /// to know; where their types differ, the values of `other` count as foreign.
     pub fn merge(&mut self, other: &Feature) {
@@ -177,6 +202,33 @@ mod tests {
         work.observe(Observation::Number(1.0));
         work.merge(&age);
         assert_eq!((work.rows, work.missing()), (6, 6));
+    }
+
+    #[test]
+    fn a_column_at_once_is_what_its_rows_are() {
+        let value = |row: u32| match row % 9 {
+            0 => Observation::Missing,
+            1 => Observation::Category("x"),
+            2 => Observation::Number(f64::INFINITY),
+            _ => Observation::Number(f64::from(row * 37 % 101)),
+        };
+        let column: Vec<_> = (0..300).map(value).collect();
+        for blank in [Feature::number("x"), Feature::category("x")] {
+            let (mut at_once, mut one_by_one) = (blank.clone(), blank);
+            at_once.observe_all(&column[..70]);
+            at_once.observe_all(&column[70..]);
+            column.iter().for_each(|value| one_by_one.observe(*value));
+            let counts = |of: &Feature| (of.rows, of.nulls, of.foreign, of.missing());
+            assert_eq!(counts(&at_once), counts(&one_by_one));
+            match (&at_once.values, &one_by_one.values) {
+                (Values::Number(one), Values::Number(other)) => {
+                    assert_eq!(one.sketch(), other.sketch());
+                    let (one, other) = (one.variance().unwrap(), other.variance().unwrap());
+                    assert!((one / other - 1.0).abs() < 1e-12);
+                }
+                (one, other) => assert_eq!(one, other),
+            }
+        }
     }
 
     #[test]

@@ -232,7 +232,7 @@ fn filled(reference: &Reference, columns: &[KeptColumn], rows: &[usize]) -> Pane
             pane.observe(at, column.values[*row].1.observed());
         }
     }
-    rows.iter().for_each(|_| pane.row());
+    pane.count(rows.len() as u64);
     pane
 }
 

@@ -224,7 +224,7 @@ mod tests {
         let verdicts = |reference: &Reference, hour: usize| {
             let mut pane = Pane::new(&whole);
             for at in 5_000..5_600 {
-                pane.row();
+                pane.count(1);
                 let (number, level) = row(hour, at);
                 pane.observe(0, Observation::Number(number));
                 pane.observe(1, Observation::Category(level));

@@ -106,7 +106,40 @@ impl Bettor {
         let score = score.clamp(0.0, 1.0);
         let up = (score - self.high) / self.high;
         let down = (self.low - score) / (1.0 - self.low);
-        self.bet(|stake| 1.0 + stake * up, |stake| 1.0 + stake * down);
+        self.bet(self.factors(up, down));
+    }
+
+    /// Takes in the same score so many times in a row: what as many calls of [`Bettor::observe`] do, but
+    /// for rounding.
+    pub fn observe_times(&mut self, score: f64, times: u64) {
+        if score.is_nan() || times == 0 {
+            return;
+        }
+        self.observe(score);
+        let again = times - 1;
+        if again == 0 {
+            return;
+        }
+        let score = score.clamp(0.0, 1.0);
+        let up = (score - self.high) / self.high;
+        let down = (self.low - score) / (1.0 - self.low);
+        for (at, factor) in self.factors(up, down).into_iter().enumerate() {
+            // What is won goes one way, so that it meets one of its bounds, if any, and stays there.
+            let before_last = self.won[at] * power(factor, again - 1);
+            if self.won[at] <= 1.0 || before_last <= 1.0 {
+                self.begun[at] = self.now;
+            }
+            self.won[at] = (before_last * factor).clamp(1.0, self.richest);
+            self.owned[at] = (self.owned[at] * power(factor, again)).min(self.richest);
+        }
+    }
+
+    /// What each stake is multiplied by, where a bet of everything upwards wins `up` and one downwards
+    /// `down`.
+    fn factors(&self, up: f64, down: f64) -> [f64; 2 * STAKES] {
+        std::array::from_fn(|at| {
+            1.0 + self.stakes[at % STAKES] * if at < STAKES { up } else { down }
+        })
     }
 
     /// Takes in whether something happened whose mean is now at most `high` where nothing has
@@ -114,7 +147,7 @@ impl Bettor {
     pub fn observe_at_most(&mut self, happened: bool, high: f64) {
         let high = high.clamp(LEAST_MEAN, 1.0);
         let up = if happened { (1.0 - high) / high } else { -1.0 };
-        self.bet(|stake| 1.0 + stake * up, |_| 1.0);
+        self.bet(self.factors(up, 0.0));
     }
 
     /// Takes in how often something happened, and how often not, in no order.
@@ -126,20 +159,24 @@ impl Bettor {
                 .exp()
                 .min(f64::MAX)
         };
-        self.bet(|stake| won(stake, up, -1.0), |stake| won(stake, -1.0, down));
+        self.bet(std::array::from_fn(|at| {
+            let stake = self.stakes[at % STAKES];
+            if at < STAKES { won(stake, up, -1.0) } else { won(stake, -1.0, down) }
+        }));
     }
 
-    fn bet(&mut self, up: impl Fn(f64) -> f64, down: impl Fn(f64) -> f64) {
-        // Side by side and without a branch, so that several stakes go through the processor at once.
-        let factors: [f64; 2 * STAKES] = std::array::from_fn(|at| match at.checked_sub(STAKES) {
-            None => up(self.stakes[at]),
-            Some(stake) => down(self.stakes[stake]),
-        });
+    /// Multiplies what each stake owns and won.
+    #[inline]
+    fn bet(&mut self, factors: [f64; 2 * STAKES]) {
+        // Lane by lane without a branch or a call, so that several go through the processor at once;
+        // nothing here is NaN.
+        let least = |a: f64, b: f64| if a < b { a } else { b };
+        let most = |a: f64, b: f64| if a > b { a } else { b };
         for (at, factor) in factors.into_iter().enumerate() {
             let won = self.won[at];
             self.begun[at] = if won <= 1.0 { self.now } else { self.begun[at] };
-            self.won[at] = (won * factor).clamp(1.0, self.richest);
-            self.owned[at] = (self.owned[at] * factor).min(self.richest);
+            self.won[at] = least(most(won * factor, 1.0), self.richest);
+            self.owned[at] = least(self.owned[at] * factor, self.richest);
         }
     }
 
@@ -156,6 +193,19 @@ impl Bettor {
         let most = (0..self.won.len()).max_by(|&a, &b| self.won[a].total_cmp(&self.won[b]));
         most.map_or(0, |at| self.begun[at])
     }
+}
+
+/// `base` to the power of `exponent`, at most the largest number there is.
+fn power(base: f64, exponent: u64) -> f64 {
+    let (mut base, mut left, mut power) = (base, exponent, 1.0);
+    while left > 0 {
+        if left & 1 == 1 {
+            power *= base;
+        }
+        base *= base;
+        left >>= 1;
+    }
+    power.min(f64::MAX)
 }
 
 #[cfg(test)]
@@ -244,6 +294,36 @@ mod tests {
         bettor.observe(1.0);
         let squares = ON_RANKS.iter().map(|stake| stake * stake).sum::<f64>() / 4.0;
         assert!((bettor.evidence() - 2.0 - squares).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_same_score_many_times_is_what_it_is_once_and_again() {
+        for score in [0.0, 0.4, 0.5, 0.6, 1.0] {
+            for (times, begins) in [(1, 3.0), (2, 0.0), (7, 1e-3), (50, 0.5), (3_000, 1.0)] {
+                let (mut at_once, mut apart) =
+                    (Bettor::on_ranks(0.05, 50.0), Bettor::on_ranks(0.05, 50.0));
+                for bettor in [&mut at_once, &mut apart] {
+                    bettor.put_in(begins, 1);
+                    // Some stakes have won, and some have nothing.
+                    [0.9, 0.95, 0.2, 0.8].into_iter().for_each(|score| bettor.observe(score));
+                    bettor.put_in(begins, 2);
+                }
+                at_once.observe_times(score, times);
+                (0..times).for_each(|_| apart.observe(score));
+                assert_eq!(at_once.begun, apart.begun, "{score} {times}");
+                let near = |a: f64, b: f64| (a - b).abs() <= 1e-9 * b.abs() + 1e-300;
+                let both = at_once.won.iter().zip(&apart.won);
+                assert!(both.clone().all(|(a, b)| near(*a, *b)), "{score} {times}");
+                let both = at_once.owned.iter().zip(&apart.owned);
+                assert!(both.clone().all(|(a, b)| near(*a, *b)), "{score} {times}");
+            }
+        }
+        let mut bettor = Bettor::on_rate(0.0, 0.0, f64::INFINITY);
+        bettor.put_in(1.0, 0);
+        for score in [f64::NAN, 1.0, 0.0] {
+            bettor.observe_times(score, u64::MAX);
+            assert!(bettor.evidence().is_finite() && bettor.evidence() >= 0.0);
+        }
     }
 
     #[test]

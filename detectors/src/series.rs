@@ -20,12 +20,18 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    pub(crate) fn take(&mut self, observation: Observation<'_>) {
-        match observation {
-            Observation::Number(value) => self.number(value),
-            // Levels that come in runs depend on each other, whatever numbers stand for them.
-            Observation::Category(level) if self.has_room() => self.values.push(stand_in(level)),
-            Observation::Category(_) | Observation::Missing | Observation::Foreign => {}
+    /// Takes values in, in their order. Levels that come in runs depend on each other, whatever numbers
+    /// stand for them.
+    pub(crate) fn take(&mut self, column: &[Observation<'_>]) {
+        for observation in column {
+            if !self.has_room() {
+                return;
+            }
+            match *observation {
+                Observation::Number(value) => self.number(value),
+                Observation::Category(level) => self.values.push(stand_in(level)),
+                Observation::Missing | Observation::Foreign => {}
+            }
         }
     }
 

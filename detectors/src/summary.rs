@@ -45,6 +45,18 @@ impl NumberSummary {
         self.moments.insert(value);
     }
 
+    /// Takes values in, in their order: as [`NumberSummary::insert`] does one, but for rounding.
+    pub fn insert_all(&mut self, values: &[f64]) {
+        if !values.iter().all(|value| value.is_finite()) {
+            return values.iter().for_each(|value| self.insert(*value));
+        }
+        self.count += values.len() as u64;
+        self.moments.extend(values);
+        values.iter().for_each(|value| {
+            self.sketch.insert(*value);
+        });
+    }
+
     /// Takes a block of values in, the quicker the larger it is; leaves the finite ones of it,
     /// sorted, for whoever wants them so.
     pub fn extend(&mut self, block: &mut Vec<f64>) {

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::autocorrelation;
+use crate::latest::Latest;
 
 /// Values that an estimate looks at, the latest ones.
 const LATEST: usize = 512;
@@ -21,7 +22,7 @@ const INDEPENDENT: f64 = 1.2;
 /// Which values of a series are taken.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Thinning {
-    latest: VecDeque<f64>,
+    latest: Latest<LATEST>,
     estimates: VecDeque<f64>,
     /// Values passed over between two that are taken; `None` before the first estimate.
     between: Option<u32>,
@@ -34,10 +35,7 @@ impl Thinning {
         if value.is_nan() {
             return false;
         }
-        if self.latest.len() == LATEST {
-            self.latest.pop_front();
-        }
-        self.latest.push_back(value);
+        self.latest.take(value);
         let Some(between) = self.between else {
             if self.latest.len() >= FIRST {
                 self.estimate();
@@ -52,6 +50,26 @@ impl Thinning {
         true
     }
 
+    /// Takes the same value in so many times in a row, and says how many of them count.
+    pub fn takes_times(&mut self, value: f64, times: u64) -> u64 {
+        let mut left = times;
+        while left > 0 && self.between.is_none() && !value.is_nan() {
+            self.takes(value);
+            left -= 1;
+        }
+        let Some(between) = self.between.filter(|_| left > 0 && !value.is_nan()) else { return 0 };
+        (0..left.min(LATEST as u64)).for_each(|_| self.latest.take(value));
+        let (to_pass, stride) = (u64::from(self.to_pass), u64::from(between) + 1);
+        if left <= to_pass {
+            self.to_pass -= left as u32;
+            return 0;
+        }
+        // Beginning with the one after those that are passed, each of a stride.
+        let since = left - to_pass - 1;
+        self.to_pass = between - (since % stride) as u32;
+        since / stride + 1
+    }
+
     /// Estimates anew; call it now and then, such as when a pane closes.
     pub fn estimate(&mut self) {
         if self.latest.len() < FIRST {
@@ -60,7 +78,7 @@ impl Thinning {
         if self.estimates.len() == ESTIMATES {
             self.estimates.pop_front();
         }
-        self.estimates.push_back(autocorrelation::time(self.latest.make_contiguous()));
+        self.estimates.push_back(autocorrelation::time(&self.latest.in_order()));
         let mut sorted: Vec<f64> = self.estimates.iter().copied().collect();
         sorted.sort_by(f64::total_cmp);
         let time = sorted[sorted.len() / 2];
@@ -121,6 +139,29 @@ mod tests {
         values[5_250..].iter_mut().for_each(|value| *value += 2.0);
         taken(&mut thinning, &values);
         assert_eq!(thinning.stride(), 1);
+    }
+
+    #[test]
+    fn the_same_value_many_times_is_what_it_is_once_and_again() {
+        for (before, stride) in [(0, None), (100, Some(1)), (100, Some(7))] {
+            let mut start = Thinning::default();
+            series(0.0, before).into_iter().for_each(|value| {
+                start.takes(value);
+            });
+            if let Some(stride) = stride {
+                start.between = Some(stride - 1);
+            }
+            for times in [0, 1, 2, 6, 7, 8, 50, 63, 64, 65, 700] {
+                let (mut at_once, mut apart) = (start.clone(), start.clone());
+                for _ in 0..3 {
+                    let taken = (0..times).filter(|_| apart.takes(0.5)).count() as u64;
+                    assert_eq!(at_once.takes_times(0.5, times), taken, "{stride:?} {times}");
+                    assert_eq!(at_once.to_pass, apart.to_pass);
+                    assert_eq!(at_once.latest.in_order(), apart.latest.in_order());
+                }
+            }
+        }
+        assert_eq!(Thinning::default().takes_times(f64::NAN, 9), 0);
     }
 
     #[test]

@@ -28,6 +28,8 @@ const CHOSEN_EVERY: u32 = 16;
 /// Rows of a category before levels are chosen; from twice as many on the older count less.
 const LEVELS_FROM: f64 = 32.0;
 const LEVELS_LATEST: f64 = 2_048.0;
+/// Rows that are taken in together.
+const BLOCK: usize = 64;
 
 /// All bets on one model.
 #[derive(Debug, Clone)]
@@ -83,12 +85,13 @@ impl Vigil {
         self.violations.put_in(share.min(1.0), now_ms);
     }
 
-    /// Takes in one row's value of a feature, by its index in the reference; an index that the
-    /// reference lacks is ignored.
-    pub fn observe(&mut self, feature: usize, observation: Observation<'_>) {
+    /// Takes in the values of a feature, by its index in the reference, of some rows in their order; an
+    /// index that the reference lacks is ignored. Bets on one feature know nothing of another, so that it
+    /// does not matter whether rows come one by one or features do.
+    pub fn observe(&mut self, feature: usize, column: &[Observation<'_>]) {
         let known = self.reference.features.get(feature);
         if let (Some(known), Some(lookout)) = (known, self.lookouts.get_mut(feature)) {
-            lookout.observe(known, observation);
+            lookout.observe(known, column);
         }
     }
 
@@ -175,7 +178,12 @@ struct Absence {
 
 #[derive(Debug, Clone)]
 enum Bets {
-    Number { ranks: RankTable, location: Bettor, spread: Bettor },
+    /// Beside the rank of a value how far from the middle that is.
+    Number {
+        ranks: RankTable<(f64, f64)>,
+        location: Bettor,
+        spread: Bettor,
+    },
     Category(Levels),
 }
 
@@ -190,7 +198,9 @@ impl Lookout {
                 let tolerance = STANDARD_ERRORS / (12.0 * rows).sqrt();
                 let tolerance = tolerance + numbers.sketch().rank_error() / 2.0;
                 Bets::Number {
-                    ranks: RankTable::of(numbers.sketch()),
+                    ranks: RankTable::of(numbers.sketch(), |ranks| {
+                        (f64::midpoint(ranks.0, ranks.1), folded(ranks))
+                    }),
                     location: Bettor::on_ranks(tolerance, enough),
                     spread: Bettor::on_ranks(tolerance, enough),
                 }
@@ -236,34 +246,57 @@ impl Lookout {
         self.absence.bettor.put_in(share, now_ms);
     }
 
-    fn observe(&mut self, known: &Feature, observation: Observation<'_>) {
-        let ValuesLookout { thinning, bets } = &mut self.values;
-        let there = match (observation, bets, &known.values) {
-            (
-                Observation::Number(value),
-                Bets::Number { ranks, location, spread },
-                Values::Number(was),
-            ) if value.is_finite() => {
-                let ranks = ranks.ranks(value);
-                let rank = (ranks.0 + ranks.1) / 2.0;
-                if was.count > 0 && thinning.takes(rank) {
-                    location.observe(rank);
-                    spread.observe(folded(ranks));
-                }
-                true
+    fn observe(&mut self, known: &Feature, column: &[Observation<'_>]) {
+        for block in column.chunks(BLOCK) {
+            let mut there = [false; BLOCK];
+            self.values.observe(known, block, &mut there);
+            for run in there[..block.len()].chunk_by(|one, next| one == next) {
+                let absent = f64::from(u8::from(!run[0]));
+                let taken = self.absence.thinning.takes_times(absent, run.len() as u64);
+                self.absence.bettor.observe_times(absent, taken);
             }
-            (Observation::Category(level), Bets::Category(levels), _) => {
-                let level = levels.index(level);
-                if levels.total > 0.0 && thinning.takes(levels.ranks[level]) {
-                    levels.observe(level);
+        }
+    }
+}
+
+impl ValuesLookout {
+    /// Takes in at most [`BLOCK`] values, and says of each whether it is one.
+    fn observe(&mut self, known: &Feature, block: &[Observation<'_>], there: &mut [bool; BLOCK]) {
+        let Self { thinning, bets } = self;
+        match (bets, &known.values) {
+            (Bets::Number { ranks, location, spread }, Values::Number(was)) => {
+                // First all ranks and then all bets: each alone is a short loop.
+                let (mut found, mut count) = ([(0.0, 0.0); BLOCK], 0);
+                for (there, observation) in there.iter_mut().zip(block) {
+                    if let Observation::Number(value) = observation
+                        && value.is_finite()
+                    {
+                        found[count] = ranks.at(*value);
+                        count += 1;
+                        *there = true;
+                    }
                 }
-                true
+                if was.count == 0 {
+                    return;
+                }
+                for &(rank, folded) in &found[..count] {
+                    if thinning.takes(rank) {
+                        location.observe(rank);
+                        spread.observe(folded);
+                    }
+                }
             }
-            _ => false,
-        };
-        let absent = f64::from(u8::from(!there));
-        if self.absence.thinning.takes(absent) {
-            self.absence.bettor.observe(absent);
+            (Bets::Category(levels), _) => {
+                for (there, observation) in there.iter_mut().zip(block) {
+                    let Observation::Category(level) = observation else { continue };
+                    *there = true;
+                    let level = levels.index(level);
+                    if levels.total > 0.0 && thinning.takes(levels.ranks[level]) {
+                        levels.observe(level);
+                    }
+                }
+            }
+            (Bets::Number { .. }, Values::Category(_)) => {}
         }
     }
 }
@@ -449,7 +482,7 @@ mod tests {
             if at % 50 == 0 {
                 vigil.close();
             }
-            row(dice, &mut last, way, |feature, value| vigil.observe(feature, value));
+            row(dice, &mut last, way, |feature, value| vigil.observe(feature, &[value]));
             let owned = vigil.lookouts.iter().flat_map(|lookout| {
                 let bets = match &lookout.values.bets {
                     Bets::Number { location, spread, .. } => {
@@ -507,7 +540,7 @@ mod tests {
             let mut pane = Pane::new(&reference);
             let mut last = 0.0;
             for _ in 0..600 {
-                pane.row();
+                pane.count(1);
                 row(&mut dice, &mut last, way, |at, value| pane.observe(at, value));
             }
             // No level at all: what alarms is the vigil alone.

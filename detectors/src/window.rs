@@ -77,9 +77,9 @@ impl Pane {
         }
     }
 
-    /// Counts a row; call it once per row, beside [`Pane::observe`] for each of its features.
-    pub fn row(&mut self) {
-        self.rows += 1;
+    /// Counts rows; call it once for each, beside [`Pane::observe`] for each of its features.
+    pub fn count(&mut self, rows: u64) {
+        self.rows = self.rows.saturating_add(rows);
     }
 
     /// Takes in the current row's value of one feature, by its index in the reference.
@@ -88,10 +88,21 @@ impl Pane {
     /// observed is not judged for that row. An index the reference lacks is ignored.
     pub fn observe(&mut self, feature: usize, observation: Observation<'_>) {
         if let Some(series) = self.series.get_mut(feature) {
-            series.take(observation);
+            series.take(&[observation]);
         }
         if let Some(feature) = self.features.get_mut(feature) {
             feature.observe(observation);
+        }
+    }
+
+    /// Takes in the values of one feature, by its index in the reference, of some rows in their order: as
+    /// [`Pane::observe`] does of one.
+    pub fn observe_all(&mut self, feature: usize, column: &[Observation<'_>]) {
+        if let Some(series) = self.series.get_mut(feature) {
+            series.take(column);
+        }
+        if let Some(feature) = self.features.get_mut(feature) {
+            feature.observe_all(column);
         }
     }
 
@@ -244,7 +255,7 @@ mod tests {
         let mut panes = [Pane::new(&reference), Pane::new(&reference)];
         for (index, pane) in panes.iter_mut().enumerate() {
             for number in 0..10 {
-                pane.row();
+                pane.count(1);
                 pane.observe(0, Observation::Number(f64::from(number)));
                 pane.observe(1, Observation::Missing);
             }
@@ -265,7 +276,7 @@ mod tests {
             let panes = (0..5).map(|pane| {
                 let mut filled = Pane::new(&reference);
                 for row in 0..40_u32 {
-                    filled.row();
+                    filled.count(1);
                     filled.observe(0, Observation::Number(f64::from((pane * 40 + row) / 20 % 2)));
                     let level = if row * 7 % 13 < 6 { "a" } else { "b" };
                     filled.observe(1, Observation::Category(level));
@@ -287,7 +298,7 @@ mod tests {
     fn panes_of_another_profile_stay_out() {
         let reference = reference(&["age"]);
         let mut old = Pane::new(&Reference::of(0, vec![Feature::category("age")]));
-        old.row();
+        old.count(1);
         old.observe(0, Observation::Category("34"));
         let window = Window::of(&reference, [&old, &Pane::new(&reference)]);
         assert_eq!((window.rows, window.features[0].rows), (0, 0));

@@ -89,7 +89,7 @@ fn false_alarms(rows: usize, shape: Shape) -> f64 {
         let mut seen = lens.rows(rows);
         for place in 0..rows {
             for (at, value) in row(&mut random, shape).into_iter().enumerate() {
-                lens.see(&mut seen, place, at, Observation::Number(value));
+                lens.see(&mut seen, at, place, &[Observation::Number(value)]);
             }
         }
         let mut tally = Tally::new(&joint);

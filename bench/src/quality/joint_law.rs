@@ -78,9 +78,9 @@ fn found(reference: &Reference, lens: &Lens, rows: &[[f64; COLUMNS]]) -> Vec<Fin
     for (place, row) in rows.iter().enumerate() {
         for (at, &value) in row.iter().enumerate() {
             pane.observe(at, Observation::Number(value));
-            lens.see(&mut seen, place, at, Observation::Number(value));
+            lens.see(&mut seen, at, place, &[Observation::Number(value)]);
         }
-        pane.row();
+        pane.count(1);
     }
     pane.together(lens, &seen);
     judge(reference, &Window::of(reference, [&pane]), &Rules::default())

@@ -69,14 +69,14 @@ impl<'a> Halves<'a> {
                 let observation = column[*row].observation(&self.reference.features[at]);
                 pane.observe(at, observation);
                 if let Some((lens, rows)) = &mut together {
-                    lens.see(rows, place, at, observation);
+                    lens.see(rows, at, place, &[observation]);
                 }
             }
         }
         if let Some((lens, rows)) = &together {
             pane.together(lens, rows);
         }
-        rows.iter().for_each(|_| pane.row());
+        pane.count(rows.len() as u64);
         let window = Window::of(&self.reference, [&pane]);
         let rules = Rules {
             alpha: LEVEL,
@@ -180,7 +180,7 @@ fn one(values: impl Iterator<Item = f64>) -> (Reference, Vec<f64>) {
 fn window(reference: &Reference, values: &[f64]) -> Window {
     let mut pane = Pane::new(reference);
     for value in values {
-        pane.row();
+        pane.count(1);
         pane.observe(0, Observation::Number(*value));
     }
     Window::of(reference, [&pane])

@@ -86,7 +86,7 @@ fn in_memory(profile: &Profile, table: &[Column]) {
             Cells::Whole(_) | Cells::Number(_) => panic!("{} became a category", column.name),
         }
     }
-    (0..ROWS).for_each(|_| pane.row());
+    pane.count(ROWS as u64);
     if let Some(lens) = &lens {
         pane.together(lens, &lens.rows_of(&kept));
     }

@@ -31,8 +31,11 @@ pub fn print(report: &Report) {
     let lens = Lens::of(&reference).expect("rows enough");
     let alone = clock::least(3, || {
         let mut pane = Pane::new(&reference);
-        for row in &rows {
-            observe(&mut pane, row);
+        for request in rows.chunks(REQUEST) {
+            for feature in 0..COLUMNS {
+                pane.observe_all(feature, &column(request, feature));
+            }
+            pane.count(request.len() as u64);
         }
         assert_eq!(pane.rows(), ROWS as u64);
     });
@@ -40,18 +43,18 @@ pub fn print(report: &Report) {
         let mut pane = Pane::new(&reference);
         for request in rows.chunks(REQUEST) {
             let mut seen = lens.rows(request.len());
-            for (at, row) in request.iter().enumerate() {
-                observe(&mut pane, row);
-                for (feature, value) in row.iter().enumerate() {
-                    lens.see(&mut seen, at, feature, Observation::Number(*value));
-                }
+            for feature in 0..COLUMNS {
+                let column = column(request, feature);
+                pane.observe_all(feature, &column);
+                lens.see(&mut seen, feature, 0, &column);
             }
             pane.together(&lens, &seen);
+            pane.count(request.len() as u64);
         }
         assert_eq!(pane.rows(), ROWS as u64);
     });
     for (name, seconds, goal) in [
-        ("window rows of 20 numbers, one by one", alone, None),
+        ("window rows of 20 numbers, each column by itself", alone, None),
         ("window rows of 20 numbers, and together", together, Some(GOAL)),
     ] {
         let rate = ROWS as f64 / seconds;
@@ -59,9 +62,6 @@ pub fn print(report: &Report) {
     }
 }
 
-fn observe(pane: &mut Pane, row: &[f64; COLUMNS]) {
-    for (feature, value) in row.iter().enumerate() {
-        pane.observe(feature, Observation::Number(*value));
-    }
-    pane.row();
+fn column(request: &[[f64; COLUMNS]], feature: usize) -> Vec<Observation<'static>> {
+    request.iter().map(|row| Observation::Number(row[feature])).collect()
 }

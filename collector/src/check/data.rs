@@ -176,8 +176,6 @@ fn fill(
             take(at, Observation::Missing);
         }
     }
-    for _ in 0..rows {
-        pane.row();
-    }
+    pane.count(rows);
     Ok(())
 }

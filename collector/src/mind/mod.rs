@@ -285,12 +285,8 @@ impl Mind {
         for (at, delivery) in batch.deliveries {
             let Some(watched) = self.watched.get_mut(at) else { continue };
             watched.watch.at(now);
-            for rows in &delivery.rows {
-                watched.watch.rows(Side::Request, rows);
-            }
-            for rows in &delivery.answers {
-                watched.watch.rows(Side::Response, rows);
-            }
+            watched.watch.rows(Side::Request, &delivery.rows);
+            watched.watch.rows(Side::Response, &delivery.answers);
             for [asked, answered] in &delivery.exchanges {
                 watched.watch.exchange(asked.as_deref(), answered.as_deref());
             }

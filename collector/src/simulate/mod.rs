@@ -221,8 +221,8 @@ impl Replay<'_> {
             self.watch.at(recording.times()[row]);
             let (asked, answered) =
                 (recording.row(Side::Request, row), recording.row(Side::Response, row));
-            self.watch.rows(Side::Request, &asked);
-            self.watch.rows(Side::Response, &answered);
+            self.watch.rows(Side::Request, &[&asked]);
+            self.watch.rows(Side::Response, &[&answered]);
             self.watch.exchange(Some(&asked), Some(&answered));
         }
         let rows = (to - from) as u64;

@@ -4,6 +4,7 @@
 //! filled at a time. By their own time several are: a window is judged when it has waited for late
 //! rows, and those that come later still count in the windows after it, while these hold their pane.
 
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -103,14 +104,26 @@ impl Panes {
         std::mem::replace(self.newest(), fresh)
     }
 
-    /// Gives the rows of a request to `take`, those of one pane together. Rows that no window waits for any
-    /// more are given to nobody; those that do not say when they were, or say that they are still to
+    /// Gives the rows of some requests to `take`, those of one pane together. Rows that no window waits for
+    /// any more are given to nobody; those that do not say when they were, or say that they are still to
     /// come, are of now.
-    pub(super) fn place(&mut self, columns: &Columns, mut take: impl FnMut(&mut Pane, &Columns)) {
-        let of_rows = match &mut self.own_time {
-            None => None,
-            Some(own) => own.panes(columns, self.hop_ms, self.held.len()),
-        };
+    pub(super) fn place<T: Borrow<Columns>>(
+        &mut self,
+        tables: &[T],
+        mut take: impl FnMut(&mut Pane, &[&Columns]),
+    ) {
+        let tables: Vec<&Columns> = tables.iter().map(Borrow::borrow).collect();
+        if self.own_time.is_none() {
+            return take(self.newest(), &tables);
+        }
+        for table in tables {
+            self.place_by_own_time(table, &mut |pane, rows| take(pane, &[rows]));
+        }
+    }
+
+    fn place_by_own_time(&mut self, columns: &Columns, take: &mut dyn FnMut(&mut Pane, &Columns)) {
+        let own = self.own_time.as_mut();
+        let of_rows = own.and_then(|own| own.panes(columns, self.hop_ms, self.held.len()));
         let Some(of_rows) = of_rows else { return take(self.newest(), columns) };
         let mut at: Vec<usize> = of_rows.iter().flatten().copied().collect();
         at.sort_unstable();
@@ -268,8 +281,8 @@ mod tests {
 
     fn take(panes: &mut Panes, now: i64, seconds: &[i64]) {
         panes.at(now * HOP_MS);
-        panes.place(&request(seconds), |pane, columns| {
-            (0..columns.rows).for_each(|_| pane.row());
+        panes.place(&[request(seconds)], |pane, tables| {
+            tables.iter().for_each(|table| pane.count(table.rows as u64));
         });
     }
 
@@ -338,8 +351,8 @@ mod tests {
     fn what_says_no_time_or_one_to_come_is_of_now_and_nothing_piles_up() {
         let mut panes = panes(None, Some(0));
         take(&mut panes, 100, &[1 << 40, 100, 103]);
-        panes.place(&Columns { rows: 2, columns: Vec::new() }, |pane, columns| {
-            (0..columns.rows).for_each(|_| pane.row());
+        panes.place(&[Columns { rows: 2, columns: Vec::new() }], |pane, tables| {
+            tables.iter().for_each(|table| pane.count(table.rows as u64));
         });
         assert_eq!(close(&mut panes, 101).0, 5);
         for now in 101..400 {

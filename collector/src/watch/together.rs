@@ -74,7 +74,7 @@ impl Watch {
         let mut whole = Pane::new(reference);
         for parcel in parcels {
             if whole.merge(&parcel.pane) {
-                parcel.rows.replay(|feature, value| self.vigil.observe(feature, value));
+                parcel.rows.replay(|feature, column| self.vigil.observe(feature, column));
             }
         }
         let counted = whole.counted();
@@ -124,7 +124,7 @@ mod tests {
             let age = row.wrapping_mul(2_654_435_761) >> 8;
             let cells = vec![Cell::Number(f64::from(age % 90 + shift))];
             let columns = vec![Column { name: "age".to_owned(), cells }];
-            watch.rows(Side::Request, &Columns { rows: 1, columns });
+            watch.rows(Side::Request, &[Columns { rows: 1, columns }]);
         }
     }
 

@@ -192,12 +192,16 @@ mod tests {
     fn chance_alone_is_what_it_is_said_to_be_with_heavy_tails_and_ties() {
         let pareto = |random: &mut Random| random.positive().powf(-1.0 / 1.5);
         let ties = |random: &mut Random| (normal(random) * 2.0).floor();
-        for (name, (vain, ratio)) in
-            [("normal", vain(normal)), ("Pareto", vain(pareto)), ("ties", vain(ties))]
-        {
+        // A mean of distances of Pareto's, whose variance is infinite, is one of few rows: ten seeds gave
+        // .85 to 1.22.
+        for (name, (vain, ratio), near) in [
+            ("normal", vain(normal), 0.9..1.12),
+            ("Pareto", vain(pareto), 0.8..1.3),
+            ("ties", vain(ties), 0.9..1.12),
+        ] {
             // Three standard deviations of 150 are 15.
             assert!((15..=45).contains(&vain), "{name}: {vain} of 150");
-            assert!((0.9..1.12).contains(&ratio), "{name}: {ratio}");
+            assert!(near.contains(&ratio), "{name}: {ratio}");
         }
     }
 

@@ -42,21 +42,6 @@ impl Reach {
         let levels = known.counts().iter().map(|(name, &count)| (name.clone(), tail(count)));
         Reach::Levels(levels.collect(), (known.other() as f64 + 1.0) / (rows + 1.0))
     }
-
-    /// The tail of a value, and of a number its rank; `None` of what is none of this feature.
-    fn tail_and_rank(&self, value: Observation<'_>) -> Option<(f64, Option<f64>)> {
-        match (self, value) {
-            (Reach::Number(tails), Observation::Number(value)) if value.is_finite() => {
-                let (tail, rank) = tails.tail_and_rank(value)?;
-                Some((tail, Some(rank)))
-            }
-            (Reach::Levels(levels, unseen), Observation::Category(level)) => {
-                let name = &level[..level.floor_char_boundary(LEVEL_BYTES)];
-                Some((levels.get(name).copied().unwrap_or(*unseen), None))
-            }
-            _ => None,
-        }
-    }
 }
 
 /// What rows are seen through: a reference made ready for it.
@@ -126,21 +111,41 @@ impl Lens {
         }
     }
 
-    /// Sees a value of a row. What is none of the feature is as if it were missing.
-    pub fn see(&self, rows: &mut Rows, row: usize, feature: usize, value: Observation<'_>) {
-        let Some(reach) = self.features.get(feature).filter(|_| row < rows.count) else { return };
-        let Some((tail, rank)) = reach.tail_and_rank(value) else { return };
-        rows.tails[row * rows.features + feature] = tail;
-        let (Some(rank), Observation::Number(value)) = (rank, value) else { return };
-        let score = self.scores.of(rank);
-        if let Some(column) = self.places[feature] {
-            rows.scores[row * rows.columns + column] = score;
-        }
-        if let Some(column) = self.embedded[feature] {
-            rows.embeddable[row * rows.embedded + column] = score;
-        }
-        if let (Some(column), Some(clusters)) = (self.clustered[feature], &self.clusters) {
-            rows.stands[row * rows.clustered + column] = place(clusters.scales[column], value);
+    /// Sees the values of a feature in some of the rows, of which this is the first. What is none of the
+    /// feature is as if it were missing.
+    pub fn see(&self, rows: &mut Rows, feature: usize, first: usize, column: &[Observation<'_>]) {
+        let Some(reach) = self.features.get(feature) else { return };
+        let (places, width) = (first..rows.count, rows.features);
+        match reach {
+            Reach::Unknown => {}
+            Reach::Levels(levels, unseen) => {
+                for (row, value) in places.zip(column) {
+                    let Observation::Category(level) = value else { continue };
+                    let name = &level[..level.floor_char_boundary(LEVEL_BYTES)];
+                    let tail = levels.get(name).copied().unwrap_or(*unseen);
+                    rows.tails[row * width + feature] = tail;
+                }
+            }
+            Reach::Number(tails) => {
+                let clustered = self.clustered[feature].zip(self.clusters.as_ref());
+                let (paired, embedded) = (self.places[feature], self.embedded[feature]);
+                for (row, value) in places.zip(column) {
+                    let Observation::Number(value) = *value else { continue };
+                    let Some((tail, rank)) = tails.tail_and_rank(value) else { continue };
+                    rows.tails[row * width + feature] = tail;
+                    let score = self.scores.of(rank);
+                    if let Some(column) = paired {
+                        rows.scores[row * rows.columns + column] = score;
+                    }
+                    if let Some(column) = embedded {
+                        rows.embeddable[row * rows.embedded + column] = score;
+                    }
+                    if let Some((column, clusters)) = clustered {
+                        let stand = place(clusters.scales[column], value);
+                        rows.stands[row * rows.clustered + column] = stand;
+                    }
+                }
+            }
         }
     }
 
@@ -150,9 +155,8 @@ impl Lens {
         let count = kept.iter().map(KeptColumn::len).min().unwrap_or(0);
         let mut rows = self.rows(count);
         for (feature, column) in kept.iter().enumerate() {
-            for (row, value) in column.values().take(count).enumerate() {
-                self.see(&mut rows, row, feature, value);
-            }
+            let column: Vec<Observation<'_>> = column.values().take(count).collect();
+            self.see(&mut rows, feature, 0, &column);
         }
         rows
     }
@@ -230,9 +234,9 @@ impl Rows {
         &self.stands[row * self.clustered..(row + 1) * self.clustered]
     }
 
-    /// The score of each number whose joint law is known; 0 where there is none.
-    pub(super) fn embeddable(&self, row: usize) -> &[f64] {
-        &self.embeddable[row * self.embedded..(row + 1) * self.embedded]
+    /// Row by row the score of each number whose joint law is known; 0 where there is none.
+    pub(super) fn embeddable(&self) -> &[f64] {
+        &self.embeddable
     }
 
     /// The scores of one of the columns whose pairs are known.

@@ -12,6 +12,11 @@ use crate::mmd::Sums;
 use crate::proportion::Rate;
 use crate::series::Series;
 
+/// Rows of a pane whose joint law is taken in, each of them; of those that follow one of so many. It is
+/// the dearest thing that is done with a row, and some thousand tell what matters.
+const EMBEDDED_WHOLE: u64 = 1_024;
+const EMBEDDED_EVERY: u64 = 8;
+
 /// What the features of the rows of a pane or a window did together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
@@ -32,6 +37,9 @@ pub struct Tally {
     /// Their joint law.
     #[serde(default)]
     pub(crate) embedded: Sums,
+    /// Rows that came.
+    #[serde(default)]
+    seen: u64,
 }
 
 impl Tally {
@@ -48,16 +56,15 @@ impl Tally {
             blame: Vec::new(),
             scores: Series::default(),
             embedded: Sums::default(),
+            seen: 0,
         }
     }
 
     /// Takes in rows that were seen through a lens of the same reference.
     pub fn rows(&mut self, lens: &Lens, rows: &Rows) {
+        self.embed(lens, rows);
         for row in 0..rows.count {
             self.association.row(rows.scores(row));
-            if let Some(frequencies) = &lens.frequencies {
-                self.embedded.row(frequencies, rows.embeddable(row));
-            }
             let stands = rows.stands(row);
             if let Some(clusters) = &lens.clusters
                 && !stands.iter().any(|stand| stand.is_nan())
@@ -84,12 +91,30 @@ impl Tally {
         }
     }
 
+    /// Takes in the joint law of the first rows, and of some of those that follow: which ones says nothing
+    /// of what is in them.
+    fn embed(&mut self, lens: &Lens, rows: &Rows) {
+        let from = self.seen;
+        self.seen = self.seen.saturating_add(rows.count as u64);
+        let Some(frequencies) = &lens.frequencies else { return };
+        if self.seen <= EMBEDDED_WHOLE {
+            return self.embedded.rows(frequencies, rows.embeddable());
+        }
+        let taken = |row: &usize| {
+            let at = from.saturating_add(*row as u64);
+            at < EMBEDDED_WHOLE || at.is_multiple_of(EMBEDDED_EVERY)
+        };
+        let taken: Vec<usize> = (0..rows.count).filter(taken).collect();
+        self.embedded.rows(frequencies, rows.chosen(&taken).embeddable());
+    }
+
     /// Adds what another one saw.
     pub fn merge(&mut self, other: &Tally) {
         self.association.merge(&other.association);
         self.masses.merge(&other.masses);
         self.strays.merge(&other.strays);
         self.visited.merge(&other.visited);
+        self.seen = self.seen.saturating_add(other.seen);
         self.rows = self.rows.saturating_add(other.rows);
         self.out = self.out.saturating_add(other.out);
         self.blame.resize(self.blame.len().max(other.blame.len()), 0.0);

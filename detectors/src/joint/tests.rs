@@ -56,9 +56,9 @@ fn pane(reference: &Reference, rows: usize, r: f64, strange: u64, seed: u64) -> 
         let values = [Observation::Number(x), Observation::Number(y), level(c)];
         for (feature, value) in values.into_iter().enumerate() {
             pane.observe(feature, value);
-            lens.see(&mut seen, at, feature, value);
+            lens.see(&mut seen, feature, at, &[value]);
         }
-        pane.row();
+        pane.count(1);
     }
     pane.together(&lens, &seen);
     let (seen, sampled) = (rows as u64, rows as u64);
@@ -136,9 +136,9 @@ fn filled<const COLUMNS: usize>(reference: &Reference, rows: &[[f64; COLUMNS]]) 
     for (at, row) in rows.iter().enumerate() {
         for (feature, &value) in row.iter().enumerate() {
             pane.observe(feature, Observation::Number(value));
-            lens.see(&mut seen, at, feature, Observation::Number(value));
+            lens.see(&mut seen, feature, at, &[Observation::Number(value)]);
         }
-        pane.row();
+        pane.count(1);
     }
     pane.together(&lens, &seen);
     pane
@@ -202,12 +202,12 @@ fn what_says_nothing_adds_nothing() {
     let reference = Arc::new(reference(0.5, 8));
     let lens = Lens::of(&reference).unwrap();
     let mut rows = lens.rows(3);
-    lens.see(&mut rows, 0, 0, Observation::Missing);
-    lens.see(&mut rows, 0, 2, Observation::Foreign);
-    lens.see(&mut rows, 1, 0, Observation::Number(f64::NAN));
-    lens.see(&mut rows, 1, 9, Observation::Number(1.0));
-    lens.see(&mut rows, 9, 0, Observation::Number(1.0));
-    lens.see(&mut rows, 2, 2, Observation::Category("never seen"));
+    lens.see(&mut rows, 0, 0, &[Observation::Missing, Observation::Number(f64::NAN)]);
+    lens.see(&mut rows, 2, 0, &[Observation::Foreign]);
+    lens.see(&mut rows, 9, 1, &[Observation::Number(1.0)]);
+    lens.see(&mut rows, 0, 9, &[Observation::Number(1.0)]);
+    let strange = Observation::Category("never seen");
+    lens.see(&mut rows, 2, 2, &[strange, strange]);
     assert_eq!((rows.score(0), rows.score(1)), (0.0, 0.0));
     assert!((rows.score(2) - (ROWS as f64 + 1.0).ln()).abs() < 1e-9);
     let mut tally = Tally::new(reference.joint.as_ref().unwrap());

@@ -111,7 +111,7 @@ mod tests {
     fn window(reference: &Reference, stuck: u32) -> Window {
         let mut pane = Pane::new(reference);
         for row in 0..1_000 {
-            pane.row();
+            pane.count(1);
             let price = if row < stuck { 500 } else { row * 41 % 911 };
             pane.observe(0, Observation::Number(f64::from(price)));
         }

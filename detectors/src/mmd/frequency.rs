@@ -21,6 +21,8 @@ const BITS: u32 = STEPS.trailing_zeros();
 const GRAIN: f64 = 1.0 / 4_096.0;
 /// Places for the columns of a row, so many that no mask leads beyond them.
 const PLACES: usize = 16;
+/// Rows that are added up together.
+const BLOCK: usize = 64;
 /// What a cosine of 1 is, as a whole number.
 pub(super) const UNIT: i64 = 32_767;
 const SEED: u64 = 2_007;
@@ -37,13 +39,31 @@ struct Frequency {
     turns: [i32; WIDTH],
 }
 
+/// Cosine and sine in units, each with a unit on top and in a half of its own, so that some thousands of
+/// points are added up by one addition each.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Point(u64);
+
+impl Point {
+    fn of(turned: f64) -> Self {
+        let (sine, cosine) = (turned * std::f64::consts::TAU).sin_cos();
+        let [cosine, sine] = [cosine, sine].map(|part| (part * UNIT as f64).round() as i64 + UNIT);
+        Point(cosine as u64 | (sine as u64) << 32)
+    }
+
+    /// Cosine and sine of what so many points add up to.
+    fn sums(Point(sum): Point, count: i64) -> [i64; 2] {
+        [sum & u64::from(u32::MAX), sum >> 32].map(|half| half as i64 - count * UNIT)
+    }
+}
+
 /// All frequencies of some columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frequencies {
     columns: usize,
     all: Vec<Frequency>,
-    /// Cosine and sine of each step of a turn, in units.
-    table: Box<[[i16; 2]; STEPS]>,
+    /// Each step of a turn.
+    points: Box<[Point; STEPS]>,
 }
 
 impl Frequencies {
@@ -59,12 +79,8 @@ impl Frequencies {
         };
         let all = (0..COUNT).filter_map(in_turn);
         let all = all.map(|columns| frequency(&mut random, columns, scales)).collect();
-        let step = |step: usize| {
-            let turned = (step as f64 + 0.5) / STEPS as f64;
-            let (sine, cosine) = (turned * std::f64::consts::TAU).sin_cos();
-            [cosine, sine].map(|part| (part * UNIT as f64).round() as i16)
-        };
-        Frequencies { columns: scales.len(), all, table: Box::new(std::array::from_fn(step)) }
+        let step = |step: usize| Point::of((step as f64 + 0.5) / STEPS as f64);
+        Frequencies { columns: scales.len(), all, points: Box::new(std::array::from_fn(step)) }
     }
 
     /// How many columns a row has.
@@ -80,22 +96,49 @@ impl Frequencies {
     }
 
     /// Cosine and sine of a row at each of them, in units; nothing of a row of another width.
-    #[inline]
     pub(super) fn seen(&self, row: &[f64]) -> impl Iterator<Item = [i16; 2]> + use<'_> {
-        let fits = row.len() == self.columns;
-        let mut grains = [0; PLACES];
-        for (grains, score) in grains.iter_mut().zip(row) {
-            *grains = (score / GRAIN) as i32;
-        }
-        let all = if fits { self.all.as_slice() } else { &[] };
-        all.iter().map(move |Frequency { columns, turns, .. }| {
-            let mut turned = 0i32;
-            for (column, turns) in columns.iter().zip(turns) {
-                turned = turned.wrapping_add(grains[column % PLACES].wrapping_mul(*turns));
-            }
-            self.table[(turned as u32 >> (u32::BITS - BITS)) as usize]
+        let all = if row.len() == self.columns { self.all.as_slice() } else { &[] };
+        let grains = grains(row);
+        all.iter().map(move |frequency| {
+            Point::sums(self.point(frequency, &grains), 1).map(|part| part as i16)
         })
     }
+
+    /// Adds up cosine and sine of some rows at each of them, in units. The rows follow one another; what
+    /// is left of them when they are not whole is passed over.
+    pub(super) fn add(&self, rows: &[f64], sums: &mut [[i64; 2]]) {
+        let mut of_rows = [[0; PLACES]; BLOCK];
+        for block in rows.chunks(BLOCK * self.columns.max(1)) {
+            let rows = block.chunks_exact(self.columns.max(1));
+            let count = rows.len();
+            of_rows.iter_mut().zip(rows).for_each(|(of_row, row)| *of_row = grains(row));
+            // Frequency by frequency, so that what it is stays in the processor for a block of rows.
+            for (frequency, sum) in self.all.iter().zip(&mut *sums) {
+                let points = of_rows[..count].iter().map(|row| self.point(frequency, row).0);
+                let [cosine, sine] = Point::sums(Point(points.sum()), count as i64);
+                *sum = [sum[0] + cosine, sum[1] + sine];
+            }
+        }
+    }
+
+    /// Where a row is at a frequency.
+    #[inline]
+    fn point(&self, Frequency { columns, turns, .. }: &Frequency, row: &[i32; PLACES]) -> Point {
+        let mut turned = 0i32;
+        for (column, turns) in columns.iter().zip(turns) {
+            turned = turned.wrapping_add(row[column % PLACES].wrapping_mul(*turns));
+        }
+        self.points[(turned as u32 >> (u32::BITS - BITS)) as usize]
+    }
+}
+
+/// Scores as multiples of a grain.
+fn grains(row: &[f64]) -> [i32; PLACES] {
+    let mut grains = [0; PLACES];
+    for (grain, score) in grains.iter_mut().zip(row) {
+        *grain = (score / GRAIN) as i32;
+    }
+    grains
 }
 
 /// So many of these columns, every choice once, in an order of the seed's.
@@ -163,5 +206,24 @@ mod tests {
         }
         assert_eq!(frequencies.seen(&row).count(), COUNT);
         assert_eq!(frequencies.seen(&[1.0]).count(), 0, "another width");
+    }
+
+    #[test]
+    fn rows_add_up_to_what_each_of_them_is() {
+        let frequencies = Frequencies::of(&[1.0, 0.3, 0.5]);
+        let row = |at: i32| [0.01 * f64::from(at), 2.5 - 0.02 * f64::from(at), f64::from(at % 7)];
+        let rows: Vec<f64> = (0..150).flat_map(row).collect();
+        for count in [0, 1, BLOCK, BLOCK + 1, 150] {
+            let mut expected = vec![[7, -7]; COUNT];
+            let mut sums = expected.clone();
+            for row in rows.chunks_exact(3).take(count) {
+                for (sum, [cosine, sine]) in expected.iter_mut().zip(frequencies.seen(row)) {
+                    *sum = [sum[0] + i64::from(cosine), sum[1] + i64::from(sine)];
+                }
+            }
+            frequencies.add(&rows[..count * 3], &mut sums);
+            assert_eq!(sums, expected);
+        }
+        Frequencies::of(&[]).add(&[1.0], &mut []);
     }
 }

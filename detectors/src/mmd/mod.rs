@@ -154,18 +154,16 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// Takes a row in: the score of each column, 0 where it is missing. A row of another width is passed
-    /// over.
-    pub fn row(&mut self, frequencies: &Frequencies, row: &[f64]) {
-        if row.len() != frequencies.width() {
+    /// Takes rows in, one after the other: the score of each column, 0 where it is missing. What is left
+    /// when they are not whole is passed over.
+    pub fn rows(&mut self, frequencies: &Frequencies, rows: &[f64]) {
+        let count = rows.len() / frequencies.width().max(1);
+        if count == 0 {
             return;
         }
-        self.rows += 1;
+        self.rows += count as u64;
         self.sums.resize(COUNT, [0; 2]);
-        for (sum, [cosine, sine]) in self.sums.iter_mut().zip(frequencies.seen(row)) {
-            sum[0] += i64::from(cosine);
-            sum[1] += i64::from(sine);
-        }
+        frequencies.add(rows, &mut self.sums);
     }
 
     /// Takes a row in of which the points are known.
@@ -188,7 +186,7 @@ impl Sums {
 
     /// Rows so far.
     #[must_use]
-    pub fn rows(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.rows
     }
 
@@ -408,7 +406,7 @@ mod tests {
 
     fn sums(of: &Embedding, rows: &[[f64; COLUMNS]]) -> Sums {
         let (frequencies, mut sums) = (of.frequencies(), Sums::default());
-        rows.iter().for_each(|row| sums.row(frequencies, row));
+        rows.iter().for_each(|row| sums.rows(frequencies, row));
         sums
     }
 
@@ -486,8 +484,8 @@ mod tests {
         let known = embedding(&rows(400, 0.5, 8)).unwrap();
         assert_eq!(known.compare(&Sums::default(), 1.0, MATTERS, 1e-6), None);
         let mut sums = Sums::default();
-        sums.row(known.frequencies(), &[1.0]);
-        assert_eq!(sums.rows(), 0, "another width");
+        sums.rows(known.frequencies(), &[1.0]);
+        assert_eq!(sums.count(), 0, "no whole row");
         let mut wild = Sums { rows: 1, sums: vec![[i64::MAX, i64::MIN]; 9 * COUNT] };
         wild.merge(&wild.clone());
         for alpha in [0.0, 1e-6, 1.0] {
