@@ -4,7 +4,7 @@
 use crate::byte_order::ByteOrder;
 use crate::format::{Format, Layout};
 use crate::grpc::Packing;
-use crate::json::{Event, Lexer};
+use crate::json::{Event, Lexer, Scalar};
 use crate::protocol::Side;
 use crate::rows::{Broken, Rows};
 use crate::serving::{self, Keys};
@@ -184,7 +184,8 @@ enum Next {
 }
 
 impl Next {
-    /// Passes over the numbers and lists of numbers that come next and need no look, and tells how many.
+    /// Passes over the numbers and lists of numbers that come next and need no look, and tells how many; the
+    /// numbers that need one it tells.
     fn pass(
         self,
         lexer: &mut Lexer,
@@ -195,7 +196,18 @@ impl Next {
         if self == Self::Other {
             return Ok(());
         }
-        let Some(plain) = rows.plain() else { return Ok(()) };
+        let Some(plain) = rows.plain() else {
+            // The listener looks at each.
+            while self != Self::Records
+                && let Some(number) = lexer.element(chunk, at)
+            {
+                rows.scalar(&Scalar::Number(number));
+                if rows.plain().is_some() {
+                    break;
+                }
+            }
+            return Ok(());
+        };
         let width = if self == Self::Values { Some(None) } else { rows.alike().map(Some) };
         if let Some(width) = width {
             let lists = lexer.lists(chunk, at, &plain, width)?;

@@ -1,5 +1,5 @@
-//! Members of an object that lie whole and plain in a chunk, at a glance: most of a record does. It does not
-//! know what else there may be; [`Lexer::next`] does.
+//! Members of an object and numbers of a list that lie whole and plain in a chunk, at a glance: most of a
+//! record and of a tensor does. It does not know what else there may be; [`Lexer::next`] does.
 
 use super::{Expect, Inside, Lexer, MAX_TOKEN_BYTES, Number, Scalar, Text, block, number, text};
 use crate::words::same;
@@ -35,6 +35,25 @@ impl Lexer {
         *expect = Expect::CommaOrEnd;
         Some(value)
     }
+
+    /// A list's next element, where that is a number without exponent that begins and ends in the chunk.
+    /// `None`, and nothing is passed over, where it is not, or has blanks in unusual places.
+    #[inline]
+    pub fn element<'a>(&mut self, chunk: &'a [u8], at: &mut usize) -> Option<Number<'a>> {
+        let mut rest = chunk.get(*at..)?;
+        match (self.expect, self.inside) {
+            _ if self.error.is_some() => return None,
+            (Expect::FirstElement, Inside::Nothing) => {}
+            (Expect::CommaOrEnd, Inside::Nothing) if self.objects & 1 == 0 => {
+                rest = rest.strip_prefix(b",")?;
+            }
+            _ => return None,
+        }
+        let (number, rest) = plain_number(behind_blank(rest))?;
+        *at = chunk.len() - rest.len();
+        self.expect = Expect::CommaOrEnd;
+        Some(number)
+    }
 }
 
 fn behind_blank(bytes: &[u8]) -> &[u8] {
@@ -54,15 +73,21 @@ fn scalar<'a>(bytes: &'a [u8], kept: &'a mut String) -> Option<(Scalar<'a>, &'a 
             Some((Scalar::Text(Text { text, cut: false }), rest))
         }
         [b'-' | b'0'..=b'9', ..] => {
-            let (form, length) = number::whole(bytes)?;
-            let (text, rest) = bytes.split_at(length);
-            Some((Scalar::Number(Number { text: short(text)?, form, cut: false }), rest))
+            plain_number(bytes).map(|(number, rest)| (Scalar::Number(number), rest))
         }
         [b't', b'r', b'u', b'e', rest @ ..] => Some((Scalar::Bool(true), rest)),
         [b'f', b'a', b'l', b's', b'e', rest @ ..] => Some((Scalar::Bool(false), rest)),
         [b'n', b'u', b'l', b'l', rest @ ..] => Some((Scalar::Null, rest)),
         _ => None,
     }
+}
+
+/// The number without exponent that these bytes begin with, and what follows it.
+#[inline]
+fn plain_number(bytes: &[u8]) -> Option<(Number<'_>, &[u8])> {
+    let (form, length) = number::whole(bytes)?;
+    let (text, rest) = bytes.split_at(length);
+    Some((Number { text: short(text)?, form, cut: false }, rest))
 }
 
 /// Plain ASCII as a text, if it is so short that it is kept whole.
@@ -125,6 +150,52 @@ mod tests {
             }
         }
         (events, found, lexer.finish().err())
+    }
+
+    #[test]
+    fn an_element_is_what_its_events_say_however_the_body_is_cut() {
+        let events = |chunks: [&[u8]; 2], elements: bool| {
+            let (mut lexer, mut events, mut found) = (Lexer::default(), Vec::new(), 0);
+            for chunk in chunks {
+                let mut at = 0;
+                loop {
+                    if elements && let Some(number) = lexer.element(chunk, &mut at) {
+                        events.push(format!("{:?}", Event::Scalar(Scalar::Number(number))));
+                        found += 1;
+                        continue;
+                    }
+                    match lexer.next(chunk, &mut at) {
+                        Ok(Some(event)) => events.push(format!("{event:?}")),
+                        Ok(None) => break,
+                        Err(error) => return (events, found, Some(error)),
+                    }
+                }
+            }
+            (events, found, lexer.finish().err())
+        };
+        let long = format!("[{},1]", "7".repeat(MAX_TOKEN_BYTES + 1));
+        let bodies = [
+            ("[1,-0.5,[2, 3.25],4]", 5),
+            ("[ 1,  2,3 ,4]", 2),
+            (r#"[1e5,"a",7,null,{"a":1,"b":[0]}]"#, 2),
+            ("[01,1]", 0),
+            ("[1.,1]", 0),
+            ("[1,]", 1),
+            ("[1 2]", 1),
+            ("1,2", 0),
+            ("[1],2", 1),
+            (r#"{"a":1,2}"#, 0),
+            (&long, 1),
+        ];
+        for (body, elements) in bodies {
+            let bytes = body.as_bytes();
+            let expected = events([bytes, &[]], false);
+            for cut in 0..=bytes.len() {
+                let (read, _, error) = events(bytes.split_at(cut).into(), true);
+                assert_eq!((read, error), (expected.0.clone(), expected.2), "{body} cut at {cut}");
+            }
+            assert_eq!(events([bytes, &[]], true).1, elements, "{body}");
+        }
     }
 
     #[test]
