@@ -48,7 +48,7 @@ const PAIRS: usize = 30_000;
 const MAX_WORKERS: usize = 4096;
 
 /// Rows that are taken in together.
-const BLOCK: usize = 64;
+const BLOCK: usize = 256;
 
 /// Counts for one model and version as one worker keeps them: since its start, only growing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
