@@ -85,6 +85,9 @@ impl Drop for Server {
     }
 }
 
+/// How often Redis is killed.
+const KILLS: usize = 200;
+
 /// A collector's side of it.
 struct Party {
     store: Shared,
@@ -283,10 +286,12 @@ fn a_line_whose_answer_was_lost_is_there_once_or_not_at_all() {
 #[test]
 fn redis_killed_at_random_moments_loses_nothing_that_was_acknowledged() {
     let mut server = Server::start();
-    let mut ann = Party::join(&server, "ann", pace());
+    let ms = Duration::from_millis;
+    let brisk = Pace { lease: ms(300), tend: ms(30), look: ms(10) };
+    let mut ann = Party::join(&server, "ann", brisk);
     let mut dice = 1912_u64;
     let mut written = 0;
-    for _ in 0..50 {
+    for _ in 0..KILLS {
         await_lead(&mut ann);
         dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let after = Duration::from_micros(dice >> 33 & 0xffff);
@@ -305,7 +310,7 @@ fn redis_killed_at_random_moments_loses_nothing_that_was_acknowledged() {
     await_lead(&mut ann);
     // What was unsure has shown by now, or never will.
     assert_eq!(ann.known, numbers(0..ann.known.len()));
-    assert!(ann.known.len() >= written && written > 50, "{written}");
+    assert!(ann.known.len() >= written && written > KILLS, "{written}");
     assert_eq!(Party::join(&server, "cat", pace()).known, ann.known);
 }
 
