@@ -256,7 +256,8 @@ impl Reader {
     fn is_flat(&self) -> bool {
         match self {
             Self::Record(reader) => reader.is_flat(),
-            Self::Oip(_) | Self::Serving(_) => false,
+            Self::Serving(reader) => reader.is_flat(),
+            Self::Oip(_) => false,
         }
     }
 

@@ -75,6 +75,9 @@ pub struct Unreadable {
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
     names: Vec<String>,
+    /// By index, the name as a key of JSON with its colon, where it is of a value of a record and of nothing
+    /// else.
+    keys: Vec<Option<Box<[u8]>>>,
     /// Index of a name.
     whole: HashMap<String, usize>,
     /// Of names such as `x[3]`: by `x`, the places and the indices of their names, in order.
@@ -112,7 +115,16 @@ impl Wanted {
             wanted.parents.extend(rules::parents(name).map(str::to_owned));
         }
         wanted.places.values_mut().for_each(|places| places.sort_unstable());
-        wanted
+        wanted.with_keys()
+    }
+
+    fn with_keys(mut self) -> Self {
+        let plain = |name: &&String| {
+            !self.places.contains_key(*name) && !self.parents.contains(*name) && !name.is_empty()
+        };
+        let key = |name| Some(name).filter(plain).and_then(|name| rules::key(name));
+        self.keys = self.names.iter().map(key).collect();
+        self
     }
 
     /// Knows from the contract's fields (of one side) what the places of a row are called, and which
@@ -139,7 +151,7 @@ impl Wanted {
                 self.order = self.places_of(&names);
             }
         }
-        self
+        self.with_keys()
     }
 
     fn places_of(&self, names: &[String]) -> Vec<(u64, usize)> {
@@ -178,6 +190,7 @@ pub fn read(
         wanted,
         max_cells: max_cells.min(body.len().saturating_mul(CELLS_PER_BYTE)),
         columns: Columns::default(),
+        next: 0,
         have: vec![None; wanted.names.len()],
         done: vec![false; wanted.names.len()],
         open: Open::default(),
@@ -214,6 +227,8 @@ struct Table<'a> {
     wanted: &'a Wanted,
     max_cells: usize,
     columns: Columns,
+    /// Index of the wanted name that likely comes next in a record.
+    next: usize,
     /// By index of the wanted name, the column.
     have: Vec<Option<usize>>,
     /// By index of the wanted name, whether a tensor that is whole has filled it.
@@ -354,6 +369,12 @@ impl<'a> Table<'a> {
             self.open.step();
         }
         let (Target::Column(index) | Target::First(index)) = target else { return };
+        let several = matches!(target, Target::First(_)) && place > 0;
+        self.put_in(index, row, || if several { Cell::Nested } else { cell() });
+    }
+
+    /// Puts a value in the column of a wanted name.
+    fn put_in(&mut self, index: usize, row: usize, cell: impl FnOnce() -> Cell) {
         if self.done[index] {
             return self.lose(Lost::Twice(self.wanted.names[index].as_str().into()));
         }
@@ -362,8 +383,7 @@ impl<'a> Table<'a> {
             return;
         }
         let cells = &mut self.columns.columns[column].cells;
-        let several = matches!(target, Target::First(_)) && place > 0;
-        let cell = if several { Cell::Nested } else { cell() };
+        let cell = cell();
         match cells.get_mut(row) {
             Some(there) => *there = cell,
             None => {
@@ -417,8 +437,32 @@ impl<'a> Table<'a> {
     }
 }
 
+fn cell(value: &Scalar<'_>) -> Cell {
+    match *value {
+        Scalar::Null => Cell::Null,
+        Scalar::Bool(value) => Cell::Bool(value),
+        Scalar::Number(number) => number.value().map_or(Cell::Null, Cell::Number),
+        Scalar::NotFinite(value) => Cell::Number(value),
+        Scalar::Text(text) => Cell::Text(text.text.into()),
+    }
+}
+
 impl Rows for Table<'_> {
+    fn expected(&self) -> Option<&[u8]> {
+        self.wanted.keys.get(self.next)?.as_deref()
+    }
+
+    fn came(&mut self, value: &Scalar<'_>) {
+        let index = self.next;
+        self.next += 1;
+        self.found = true;
+        if let (Some(row), None) = (self.columns.rows.checked_sub(1), &self.lost) {
+            self.put_in(index, row, || cell(value));
+        }
+    }
+
     fn record(&mut self) {
+        self.next = 0;
         self.columns.rows += 1;
         self.in_tensor = false;
         self.open = Open::default();
@@ -432,6 +476,7 @@ impl Rows for Table<'_> {
         } else {
             self.open(name.text, None);
             self.found |= self.open.known;
+            self.next = self.open.whole.map_or(self.next, |index| index + 1);
         }
     }
 
@@ -499,13 +544,7 @@ impl Rows for Table<'_> {
     }
 
     fn scalar(&mut self, value: &Scalar<'_>) {
-        self.put(|| match *value {
-            Scalar::Null => Cell::Null,
-            Scalar::Bool(value) => Cell::Bool(value),
-            Scalar::Number(number) => number.value().map_or(Cell::Null, Cell::Number),
-            Scalar::NotFinite(value) => Cell::Number(value),
-            Scalar::Text(text) => Cell::Text(text.text.into()),
-        });
+        self.put(|| cell(value));
     }
 
     fn bytes(&mut self, _bytes: &[u8], _cut: bool) {

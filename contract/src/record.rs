@@ -109,7 +109,7 @@ impl Reader {
     /// Whether we stand between the fields of a record, so that keys and scalars go straight to the
     /// listener.
     pub(crate) fn is_flat(&self) -> bool {
-        self.at == At::Row && self.row.named && self.row.fields.is_between()
+        self.at == At::Row && self.row.is_flat()
     }
 }
 
@@ -161,6 +161,12 @@ impl Row {
     /// Whether the next value is an element of a list that is told.
     pub(crate) fn in_list(&self) -> bool {
         self.fields.in_list()
+    }
+
+    /// Whether we stand between the fields of an object, so that keys and scalars go straight to the
+    /// listener.
+    pub(crate) fn is_flat(&self) -> bool {
+        self.named && self.fields.is_between()
     }
 }
 

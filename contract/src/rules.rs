@@ -143,6 +143,12 @@ pub(crate) fn parents(name: &str) -> impl Iterator<Item = &str> {
     ends.map(|(at, _)| &name[..at])
 }
 
+/// A name as a key of JSON with its colon, where nothing in it must be escaped.
+pub(crate) fn key(name: &str) -> Option<Box<[u8]>> {
+    let escaped = |byte: u8| byte < 0x20 || matches!(byte, b'"' | b'\\');
+    (!name.bytes().any(escaped)).then(|| format!("\"{name}\":").into_bytes().into())
+}
+
 /// Numbers of which none is wrong.
 pub(crate) const ANY_NUMBER: Plain =
     Plain { whole: false, max_digits: u32::MAX, negative: true, range: None };
@@ -150,11 +156,9 @@ pub(crate) const ANY_NUMBER: Plain =
 impl Rule {
     fn of(field: &Field) -> Self {
         let listed = if field.max_unseen_rate > 0.0 { &[] } else { field.categories.as_slice() };
-        let escaped = |byte: u8| byte < 0x20 || matches!(byte, b'"' | b'\\');
-        let key = format!("\"{}\":", field.name).into_bytes();
         let rule = Self {
             name: field.name.as_str().into(),
-            key: (!field.name.bytes().any(escaped)).then(|| key.into()),
+            key: key(&field.name),
             simple: false,
             required: field.required,
             datatype: field.datatype,

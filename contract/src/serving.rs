@@ -126,6 +126,11 @@ impl Reader {
         self.at == At::Rows && !self.row.named
     }
 
+    /// Whether we stand between the fields of a row, so that keys and scalars go straight to the listener.
+    pub(crate) fn is_flat(&self) -> bool {
+        matches!(self.at, At::Row | At::OnlyRow) && self.row.is_flat()
+    }
+
     pub(crate) fn event(&mut self, event: &Event<'_>, rows: &mut impl Rows) -> Result<(), Broken> {
         if self.skipped.takes(event) {
             return Ok(());

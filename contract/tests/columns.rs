@@ -57,6 +57,36 @@ fn records_become_columns_in_order_of_appearance() {
 }
 
 #[test]
+fn members_that_are_read_at_a_glance_are_what_they_are_read_one_by_one() {
+    let records = [
+        r#"{"a":1,"b":"x","c":true}"#,
+        r#"{"a":1.5,"c":null,"b":"say \"é\"","t":-0.25,"class":"z"}"#,
+        r#"{"other":1,"a":2,"stranger":{"b":9},"b":"y","x[0]":7,"t":[1,2],"class":1e5}"#,
+        r#"{"b":"first","a":1,"b":"last","a":2}"#,
+        r#"{"a":[],"b":{"a":8},"c":[3],"t":"text","class":false}"#,
+        r#"{"y[1]":4,"x[1]":6,"c":01}"#,
+        r#"{}"#,
+    ];
+    let formats = [
+        (RECORD, "[", "]"),
+        (RECORD, r#"{"note":"n","rows":["#, "]}"),
+        (Format::plain(Layout::V1), r#"{"instances":["#, "]}"),
+        (Format::plain(Layout::Mlflow), r#"{"dataframe_records":["#, "]}"),
+    ];
+    for (format, open, close) in formats {
+        for count in 1..=records.len() {
+            for from in 0..=records.len() - count {
+                let body = format!("{open}{}{close}", records[from..from + count].join(","));
+                // A blank before the colon is never read at a glance.
+                let apart = body.replace("\":", "\" :");
+                let both = [&body, &apart].map(|body| table(format, body, 1_000).ok());
+                assert_eq!(both[0], both[1], "{body}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_wide_tensor_makes_a_column_for_each_place() {
     let wide = r#"{"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [[1, 2], [3, 4.5]]}"#;
     let narrow = r#"{"data": ["p", "q"], "name": "t", "shape": [2], "datatype": "BYTES"}"#;
