@@ -62,6 +62,7 @@ pub fn all() -> Vec<Body> {
         tensor("integers", whole, "INT64", usize::MAX, integer),
         records(),
         spaced(Body { name: "mixed records, spaced", ..records() }),
+        rows_of_mlflow(),
         people(),
     ]
 }
@@ -154,6 +155,13 @@ fn records() -> Body {
         contract: Contract::parse(&format!(r#"{{"inputs": [{fields}]}}"#))
             .expect("a good contract"),
     }
+}
+
+/// The same records as MLflow takes them.
+fn rows_of_mlflow() -> Body {
+    let records = records();
+    let bytes = [br#"{"dataframe_records":"#, records.bytes.as_slice(), b"}"].concat();
+    Body { name: "mixed records, MLflow", bytes, format: Format::plain(Layout::Mlflow), ..records }
 }
 
 /// Records with ranges, dates, nulls and texts with escapes.
