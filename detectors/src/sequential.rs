@@ -100,13 +100,9 @@ impl Bettor {
 
     /// Takes in one score, 0 to 1 (clamped); NaN is passed over.
     pub fn observe(&mut self, score: f64) {
-        if score.is_nan() {
-            return;
+        if !score.is_nan() {
+            self.bet(self.factors_at(score));
         }
-        let score = score.clamp(0.0, 1.0);
-        let up = (score - self.high) / self.high;
-        let down = (self.low - score) / (1.0 - self.low);
-        self.bet(self.factors(up, down));
     }
 
     /// Takes in the same score so many times in a row: what as many calls of [`Bettor::observe`] do, but
@@ -115,15 +111,12 @@ impl Bettor {
         if score.is_nan() || times == 0 {
             return;
         }
-        self.observe(score);
-        let again = times - 1;
+        let (factors, again) = (self.factors_at(score), times - 1);
+        self.bet(factors);
         if again == 0 {
             return;
         }
-        let score = score.clamp(0.0, 1.0);
-        let up = (score - self.high) / self.high;
-        let down = (self.low - score) / (1.0 - self.low);
-        for (at, factor) in self.factors(up, down).into_iter().enumerate() {
+        for (at, factor) in factors.into_iter().enumerate() {
             // What is won goes one way, so that it meets one of its bounds, if any, and stays there.
             let before_last = self.won[at] * power(factor, again - 1);
             if self.won[at] <= 1.0 || before_last <= 1.0 {
@@ -134,8 +127,15 @@ impl Bettor {
         }
     }
 
-    /// What each stake is multiplied by, where a bet of everything upwards wins `up` and one downwards
-    /// `down`.
+    /// What each stake is multiplied by at a score that is not NaN.
+    fn factors_at(&self, score: f64) -> [f64; 2 * STAKES] {
+        let score = score.clamp(0.0, 1.0);
+        let up = (score - self.high) / self.high;
+        let down = (self.low - score) / (1.0 - self.low);
+        self.factors(up, down)
+    }
+
+    /// The same, where a bet of everything upwards wins `up` and one downwards `down`.
     fn factors(&self, up: f64, down: f64) -> [f64; 2 * STAKES] {
         std::array::from_fn(|at| {
             1.0 + self.stakes[at % STAKES] * if at < STAKES { up } else { down }
