@@ -234,7 +234,12 @@ impl Rows {
         &self.stands[row * self.clustered..(row + 1) * self.clustered]
     }
 
-    /// Row by row the score of each number whose joint law is known; 0 where there is none.
+    /// How many numbers there are whose joint law is known.
+    pub(super) fn embedded(&self) -> usize {
+        self.embedded
+    }
+
+    /// Row by row the score of each of them; 0 where there is none.
     pub(super) fn embeddable(&self) -> &[f64] {
         &self.embeddable
     }

@@ -9,6 +9,7 @@ use crate::joint::lens::{Lens, Rows};
 use crate::joint::strays::Strays;
 use crate::joint::{Clusters, Joint};
 use crate::mmd::Sums;
+use crate::mmd::frequency::Frequencies;
 use crate::proportion::Rate;
 use crate::series::Series;
 
@@ -96,7 +97,8 @@ impl Tally {
     fn embed(&mut self, lens: &Lens, rows: &Rows) {
         let from = self.seen;
         self.seen = self.seen.saturating_add(rows.count as u64);
-        let Some(frequencies) = &lens.frequencies else { return };
+        let fits = |frequencies: &&Frequencies| frequencies.width() == rows.embedded();
+        let Some(frequencies) = lens.frequencies.as_ref().filter(fits) else { return };
         if self.seen <= EMBEDDED_WHOLE {
             return self.embedded.rows(frequencies, rows.embeddable());
         }

@@ -165,6 +165,31 @@ fn clusters_that_rows_leave_are_named() {
 }
 
 #[test]
+fn of_a_busy_pane_the_joint_law_of_some_rows_is_seen_however_they_come() {
+    let reference = reference(0.5, 30);
+    let lens = Lens::of(&reference).unwrap();
+    let mut random = Random::seeded(31);
+    let rows: Vec<[f64; 3]> = (0..3_000).map(|_| row(&mut random, 0.5, 0)).collect();
+    let tally = |size: usize| {
+        let mut tally = Tally::new(reference.joint.as_ref().unwrap());
+        for rows in rows.chunks(size) {
+            let mut seen = lens.rows(rows.len());
+            for feature in 0..2 {
+                let column: Vec<_> = rows.iter().map(|r| Observation::Number(r[feature])).collect();
+                lens.see(&mut seen, feature, 0, &column);
+            }
+            tally.rows(&lens, &seen);
+        }
+        tally
+    };
+    let whole = tally(3_000);
+    // 1,024, and each eighth of 1,976.
+    assert_eq!(whole.embedded.count(), 1_024 + 247);
+    assert_eq!(tally(700).embedded, whole.embedded);
+    assert_eq!(tally(1).embedded, whole.embedded);
+}
+
+#[test]
 fn rows_like_those_of_training_stand_out_as_seldom() {
     let (mut out, mut all) = (0, 0);
     for seed in 0..40 {
