@@ -64,6 +64,12 @@ pub struct Document {
     /// Clusters of rows by some of these numbers. Absent where there are none, and as above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clusters: Option<Clusters>,
+    /// How numbers among the outputs move together: told, and no part of what windows are held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_correlations: Option<Correlations>,
+    /// Clusters of rows by numbers among the outputs: the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_clusters: Option<Clusters>,
 }
 
 /// Where a profile's rows came from.

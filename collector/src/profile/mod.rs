@@ -46,7 +46,6 @@ pub use crate::profile::folder::{Memory, Timed, load};
 use crate::profile::hours::Hours;
 use crate::profile::selection::Selection;
 use crate::profile::survey::{Learned, Survey};
-use crate::profile::together::{Clusters, Correlations};
 use crate::table::error::TableError;
 use crate::table::{Column, Guess, Reading, Table, calendar, folder as files};
 use crate::wording;
@@ -362,8 +361,11 @@ impl Told {
             effective_tests: self.effective_tests,
             correlations: None,
             clusters: None,
+            output_correlations: None,
+            output_clusters: None,
         };
-        let kept: Vec<KeptColumn> = inputs.iter().map(|learned| learned.kept.clone()).collect();
+        let kept = |of: &[Learned]| of.iter().map(|learned| learned.kept.clone()).collect();
+        let [kept, kept_outputs]: [Vec<KeptColumn>; 2] = [kept(&inputs), kept(&outputs)];
         let stored = |learned: Vec<Learned>| {
             let (features, memory) = learned.into_iter().map(Learned::stored).unzip();
             (Reference::of(rows, features), memory)
@@ -373,11 +375,11 @@ impl Told {
         // Of profiles that were merged without rows there is none.
         reference.joint = Joint::learn(&reference, &kept);
         document.effective_tests = effective_tests(&reference, &kept).or(document.effective_tests);
-        if let Some(joint) = &reference.joint {
-            document.correlations = Correlations::of(&reference, joint, &kept);
-            let clusters = joint.clusters.as_ref();
-            document.clusters = clusters.map(|clusters| Clusters::of(&reference, clusters));
-        }
+        (document.correlations, document.clusters) =
+            together::told(&reference, reference.joint.as_ref(), &kept);
+        let joint = Joint::learn(&of_outputs, &kept_outputs);
+        (document.output_correlations, document.output_clusters) =
+            together::told(&of_outputs, joint.as_ref(), &kept_outputs);
         let drawn = Some(kept)
             .filter(|kept| self.keep_rows && kept.iter().any(|column| !column.is_empty()));
         Ok(Profile { document, contract, reference, outputs: of_outputs, seasons, memory, drawn })

@@ -7,6 +7,7 @@ use tidegate_detectors::season::Period;
 use crate::profile::Profile;
 use crate::profile::document::{Document, Summary, SummaryKind};
 use crate::profile::drawn::ROWS;
+use crate::profile::together::{Clusters, Correlations};
 use crate::wording::{counted, grouped, percent, protocol, short, size};
 
 /// Levels shown of a category.
@@ -33,8 +34,18 @@ pub(super) fn of(profile: &Profile) -> String {
             page += &columns(part);
         }
     }
-    page += &together(document);
-    page += &clusters(document);
+    page += &together(
+        "Numbers that move together",
+        "Windows of traffic are\nheld against it, too.",
+        document.correlations.as_ref(),
+    );
+    page += &clusters("Clusters", document.clusters.as_ref());
+    page += &together(
+        "Outputs that move together",
+        "Windows of traffic are\nheld against each output by itself.",
+        document.output_correlations.as_ref(),
+    );
+    page += &clusters("Clusters of outputs", document.output_clusters.as_ref());
     page += &notes(document);
     page += &asked(&profile.contract);
     page += &certainty(document);
@@ -146,8 +157,8 @@ fn category_row(summary: &Summary) -> Vec<String> {
     vec![quoted(&summary.name), nulls, levels, top]
 }
 
-fn together(document: &Document) -> String {
-    let Some(correlations) = &document.correlations else { return String::new() };
+fn together(title: &str, held: &str, correlations: Option<&Correlations>) -> String {
+    let Some(correlations) = correlations else { return String::new() };
     let strong = |(_, _, rho): &(&str, &str, f64)| rho.abs() >= LEAST_RHO;
     let pairs = correlations.strongest().into_iter().filter(strong).take(SHOWN_PAIRS);
     let row = |(one, other, rho): (&str, &str, f64)| {
@@ -158,16 +169,16 @@ fn together(document: &Document) -> String {
         return String::new();
     }
     format!(
-        "\n## Numbers that move together\n\nSpearman's \u{3c1} in {} rows that were drawn; \
-         `profile.json` has all pairs of {}. Windows of traffic are\nheld against it, too.\n{}",
+        "\n## {title}\n\nSpearman's \u{3c1} in {} rows that were drawn; `profile.json` has all pairs of {}. \
+         {held}\n{}",
         grouped(correlations.rows),
         counted(correlations.columns.len(), "column"),
         table(&["one", "\u{3c1}", "the other"], 1, &rows),
     )
 }
 
-fn clusters(document: &Document) -> String {
-    let Some(clusters) = &document.clusters else { return String::new() };
+fn clusters(title: &str, clusters: Option<&Clusters>) -> String {
+    let Some(clusters) = clusters else { return String::new() };
     let mut order: Vec<usize> = (0..clusters.shares.len()).collect();
     order.sort_by(|&a, &b| clusters.shares[b].total_cmp(&clusters.shares[a]));
     let row = |at: usize| {
@@ -178,7 +189,7 @@ fn clusters(document: &Document) -> String {
     };
     let rows: Vec<Vec<String>> = order.into_iter().take(SHOWN_CLUSTERS).map(row).collect();
     format!(
-        "\n## Clusters\n\nOf {} rows {:.1} % are in none of {}; what the rest have in their \
+        "\n## {title}\n\nOf {} rows {:.1} % are in none of {}; what the rest have in their \
          midst:\n{}",
         grouped(clusters.rows),
         clusters.noise * 100.0,

@@ -166,6 +166,24 @@ fn outputs_stand_apart_and_excluded_columns_nowhere() {
 }
 
 #[test]
+fn what_outputs_did_together_is_told() {
+    let row = |row: u32| {
+        let spread = f64::from(row * 7_919 % 1_009) / 1_009.0;
+        let noise = f64::from(row * 104_729 % 997) / 997.0;
+        format!("{},{spread},{},{}\n", row % 90, 1.0 - spread + noise / 10.0, row % 2)
+    };
+    let data = format!("age,yes,no,other\n{}", (0..1_000).map(row).collect::<String>());
+    let profile = profile(&data, &["--outputs", "yes", "--outputs", "no"]).expect("a profile");
+    assert_eq!(profile.outputs.joint, None, "windows are not held against it");
+    let told = profile.document.output_correlations.as_ref().expect("two outputs that vary");
+    assert_eq!(told.rows, 1_000);
+    let rho = told.spearman[0][1].expect("both vary");
+    assert!(rho < -0.9, "{rho}");
+    let page = super::page::of(&profile);
+    assert!(page.contains("## Outputs that move together"), "{page}");
+}
+
+#[test]
 fn a_mistyped_column_is_answered_with_the_nearest() {
     let error = profile(&people(), &["--exclude", "Scores"]).unwrap_err().to_string();
     assert!(error.contains("--exclude Scores") && error.contains("`score`?"), "{error}");
@@ -740,6 +758,8 @@ fn the_published_schema_knows_what_is_written_and_nothing_else() {
         noise: 0.1,
         centres: vec![vec![1.0], vec![9.0]],
     });
+    document.output_correlations = document.correlations.clone();
+    document.output_clusters = document.clusters.clone();
     let written = serde_json::to_value(&document).expect("JSON");
     let mut seen = std::collections::BTreeSet::new();
     compare("", &written, &schema, &schema, &mut seen);

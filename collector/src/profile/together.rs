@@ -38,6 +38,17 @@ pub struct Clusters {
     pub centres: Vec<Vec<f64>>,
 }
 
+/// What a document tells of the columns that were learned of together, where they were.
+pub(super) fn told(
+    reference: &Reference,
+    joint: Option<&Joint>,
+    kept: &[KeptColumn],
+) -> (Option<Correlations>, Option<Clusters>) {
+    let correlations = joint.and_then(|joint| Correlations::of(reference, joint, kept));
+    let clusters = joint.and_then(|joint| joint.clusters.as_ref());
+    (correlations, clusters.map(|clusters| Clusters::of(reference, clusters)))
+}
+
 /// How two columns move together; `None` where one does not vary.
 type Coefficient = fn(&[f64], &[f64]) -> Option<f64>;
 
@@ -51,7 +62,7 @@ fn to_three_places(value: f64) -> f64 {
 
 impl Correlations {
     /// Of the columns that the reference knows together; `None` where these are fewer than two.
-    pub(super) fn of(reference: &Reference, joint: &Joint, kept: &[KeptColumn]) -> Option<Self> {
+    fn of(reference: &Reference, joint: &Joint, kept: &[KeptColumn]) -> Option<Self> {
         if joint.columns.len() < 2 {
             return None;
         }
@@ -94,7 +105,7 @@ impl Correlations {
 
 impl Clusters {
     /// As people read them.
-    pub(super) fn of(reference: &Reference, clusters: &joint::Clusters) -> Self {
+    fn of(reference: &Reference, clusters: &joint::Clusters) -> Self {
         let masses = &clusters.map.masses;
         let share = |rows: u64| to_three_places(rows as f64 / masses.rows().max(1) as f64);
         Clusters {
