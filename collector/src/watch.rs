@@ -244,9 +244,10 @@ impl Watch {
     pub fn rows<T: Borrow<Columns>>(&mut self, side: Side, tables: &[T]) {
         let Self { sides, lens, vigil, panes, together, .. } = self;
         let mut taking = Taking { sides, lens: lens.as_ref(), vigil, together: together.as_mut() };
+        let tables: Vec<&Columns> = tables.iter().map(Borrow::borrow).collect();
         match side {
-            Side::Request => panes.place(tables, |pane, tables| taking.inputs(pane, tables)),
-            Side::Response => taking.outputs(panes.newest(), tables),
+            Side::Request => panes.place(&tables, |pane, tables| taking.inputs(pane, tables)),
+            Side::Response => taking.outputs(panes.newest(), &tables),
         }
     }
 

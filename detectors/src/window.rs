@@ -77,7 +77,7 @@ impl Pane {
         }
     }
 
-    /// Counts rows; call it once for each, beside [`Pane::observe`] for each of its features.
+    /// Counts so many rows, beside [`Pane::observe`] for each of their values.
     pub fn count(&mut self, rows: u64) {
         self.rows = self.rows.saturating_add(rows);
     }

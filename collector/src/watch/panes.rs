@@ -4,7 +4,6 @@
 //! filled at a time. By their own time several are: a window is judged when it has waited for late
 //! rows, and those that come later still count in the windows after it, while these hold their pane.
 
-use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -107,14 +106,13 @@ impl Panes {
     /// Gives the rows of some requests to `take`, those of one pane together. Rows that no window waits for
     /// any more are given to nobody; those that do not say when they were, or say that they are still to
     /// come, are of now.
-    pub(super) fn place<T: Borrow<Columns>>(
+    pub(super) fn place(
         &mut self,
-        tables: &[T],
+        tables: &[&Columns],
         mut take: impl FnMut(&mut Pane, &[&Columns]),
     ) {
-        let tables: Vec<&Columns> = tables.iter().map(Borrow::borrow).collect();
         if self.own_time.is_none() {
-            return take(self.newest(), &tables);
+            return take(self.newest(), tables);
         }
         for table in tables {
             self.place_by_own_time(table, &mut |pane, rows| take(pane, &[rows]));
@@ -281,7 +279,7 @@ mod tests {
 
     fn take(panes: &mut Panes, now: i64, seconds: &[i64]) {
         panes.at(now * HOP_MS);
-        panes.place(&[request(seconds)], |pane, tables| {
+        panes.place(&[&request(seconds)], |pane, tables| {
             tables.iter().for_each(|table| pane.count(table.rows as u64));
         });
     }
@@ -351,7 +349,7 @@ mod tests {
     fn what_says_no_time_or_one_to_come_is_of_now_and_nothing_piles_up() {
         let mut panes = panes(None, Some(0));
         take(&mut panes, 100, &[1 << 40, 100, 103]);
-        panes.place(&[Columns { rows: 2, columns: Vec::new() }], |pane, tables| {
+        panes.place(&[&Columns { rows: 2, columns: Vec::new() }], |pane, tables| {
             tables.iter().for_each(|table| pane.count(table.rows as u64));
         });
         assert_eq!(close(&mut panes, 101).0, 5);

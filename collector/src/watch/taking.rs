@@ -1,7 +1,6 @@
 //! Rows into a pane, feature by feature: what a window is made of, what bets are made on, and what is seen of
 //! the features together. It does not know which pane they belong to.
 
-use std::borrow::Borrow;
 use std::ops::Range;
 
 use tidegate_contract::columns::{Cell, Column, Columns};
@@ -46,13 +45,10 @@ impl Taking<'_> {
     }
 
     /// Takes in the rows of answers. One that has none of the outputs says nothing of them.
-    pub(super) fn outputs<T: Borrow<Columns>>(&mut self, pane: &mut Pane, tables: &[T]) {
+    pub(super) fn outputs(&mut self, pane: &mut Pane, tables: &[&Columns]) {
         let named = |column: &Column| self.sides.position(Side::Response, &column.name).is_some();
-        let telling: Vec<&Columns> = tables
-            .iter()
-            .map(Borrow::borrow)
-            .filter(|table| table.columns.iter().any(named))
-            .collect();
+        let tells = |table: &&Columns| table.columns.iter().any(named);
+        let telling: Vec<&Columns> = tables.iter().copied().filter(tells).collect();
         for block in blocks(&telling) {
             self.values(pane, Side::Response, &block, |_, _| {});
         }
@@ -68,7 +64,6 @@ impl Taking<'_> {
         mut beside: impl FnMut(usize, &[Observation<'_>]),
     ) {
         let features = &self.sides.reference().features;
-        let range = self.sides.range(side);
         let columns_of = |part: &Part<'_>| {
             let mut columns = vec![None; features.len()];
             for (place, column) in part.table.columns.iter().enumerate() {
@@ -79,11 +74,12 @@ impl Taking<'_> {
             columns
         };
         let columns: Vec<Vec<Option<usize>>> = block.iter().map(columns_of).collect();
-        for at in range {
+        for at in self.sides.range(side) {
             let cells = || {
                 block.iter().zip(&columns).flat_map(move |(part, columns)| {
                     let column = columns[at].map(|place| &part.table.columns[place]);
-                    part.rows.clone().map(move |row| column.map_or(&Cell::Null, |c| &c.cells[row]))
+                    let cell = move |row| column.and_then(|column| column.cells.get(row));
+                    part.rows.clone().map(move |row| cell(row).unwrap_or(&Cell::Null))
                 })
             };
             let values = &features[at].values;

@@ -123,20 +123,17 @@ mod tests {
     use super::*;
     use crate::json::{Error, Event};
 
-    /// The events in words, members looked for first or not, and how many of these were found.
-    fn events(chunks: [&[u8]; 2], members: bool) -> (Vec<String>, usize, Option<Error>) {
-        let keys = [r#""a":"#, r#""b c":"#];
+    /// The events in words, what a glance finds first, how often it found something, and how it ended.
+    fn events(
+        chunks: [&[u8]; 2],
+        glance: impl Fn(&mut Lexer, &[u8], &mut usize) -> Option<Vec<String>>,
+    ) -> (Vec<String>, usize, Option<Error>) {
         let (mut lexer, mut events, mut found) = (Lexer::default(), Vec::new(), 0);
         for chunk in chunks {
             let mut at = 0;
             loop {
-                let key = keys.iter().filter(|_| members).find_map(|key| {
-                    let value = lexer.member(chunk, &mut at, key.as_bytes())?;
-                    events.push(format!("{:?}", &key[1..key.len() - 2]));
-                    events.push(format!("{value:?}"));
-                    Some(())
-                });
-                if key.is_some() {
+                if let Some(seen) = glance(&mut lexer, chunk, &mut at) {
+                    events.extend(seen);
                     found += 1;
                     continue;
                 }
@@ -152,27 +149,23 @@ mod tests {
         (events, found, lexer.finish().err())
     }
 
+    /// Holds that a glance changes nothing, wherever a body is cut, and finds so much in the whole.
+    fn holds(
+        body: &str,
+        expected: usize,
+        glance: impl Fn(&mut Lexer, &[u8], &mut usize) -> Option<Vec<String>>,
+    ) {
+        let bytes = body.as_bytes();
+        let (events_alone, _, error_alone) = events([bytes, &[]], |_, _, _| None);
+        for cut in 0..=bytes.len() {
+            let (read, _, error) = events(bytes.split_at(cut).into(), &glance);
+            assert_eq!((&read, error), (&events_alone, error_alone), "{body} cut at {cut}");
+        }
+        assert_eq!(events([bytes, &[]], &glance).1, expected, "{body}");
+    }
+
     #[test]
     fn an_element_is_what_its_events_say_however_the_body_is_cut() {
-        let events = |chunks: [&[u8]; 2], elements: bool| {
-            let (mut lexer, mut events, mut found) = (Lexer::default(), Vec::new(), 0);
-            for chunk in chunks {
-                let mut at = 0;
-                loop {
-                    if elements && let Some(number) = lexer.element(chunk, &mut at) {
-                        events.push(format!("{:?}", Event::Scalar(Scalar::Number(number))));
-                        found += 1;
-                        continue;
-                    }
-                    match lexer.next(chunk, &mut at) {
-                        Ok(Some(event)) => events.push(format!("{event:?}")),
-                        Ok(None) => break,
-                        Err(error) => return (events, found, Some(error)),
-                    }
-                }
-            }
-            (events, found, lexer.finish().err())
-        };
         let long = format!("[{},1]", "7".repeat(MAX_TOKEN_BYTES + 1));
         let bodies = [
             ("[1,-0.5,[2, 3.25],4]", 5),
@@ -188,13 +181,10 @@ mod tests {
             (&long, 1),
         ];
         for (body, elements) in bodies {
-            let bytes = body.as_bytes();
-            let expected = events([bytes, &[]], false);
-            for cut in 0..=bytes.len() {
-                let (read, _, error) = events(bytes.split_at(cut).into(), true);
-                assert_eq!((read, error), (expected.0.clone(), expected.2), "{body} cut at {cut}");
-            }
-            assert_eq!(events([bytes, &[]], true).1, elements, "{body}");
+            holds(body, elements, |lexer, chunk, at| {
+                let number = lexer.element(chunk, at)?;
+                Some(vec![format!("{:?}", Scalar::Number(number))])
+            });
         }
     }
 
@@ -217,13 +207,12 @@ mod tests {
             (&escaped, 1),
         ];
         for (body, members) in bodies {
-            let bytes = body.as_bytes();
-            let expected = events([bytes, &[]], false);
-            for cut in 0..=bytes.len() {
-                let (read, _, error) = events(bytes.split_at(cut).into(), true);
-                assert_eq!((read, error), (expected.0.clone(), expected.2), "{body} cut at {cut}");
-            }
-            assert_eq!(events([bytes, &[]], true).1, members, "{body}");
+            holds(body, members, |lexer, chunk, at| {
+                [r#""a":"#, r#""b c":"#].into_iter().find_map(|key| {
+                    let value = lexer.member(chunk, at, key.as_bytes())?;
+                    Some(vec![format!("{:?}", &key[1..key.len() - 2]), format!("{value:?}")])
+                })
+            });
         }
     }
 }
