@@ -19,6 +19,6 @@ pub fn learned<const COLUMNS: usize>(rows: impl IntoIterator<Item = [f64; COLUMN
         }
     }
     reference.features.iter_mut().for_each(|feature| feature.condense(SKETCH_BYTES));
-    reference.joint = Joint::learn(&reference, &kept);
+    reference.joints.extend(Joint::learn(&reference, &kept));
     reference
 }

@@ -60,7 +60,8 @@ struct OfDecision {
 struct OfFinding {
     model: String,
     feature: String,
-    detector: String,
+    kind: &'static str,
+    detector: &'static str,
 }
 
 /// What became of labels, as counts of a model.
@@ -441,7 +442,8 @@ fn of_finding(model: &str, finding: &Finding) -> OfFinding {
     OfFinding {
         model: model.to_owned(),
         feature: finding.feature.clone().unwrap_or_default(),
-        detector: finding.detector.name().to_owned(),
+        kind: finding.kind.name(),
+        detector: finding.detector.name(),
     }
 }
 

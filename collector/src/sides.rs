@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tidegate_contract::protocol::Side;
 use tidegate_detectors::finding::{Finding, Kind};
+use tidegate_detectors::judge::TOGETHER;
 use tidegate_detectors::reference::Reference;
 use tidegate_detectors::season::Seasons;
 use tidegate_detectors::window::Window;
@@ -35,11 +36,12 @@ impl Sides {
             }
             reference.features.push(output);
         }
+        let count = inputs.features.len();
+        reference.joints.extend(outputs.joints.iter().map(|joint| joint.clone().behind(count)));
         let positions = |features: &Reference, from: usize| {
             let names = features.features.iter().map(|feature| feature.name.clone());
             names.zip(from..).collect()
         };
-        let count = inputs.features.len();
         Self {
             positions: [positions(inputs, 0), positions(outputs, count)],
             reference: Arc::new(reference),
@@ -54,7 +56,7 @@ impl Sides {
     #[must_use]
     pub fn by_hour(mut self, seasons: Option<Seasons>) -> Self {
         if seasons.is_some() {
-            Arc::make_mut(&mut self.reference).joint = None;
+            Arc::make_mut(&mut self.reference).joints.clear();
         }
         self.seasons = seasons.map(Arc::new);
         self
@@ -63,10 +65,19 @@ impl Sides {
     /// With so many pairs at most of which it is known how they move together.
     #[must_use]
     pub fn with_pairs(mut self, most: usize) -> Self {
-        if let Some(joint) = &mut Arc::make_mut(&mut self.reference).joint {
-            *joint = joint.within(most);
-        }
+        let joints = &mut Arc::make_mut(&mut self.reference).joints;
+        let most = most / joints.len().max(1);
+        joints.iter_mut().for_each(|joint| *joint = joint.within(most));
         self
+    }
+
+    /// How many independent tests those of a window are worth, where those of its inputs alone are worth so
+    /// many: outputs were not among the features that were measured.
+    #[must_use]
+    pub fn effective_tests(&self, of_inputs: Option<f64>) -> Option<f64> {
+        let joints = self.reference.joints.iter().filter(|joint| joint.is_of_outputs()).count();
+        let more = self.range(Side::Response).len() + TOGETHER * joints;
+        of_inputs.map(|tests| tests + more as f64)
     }
 
     /// All features, inputs first.

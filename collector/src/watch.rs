@@ -136,7 +136,7 @@ pub struct Watch {
     sides: Sides,
     rules: Rules,
     /// What the values of a row are seen through together, where training says what they did.
-    lens: Option<Lens>,
+    lenses: Vec<Lens>,
     /// What remembers beyond the window.
     vigil: Vigil,
     /// What both hold rows against at this hour.
@@ -185,14 +185,12 @@ impl Watch {
             min_rows: model.window.min_rows,
             limits: limits(contract),
             max_late_rate: model.window.time.as_ref().map(|time| time.max_late_rate),
-            // Outputs were not among the features that were measured.
-            effective_tests: effective_tests
-                .map(|tests| tests + sides.range(Side::Response).len() as f64),
+            effective_tests: sides.effective_tests(effective_tests),
             ..Rules::default()
         };
         Self {
             model: model.name.clone(),
-            lens: Lens::of(reference),
+            lenses: Lens::all_of(reference),
             vigil: Vigil::new(Arc::clone(reference), of_a_bet, MONTH_MS),
             season: Season::default(),
             panes: Panes::new(reference, &model.window),
@@ -242,8 +240,8 @@ impl Watch {
     /// Takes the rows of one side of samples that reached the model, in their order. An answer that has
     /// none of the outputs says nothing of them.
     pub fn rows<T: Borrow<Columns>>(&mut self, side: Side, tables: &[T]) {
-        let Self { sides, lens, vigil, panes, together, .. } = self;
-        let mut taking = Taking { sides, lens: lens.as_ref(), vigil, together: together.as_mut() };
+        let Self { sides, lenses, vigil, panes, together, .. } = self;
+        let mut taking = Taking { sides, lenses, vigil, together: together.as_mut() };
         let tables: Vec<&Columns> = tables.iter().map(Borrow::borrow).collect();
         match side {
             Side::Request => panes.place(&tables, |pane, tables| taking.inputs(pane, tables)),
@@ -369,7 +367,9 @@ mod tests {
     use tidegate_contract::columns::{Cell, Column, Columns};
     use tidegate_contract::contract::Contract;
     use tidegate_detectors::finding::{Detector, Finding, Kind, Verdict};
+    use tidegate_detectors::joint::Joint;
     use tidegate_detectors::reference::{Feature, Observation, Reference};
+    use tidegate_detectors::resampling::KeptColumn;
     use tidegate_detectors::season::{Period, Seasons};
 
     use super::{Counts, Judgement, Side, Sides, Watch};
@@ -439,6 +439,55 @@ mod tests {
         assert!(found.contains(&(Kind::OutputDrift, Verdict::Healthy)), "{found:?}");
         let found = answers(&mut watch, "score", 60);
         assert!(found.contains(&(Kind::OutputDrift, Verdict::Alarm)), "{found:?}");
+    }
+
+    #[test]
+    fn answers_are_judged_together_where_training_data_had_several() {
+        // No is what yes is not, or the same, and a little beside it.
+        let pair = |row: u32, with: bool| {
+            let yes = f64::from(row * 7_919 % 1_009) / 1_009.0;
+            let beside = f64::from(row * 104_729 % 997) / 9_970.0;
+            [yes, beside + if with { yes } else { 1.0 - yes }]
+        };
+        let mut outputs = Reference::of(9_000, vec![Feature::number("yes"), Feature::number("no")]);
+        let mut kept = vec![KeptColumn::default(); 2];
+        for row in 0..9_000 {
+            for (at, value) in pair(row, false).into_iter().enumerate() {
+                outputs.features[at].observe(Observation::Number(value));
+                kept[at].take(Observation::Number(value));
+            }
+        }
+        outputs.joints.extend(Joint::learn(&outputs, &kept));
+        let inputs = Reference::of(9_000, sides().reference().features[..2].to_vec());
+        let sides = Sides::of(&inputs, &outputs);
+        let mut watch = Watch::new(&config(DIVERT).models[0], &Contract::default(), sides, None);
+        let mut judged = |now: u64, answers: Option<bool>| {
+            people(&mut watch, 0..600);
+            let columns = |with: bool| {
+                let value = |at: usize| (0..600).map(move |row| pair(row, with)[at]);
+                let column = |(at, name): (usize, &str)| Column {
+                    name: name.to_owned(),
+                    cells: value(at).map(Cell::Number).collect(),
+                };
+                Columns {
+                    rows: 600,
+                    columns: ["yes", "no"].into_iter().enumerate().map(column).collect(),
+                }
+            };
+            watch.rows(Side::Response, &Vec::from_iter(answers.map(columns)));
+            let judgement = watch.close(now);
+            let together = judgement
+                .findings
+                .into_iter()
+                .filter(|finding| finding.kind == Kind::OutputDrift && finding.feature.is_none());
+            together.map(|finding| (finding.detector, finding.verdict)).collect::<Vec<_>>()
+        };
+        assert_eq!(judged(2_000, None), [], "no answer was seen");
+        let usual = judged(4_000, Some(false));
+        assert!(usual.contains(&(Detector::Correlation, Verdict::Healthy)), "{usual:?}");
+        assert!(usual.iter().all(|(_, verdict)| *verdict == Verdict::Healthy), "{usual:?}");
+        let other = judged(60_000, Some(true));
+        assert!(other.contains(&(Detector::Correlation, Verdict::Alarm)), "{other:?}");
     }
 
     #[test]

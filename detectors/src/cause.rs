@@ -137,7 +137,6 @@ impl<'a> Groups<'a> {
     }
 
     fn drifted_together(&mut self, reference: &Reference) {
-        let Some(joint) = &reference.joint else { return };
         let mut shifts: BTreeMap<&str, (usize, Direction)> = BTreeMap::new();
         for (at, finding) in self.loud().filter(|(_, f)| f.detector == Detector::KolmogorovSmirnov)
         {
@@ -145,18 +144,20 @@ impl<'a> Groups<'a> {
                 shifts.insert(feature, (at, direction));
             }
         }
-        let shift = |column: usize| {
-            let feature = reference.features.get(*joint.columns.get(column)?)?;
-            shifts.get(feature.name.as_str()).copied()
-        };
-        for ((one, other), pair) in pairs(joint.columns.len()).zip(&joint.known.pairs) {
-            let (Some(pair), Some((one, up)), Some((other, as_well))) =
-                (pair, shift(one), shift(other))
-            else {
-                continue;
+        for joint in &reference.joints {
+            let shift = |column: usize| {
+                let feature = reference.features.get(*joint.columns.get(column)?)?;
+                shifts.get(feature.name.as_str()).copied()
             };
-            if pair.r.abs() >= TOGETHER && (up == as_well) == (pair.r > 0.0) {
-                self.join(one, other);
+            for ((one, other), pair) in pairs(joint.columns.len()).zip(&joint.known.pairs) {
+                let (Some(pair), Some((one, up)), Some((other, as_well))) =
+                    (pair, shift(one), shift(other))
+                else {
+                    continue;
+                };
+                if pair.r.abs() >= TOGETHER && (up == as_well) == (pair.r > 0.0) {
+                    self.join(one, other);
+                }
             }
         }
     }
@@ -261,7 +262,7 @@ mod tests {
             columns: vec![Column::from([0.0, 1.0, -2.5, 2.5]); 3],
             pairs: vec![pair(r), pair(0.1), None],
         };
-        reference.joint = Some(Joint { columns: vec![0, 1, 2], known, ..Joint::default() });
+        reference.joints = vec![Joint { columns: vec![0, 1, 2], known, ..Joint::default() }];
         reference
     }
 

@@ -23,8 +23,8 @@ use crate::window::Window;
 /// Seconds of the month over which false alarms are budgeted: 30 days.
 const MONTH_SECONDS: f64 = 30.0 * 86_400.0;
 
-/// Tests of what features do together, at most.
-const TOGETHER: usize = 4;
+/// Tests of what the features of a joint do together, at most.
+pub const TOGETHER: usize = 4;
 
 /// Features that are named as those to blame.
 const BLAMED: usize = 3;
@@ -149,7 +149,7 @@ pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Findi
     let set_by_people =
         rules.limits.len() + rules.metrics.iter().filter(|metric| metric.is_limited()).count();
     let arrival = usize::from(window.usual.is_some()) + usize::from(window.late.is_some());
-    let tests = 2 * columns.len() + 1 + set_by_people + TOGETHER + arrival;
+    let tests = 2 * columns.len() + 1 + set_by_people + TOGETHER * reference.joints.len() + arrival;
     // What the smallest p-value of the window must reach.
     let alpha = rules.alpha / tests as f64;
     let mut found = Vec::with_capacity(tests);
@@ -512,21 +512,26 @@ fn measured(metric: &CustomMetric, window: &Window, alpha: f64) -> Option<Eviden
     })
 }
 
-/// What features do together: all correlations, clusters, their joint law, rows that stand out.
+/// What features do together, of inputs and of outputs: all correlations, clusters, their joint law, rows that
+/// stand out. Of those that the window has no rows of there is nothing to say.
 fn together(reference: &Reference, window: &Window, rules: &Rules, alpha: f64) -> Vec<Evidence> {
-    let (Some(joint), Some(together)) = (&reference.joint, &window.together) else {
-        return Vec::new();
-    };
     let times: &[f64] = if rules.ordered { &window.times } else { &[] };
-    let changes = joint.changes(together, rules.min_rows.max(1), times);
-    let clusters = joint.clusters.as_ref();
-    let found = [
-        correlations(reference, joint, &changes, rules, alpha),
-        clusters.and_then(|clusters| in_clusters(reference, clusters, together, rules, alpha)),
-        joint_law(reference, joint, together, window, rules, alpha),
-        outliers(reference, joint, together, rules, alpha),
-    ];
-    found.into_iter().flatten().collect()
+    let joints = reference.joints.iter().zip(&window.together);
+    let joints = joints.filter(|(_, together)| together.has_rows());
+    let of_one = |(joint, together): (&Joint, &Tally)| {
+        let changes = joint.changes(together, rules.min_rows.max(1), times);
+        let clusters = joint.clusters.as_ref();
+        let found = [
+            correlations(reference, joint, &changes, rules, alpha),
+            clusters.and_then(|clusters| in_clusters(reference, clusters, together, rules, alpha)),
+            joint_law(reference, joint, together, window, rules, alpha),
+            outliers(reference, joint, together, rules, alpha),
+        ];
+        let kind = joint.is_of_outputs().then_some(Kind::OutputDrift);
+        let named = move |of: Evidence| Evidence { kind: kind.unwrap_or(of.kind), ..of };
+        found.into_iter().flatten().map(named)
+    };
+    joints.flat_map(of_one).collect()
 }
 
 /// All correlations as one test: each pair's p-value corrected for all of them. It is told of the pair with the least p-value, of those whose change matters where there are any. The effect is half
@@ -662,7 +667,8 @@ fn outliers(
     let worth = Rate::new(worth(now.hits(), time), worth(now.of(), time));
     let more = now.share() > before.share();
     let blame = together.blame();
-    let name = |(at, _): &(usize, f64)| Some(reference.features.get(*at)?.name.clone());
+    let features = reference.features.get(joint.span.clone()).unwrap_or_default();
+    let name = |(at, _): &(usize, f64)| Some(features.get(*at)?.name.clone());
     let evidence = rates("standing out", before, worth, alpha);
     Some(Evidence {
         detector: Detector::OutlierRate,

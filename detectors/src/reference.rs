@@ -29,16 +29,16 @@ pub struct Reference {
     pub rows: u64,
     /// Columns, in the order of the training data. Panes address them by this index.
     pub features: Vec<Feature>,
-    /// What they did together, where that was learned.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub joint: Option<Joint>,
+    /// What they did together, where that was learned: inputs among themselves, and outputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joints: Vec<Joint>,
 }
 
 impl Reference {
     /// Of these features, one by one: what they did together is not known.
     #[must_use]
     pub fn of(rows: u64, features: Vec<Feature>) -> Self {
-        Reference { rows, features, joint: None }
+        Reference { rows, features, joints: Vec::new() }
     }
 
     /// The index of the feature called `name`.

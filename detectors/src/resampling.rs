@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::correction::{OF_THE_DRAWS, effective};
 use crate::forest::random::Random;
-use crate::joint::lens::Lens;
+use crate::joint::lens::{Lens, Rows};
 use crate::judge::smallest_p;
 use crate::reference::{Observation, Reference};
 use crate::summary::LEVEL_BYTES;
@@ -176,11 +176,16 @@ pub fn effective_tests(reference: &Reference, columns: &[KeptColumn]) -> Option<
     let few = usize::try_from(reference.rows / FEW_OF_MANY).unwrap_or(usize::MAX);
     let many = few >= LEAST_WINDOW;
     let window_rows = WINDOW_ROWS.min(if many { few.min(rows / 4) } else { rows / 4 });
-    let lens = Lens::of(reference);
-    let rows_seen = lens.as_ref().map(|lens| lens.rows_of(columns));
+    let seen: Vec<(Lens, Rows)> = Lens::all_of(reference)
+        .into_iter()
+        .map(|lens| {
+            let rows = lens.rows_of(columns);
+            (lens, rows)
+        })
+        .collect();
     let tests = effective_in_draws(1, rows, window_rows, |drawn, left| {
         let mut pane = filled(reference, columns, drawn);
-        if let (Some(lens), Some(rows)) = (&lens, &rows_seen) {
+        for (lens, rows) in &seen {
             pane.together(lens, &rows.chosen(drawn));
         }
         let window = Window::of(reference, [&pane]);
@@ -190,8 +195,8 @@ pub fn effective_tests(reference: &Reference, columns: &[KeptColumn]) -> Option<
         // Rows that make a good part of the reference are like it: those left are compared with.
         let pane = filled(reference, columns, left);
         let Window { features, .. } = Window::of(reference, [&pane]);
-        let joint = reference.joint.clone();
-        smallest_p(&Reference { rows: left.len() as u64, features, joint }, &window)
+        let joints = reference.joints.clone();
+        smallest_p(&Reference { rows: left.len() as u64, features, joints }, &window)
     })?;
     // A window that is part of the reference is closer to it than another: its differences vary by
     // 1/n − 1/m, and not by 1/n + 1/m. So far out, that makes the smallest p so much larger.

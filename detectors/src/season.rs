@@ -162,7 +162,7 @@ impl Seasons {
     #[must_use]
     pub fn reference(&self, whole: &Reference, hours: &Hours) -> Reference {
         if hours.are_all() {
-            return Reference { joint: None, ..whole.clone() };
+            return Reference { joints: Vec::new(), ..whole.clone() };
         }
         let mut features: Vec<Feature> = whole.features.iter().map(|all| all.blank(0)).collect();
         for (rows, _) in self.hours.iter().zip(&hours.is_in).filter(|(_, is_in)| **is_in) {

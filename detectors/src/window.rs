@@ -56,8 +56,9 @@ pub struct Pane {
     features: Vec<Feature>,
     exchanges: Exchanges,
     series: Vec<Series>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    together: Option<Tally>,
+    /// One for each of the reference's joints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    together: Vec<Tally>,
     /// Of metrics that are their owner's, by definition.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     metrics: BTreeMap<String, Values>,
@@ -72,7 +73,7 @@ impl Pane {
             features: reference.features.iter().map(|f| f.blank(UNKNOWN_LEVELS)).collect(),
             exchanges: Exchanges::default(),
             series: vec![Series::default(); reference.features.len()],
-            together: reference.joint.as_ref().map(Tally::new),
+            together: reference.joints.iter().map(Tally::new).collect(),
             metrics: BTreeMap::new(),
         }
     }
@@ -108,7 +109,7 @@ impl Pane {
 
     /// Takes in what the values of rows say together. Each of them is given to [`Pane::observe`] too.
     pub fn together(&mut self, lens: &Lens, rows: &Rows) {
-        if let Some(together) = &mut self.together {
+        if let Some(together) = self.together.get_mut(lens.group()) {
             together.rows(lens, rows);
         }
     }
@@ -150,7 +151,7 @@ impl Pane {
             here.merge(there);
             here.settle();
         }
-        if let (Some(here), Some(there)) = (&mut self.together, &other.together) {
+        for (here, there) in self.together.iter_mut().zip(&other.together) {
             here.merge(there);
             here.settle();
         }
@@ -185,8 +186,8 @@ pub struct Window {
     pub features: Vec<Feature>,
     /// How many rows in a row are worth one independent row, by column: at least 1.
     pub times: Vec<f64>,
-    /// What the features did together, where the reference says what they did before.
-    pub together: Option<Tally>,
+    /// What features did together, for each of the reference's joints.
+    pub together: Vec<Tally>,
     /// What metrics of their owner's are made of, by definition.
     pub metrics: BTreeMap<String, Values>,
     /// What the filter counted.
@@ -216,7 +217,7 @@ impl Window {
             for (here, there) in series.iter_mut().zip(&pane.series) {
                 here.merge(there);
             }
-            if let (Some(here), Some(there)) = (&mut together, &pane.together) {
+            for (here, there) in together.iter_mut().zip(&pane.together) {
                 here.merge(there);
             }
             add(&mut metrics, &pane.metrics);

@@ -83,8 +83,8 @@ fn row(random: &mut Random, shape: Shape) -> [f64; COLUMNS] {
 fn false_alarms(rows: usize, shape: Shape) -> f64 {
     let mut random = Random::seeded(rows as u64);
     let reference = training::learned((0..TRAINING).map(|_| row(&mut random, shape)));
-    let joint = reference.joint.clone().expect("rows enough");
-    let lens = Lens::of(&reference).expect("what was learned");
+    let joint = reference.joints.first().cloned().expect("rows enough");
+    let lens = Lens::all_of(&reference).pop().expect("what was learned");
     let alarms = (0..WINDOWS).filter(|_| {
         let mut seen = lens.rows(rows);
         for place in 0..rows {

@@ -54,9 +54,9 @@ impl<'a> Halves<'a> {
             kept.push(rows);
         }
         let mut reference = Reference::of(known.len() as u64, features);
-        reference.joint = Joint::learn(&reference, &kept);
+        reference.joints.extend(Joint::learn(&reference, &kept));
         let effective = effective_tests(&reference, &kept);
-        let lens = Lens::of(&reference);
+        let lens = Lens::all_of(&reference).pop();
         Self { table, reference, lens, effective, others: others.to_vec() }
     }
 
@@ -145,7 +145,7 @@ pub fn print(report: &Report) {
             let ok = (0.03..=0.05).contains(&value);
             report.quality(&Quality { name: &name, value, goal: "0.03..0.05", ok });
             let clusters =
-                halves.iter().filter_map(|half| half.reference.joint.as_ref()?.clusters.as_ref());
+                halves.iter().filter_map(|half| half.reference.joints.first()?.clusters.as_ref());
             let clusters = clusters.count();
             for (what, value) in [
                 ("correlations", share(&|flags| flags.correlation)),

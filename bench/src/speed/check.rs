@@ -62,7 +62,7 @@ fn from_file(args: &CheckArgs) {
 fn in_memory(profile: &Profile, table: &[Column]) {
     let reference = &profile.reference;
     let mut pane = Pane::new(reference);
-    let lens = Lens::of(reference);
+    let lens = Lens::all_of(reference).pop();
     let mut kept = vec![KeptColumn::default(); reference.features.len()];
     for column in table {
         let at = reference.position(&column.name).expect("a column of the profile");

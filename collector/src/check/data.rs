@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use tidegate_contract::protocol::Side;
 use tidegate_detectors::joint::lens::Lens;
 use tidegate_detectors::reference::{Observation, Reference};
 use tidegate_detectors::resampling::KeptColumn;
@@ -54,8 +53,12 @@ impl Gathered {
         // Inputs were given by whoever asked; answers are there only where somebody kept them.
         let is_there = |at: &usize| has(&profile.outputs.features[*at].name);
         let there: Vec<usize> = (0..profile.outputs.features.len()).filter(is_there).collect();
-        let outputs = there.iter().map(|&at| profile.outputs.features[at].clone());
-        let outputs = Reference::of(profile.outputs.rows, outputs.collect());
+        let outputs = if there.len() == profile.outputs.features.len() {
+            profile.outputs.clone()
+        } else {
+            let outputs = there.iter().map(|&at| profile.outputs.features[at].clone());
+            Reference::of(profile.outputs.rows, outputs.collect())
+        };
         let sides = Sides::of(&profile.reference, &outputs);
         let reference = sides.reference();
         let time = profile.document.time.as_deref().filter(|time| has(time));
@@ -81,14 +84,14 @@ impl Gathered {
         let mut when =
             by_hour.map(|(seasons, time)| When { time, hours: Hours::none(seasons.period) });
         let mut pane = Pane::new(reference);
-        let lens = Lens::of(reference);
-        let whole = if lens.is_some() { profile.reference.features.len() } else { 0 };
+        let lenses = Lens::all_of(reference);
+        let whole = lenses.iter().map(|lens| lens.span().end).max().unwrap_or(0);
         let mut kept = vec![KeptColumn::default(); whole];
         for table in &tables {
             fill(&mut pane, &mut kept, when.as_mut(), reference, table)?;
         }
-        if let Some(lens) = lens {
-            pane.together(&lens, &lens.rows_of(&kept));
+        for lens in &lenses {
+            pane.together(lens, &lens.rows_of(&kept));
         }
         let window = Window::of(reference, [&pane]);
         let hours = when.map(|when| when.hours);
@@ -102,11 +105,6 @@ impl Gathered {
         };
         let files = files.iter().map(|file| fetched.name(file)).collect();
         Ok(Self { sides, reference, hours, window, files, missing, ignored })
-    }
-
-    /// How many features are outputs.
-    pub fn outputs(&self) -> usize {
-        self.sides.range(Side::Response).len()
     }
 }
 

@@ -131,11 +131,7 @@ pub fn run(args: &CheckArgs, out: &mut dyn Write) -> Result<Verdict, CheckError>
         min_rows: args.min_rows,
         ordered: args.ordered,
         limits: limits(&profile.contract),
-        // Outputs were not among the features that were measured.
-        effective_tests: profile
-            .document
-            .effective_tests
-            .map(|tests| tests + gathered.outputs() as f64),
+        effective_tests: gathered.sides.effective_tests(profile.document.effective_tests),
         ..Rules::default()
     };
     let report = Report::of(args, &profile, &gathered, &rules);

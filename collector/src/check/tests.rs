@@ -81,6 +81,47 @@ fn arguments_that_are_not_given_are_those_of_the_command_line() {
     assert_eq!(CheckArgs::new("data.csv".into(), "profile".into()), typed);
 }
 
+/// People and two answers to each, which move against each other, or with.
+fn answered(rows: std::ops::Range<u32>, with: bool) -> String {
+    let row = |row: u32| {
+        let yes = f64::from(row * 7_919 % 1_009) / 1_009.0;
+        let noise = f64::from(row * 104_729 % 997) / 9_970.0;
+        let no = noise + if with { yes } else { 1.0 - yes };
+        format!("{},{yes},{no}\n", row * 31 % 90)
+    };
+    format!("age,yes,no\n{}", rows.map(row).collect::<String>())
+}
+
+#[test]
+fn answers_that_change_only_together_are_output_drift() {
+    let stage = Stage(TempDir::new().expect("a folder"));
+    let data = stage.write("training.csv", &answered(0..3_000, false));
+    let outputs = vec!["yes".to_owned(), "no".to_owned()];
+    let args = ProfileArgs { outputs, ..ProfileArgs::new(vec![data], stage.path("profile")) };
+    profile::run(&args, &mut Vec::new()).expect("a profile");
+    let found = |with: bool| {
+        let data = stage.write("data.csv", &answered(3_000..4_000, with));
+        let (verdict, said) = stage.check(&data, true).expect("a verdict");
+        let report: Value = serde_json::from_str(&said).expect("JSON");
+        let findings = report["findings"].as_array().expect("findings").clone();
+        let alarms = findings.into_iter().filter(|finding| finding["verdict"] == "alarm");
+        let told = alarms.map(|of| (of["kind"].clone(), of["detector"].clone()));
+        (verdict, told.collect::<Vec<_>>())
+    };
+    assert_eq!(found(false), (Verdict::Healthy, Vec::new()));
+    let (verdict, alarms) = found(true);
+    assert_eq!(verdict, Verdict::Alarm);
+    assert!(alarms.contains(&("output_drift".into(), "correlation".into())), "{alarms:?}");
+    assert!(alarms.iter().all(|(kind, _)| kind == "output_drift"), "{alarms:?}");
+    // Where some outputs are not there, the others are judged one by one.
+    let alone = answered(3_000..4_000, true).lines().fold(String::new(), |csv, line| {
+        let (rest, _) = line.rsplit_once(',').expect("three columns");
+        format!("{csv}{rest}\n")
+    });
+    let data = stage.write("alone.csv", &alone);
+    assert_eq!(stage.check(&data, true).expect("a verdict").0, Verdict::Healthy);
+}
+
 #[test]
 fn the_same_people_are_healthy() {
     let stage = Stage::new();

@@ -21,7 +21,7 @@ use crate::table::Kind;
 pub const FORMAT: &str = "tidegate-profile";
 
 /// The value of [`Document::format_version`] that this code writes and reads.
-pub const FORMAT_VERSION: u64 = 2;
+pub const FORMAT_VERSION: u64 = 3;
 
 /// Levels of a category that are named; the sketch has all.
 const TOP_LEVELS: usize = 10;

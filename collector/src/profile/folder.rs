@@ -182,25 +182,22 @@ fn contents(profile: &Profile) -> Vec<(&'static str, io::Result<Vec<u8>>)> {
 
 /// What [`Stored`] reads.
 fn reference(profile: &Profile) -> serde_json::Result<String> {
-    let rows = |reference: &Reference| reference.rows;
-    let [inputs, outputs] = [&profile.reference, &profile.outputs];
-    Ok(format!(
-        "{{\"rows\":{},\"features\":{},\n{}\"outputs\":{{\"rows\":{},\"features\":{}}}}}\n",
-        rows(inputs),
-        by_line(&inputs.features)?,
-        joint(inputs.joint.as_ref())?,
-        rows(outputs),
-        by_line(&outputs.features)?,
-    ))
+    let side = |reference: &Reference| -> serde_json::Result<String> {
+        let joints: Vec<_> = reference.joints.iter().map(joint).collect::<Result<_, _>>()?;
+        let (features, joints) = (by_line(&reference.features)?, joints.join(",\n"));
+        Ok(format!("\"rows\":{},\"features\":{features},\n\"joints\":[{joints}]", reference.rows))
+    };
+    let [inputs, outputs] = [side(&profile.reference)?, side(&profile.outputs)?];
+    Ok(format!("{{{inputs},\n\"outputs\":{{{outputs}}}}}\n"))
 }
 
 /// What features did together, with a line for each pair.
-fn joint(joint: Option<&Joint>) -> serde_json::Result<String> {
-    let Some(joint) = joint else { return Ok(String::new()) };
-    let Joint { columns, known, effective_pairs, threshold, clusters, embedding } = joint;
+fn joint(joint: &Joint) -> serde_json::Result<String> {
+    let Joint { span, columns, known, effective_pairs, threshold, clusters, embedding } = joint;
     Ok(format!(
-        "\"joint\":{{\"columns\":{},\"effective_pairs\":{},\"threshold\":{},\n\"clusters\":{},\n\
-         \"embedding\":{},\n\"known\":{{\"columns\":{},\"pairs\":{}}}}},\n",
+        "{{\"span\":{},\"columns\":{},\"effective_pairs\":{},\"threshold\":{},\n\"clusters\":{},\n\
+         \"embedding\":{},\n\"known\":{{\"columns\":{},\"pairs\":{}}}}}",
+        serde_json::to_string(span)?,
         serde_json::to_string(columns)?,
         serde_json::to_string(effective_pairs)?,
         serde_json::to_string(threshold)?,
@@ -264,8 +261,9 @@ pub fn load(dir: &Path) -> Result<Profile, ProfileError> {
     let (path, text) = read(REFERENCE)?;
     let stored: Stored =
         serde_json::from_str(&text).map_err(|why| broken(&path, why.to_string()))?;
-    if stored.inputs.joint.as_ref().is_some_and(|joint| !joint.fits(&stored.inputs)) {
-        return Err(broken(&path, "its `joint` is not of its features".to_owned()));
+    let fits = |side: &Reference| side.joints.iter().all(|joint| joint.fits(side));
+    if !(fits(&stored.inputs) && fits(&stored.outputs)) {
+        return Err(broken(&path, "its `joints` are not of its features".to_owned()));
     }
     let (path, text) = read(CONTRACT)?;
     let contract = Contract::parse(&text)

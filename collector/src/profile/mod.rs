@@ -370,16 +370,16 @@ impl Told {
             let (features, memory) = learned.into_iter().map(Learned::stored).unzip();
             (Reference::of(rows, features), memory)
         };
-        let ((mut reference, inputs), (of_outputs, outputs)) = (stored(inputs), stored(outputs));
+        let ((mut reference, inputs), (mut of_outputs, outputs)) =
+            (stored(inputs), stored(outputs));
         let memory = Memory { inputs, outputs, time };
         // Of profiles that were merged without rows there is none.
-        reference.joint = Joint::learn(&reference, &kept);
+        reference.joints = Vec::from_iter(Joint::learn(&reference, &kept));
         document.effective_tests = effective_tests(&reference, &kept).or(document.effective_tests);
-        (document.correlations, document.clusters) =
-            together::told(&reference, reference.joint.as_ref(), &kept);
-        let joint = Joint::learn(&of_outputs, &kept_outputs);
+        (document.correlations, document.clusters) = together::told(&reference, &kept);
+        of_outputs.joints = Vec::from_iter(Joint::learn(&of_outputs, &kept_outputs));
         (document.output_correlations, document.output_clusters) =
-            together::told(&of_outputs, joint.as_ref(), &kept_outputs);
+            together::told(&of_outputs, &kept_outputs);
         let drawn = Some(kept)
             .filter(|kept| self.keep_rows && kept.iter().any(|column| !column.is_empty()));
         Ok(Profile { document, contract, reference, outputs: of_outputs, seasons, memory, drawn })

@@ -34,17 +34,9 @@ pub(super) fn of(profile: &Profile) -> String {
             page += &columns(part);
         }
     }
-    page += &together(
-        "Numbers that move together",
-        "Windows of traffic are\nheld against it, too.",
-        document.correlations.as_ref(),
-    );
+    page += &together("Numbers that move together", document.correlations.as_ref());
     page += &clusters("Clusters", document.clusters.as_ref());
-    page += &together(
-        "Outputs that move together",
-        "Windows of traffic are\nheld against each output by itself.",
-        document.output_correlations.as_ref(),
-    );
+    page += &together("Outputs that move together", document.output_correlations.as_ref());
     page += &clusters("Clusters of outputs", document.output_clusters.as_ref());
     page += &notes(document);
     page += &asked(&profile.contract);
@@ -157,7 +149,7 @@ fn category_row(summary: &Summary) -> Vec<String> {
     vec![quoted(&summary.name), nulls, levels, top]
 }
 
-fn together(title: &str, held: &str, correlations: Option<&Correlations>) -> String {
+fn together(title: &str, correlations: Option<&Correlations>) -> String {
     let Some(correlations) = correlations else { return String::new() };
     let strong = |(_, _, rho): &(&str, &str, f64)| rho.abs() >= LEAST_RHO;
     let pairs = correlations.strongest().into_iter().filter(strong).take(SHOWN_PAIRS);
@@ -170,7 +162,7 @@ fn together(title: &str, held: &str, correlations: Option<&Correlations>) -> Str
     }
     format!(
         "\n## {title}\n\nSpearman's \u{3c1} in {} rows that were drawn; `profile.json` has all pairs of {}. \
-         {held}\n{}",
+         Windows of traffic are\nheld against it, too.\n{}",
         grouped(correlations.rows),
         counted(correlations.columns.len(), "column"),
         table(&["one", "\u{3c1}", "the other"], 1, &rows),

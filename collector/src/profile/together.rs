@@ -41,9 +41,9 @@ pub struct Clusters {
 /// What a document tells of the columns that were learned of together, where they were.
 pub(super) fn told(
     reference: &Reference,
-    joint: Option<&Joint>,
     kept: &[KeptColumn],
 ) -> (Option<Correlations>, Option<Clusters>) {
+    let joint = reference.joints.first();
     let correlations = joint.and_then(|joint| Correlations::of(reference, joint, kept));
     let clusters = joint.and_then(|joint| joint.clusters.as_ref());
     (correlations, clusters.map(|clusters| Clusters::of(reference, clusters)))

@@ -20,7 +20,7 @@ const BLOCK: usize = 256;
 /// What takes rows in, once it is known which pane they go into.
 pub(super) struct Taking<'a> {
     pub(super) sides: &'a Sides,
-    pub(super) lens: Option<&'a Lens>,
+    pub(super) lenses: &'a [Lens],
     pub(super) vigil: &'a mut Vigil,
     /// Where others share the watch, who bets later on the rows of all.
     pub(super) together: Option<&'a mut Together>,
@@ -30,17 +30,8 @@ impl Taking<'_> {
     /// Takes in the rows of requests.
     pub(super) fn inputs(&mut self, pane: &mut Pane, tables: &[&Columns]) {
         for block in blocks(tables) {
-            let count = block.iter().map(|part| part.rows.len()).sum();
-            let mut rows = self.lens.map(|lens| (lens, lens.rows(count)));
-            self.values(pane, Side::Request, &block, |at, column| {
-                if let Some((lens, rows)) = &mut rows {
-                    lens.see(rows, at, 0, column);
-                }
-            });
-            if let Some((lens, rows)) = &rows {
-                pane.together(lens, rows);
-            }
-            pane.count(count as u64);
+            self.values(pane, Side::Request, &block);
+            pane.count(count(&block) as u64);
         }
     }
 
@@ -50,19 +41,16 @@ impl Taking<'_> {
         let tells = |table: &&Columns| table.columns.iter().any(named);
         let telling: Vec<&Columns> = tables.iter().copied().filter(tells).collect();
         for block in blocks(&telling) {
-            self.values(pane, Side::Response, &block, |_, _| {});
+            self.values(pane, Side::Response, &block);
         }
     }
 
     /// Takes in the values of some rows, feature by feature; what a table lacks is missing in each of its
-    /// rows. `beside` is given each feature's place among all and its values.
-    fn values(
-        &mut self,
-        pane: &mut Pane,
-        side: Side,
-        block: &[Part<'_>],
-        mut beside: impl FnMut(usize, &[Observation<'_>]),
-    ) {
+    /// rows.
+    fn values(&mut self, pane: &mut Pane, side: Side, block: &[Part<'_>]) {
+        let range = self.sides.range(side);
+        let of_side = self.lenses.iter().filter(|lens| range.contains(&lens.span().start));
+        let mut seen: Vec<_> = of_side.map(|lens| (lens, lens.rows(count(block)))).collect();
         let features = &self.sides.reference().features;
         let columns_of = |part: &Part<'_>| {
             let mut columns = vec![None; features.len()];
@@ -74,7 +62,7 @@ impl Taking<'_> {
             columns
         };
         let columns: Vec<Vec<Option<usize>>> = block.iter().map(columns_of).collect();
-        for at in self.sides.range(side) {
+        for at in range {
             let cells = || {
                 block.iter().zip(&columns).flat_map(move |(part, columns)| {
                     let column = columns[at].map(|place| &part.table.columns[place]);
@@ -93,9 +81,18 @@ impl Taking<'_> {
                 Some(shared) => shared.rows.observe(at, &column),
                 None => self.vigil.observe(at, &column),
             }
-            beside(at, &column);
+            for (lens, rows) in &mut seen {
+                lens.see(rows, at, 0, &column);
+            }
+        }
+        for (lens, rows) in &seen {
+            pane.together(lens, rows);
         }
     }
+}
+
+fn count(block: &[Part<'_>]) -> usize {
+    block.iter().map(|part| part.rows.len()).sum()
 }
 
 /// Some rows of a table.

@@ -2,6 +2,7 @@
 //! what of it counts together with others. It does not know what becomes of what it sees.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::association::Scores;
 use crate::ecod::{Tails, minus_log};
@@ -47,6 +48,10 @@ impl Reach {
 /// What rows are seen through: a reference made ready for it.
 #[derive(Debug, Clone)]
 pub struct Lens {
+    /// Which of the reference's joints it is for.
+    group: usize,
+    /// Where the features that it sees begin among all.
+    first: usize,
     features: Vec<Reach>,
     /// Values of each feature in the training data.
     counts: Vec<u64>,
@@ -63,25 +68,28 @@ pub struct Lens {
 }
 
 impl Lens {
-    /// The lens of a reference; `None` where nothing was learned of its features together.
+    /// The lenses of a reference: one for each of its joints.
     #[must_use]
-    pub fn of(reference: &Reference) -> Option<Self> {
-        reference.joint.as_ref().map(|joint| Lens::through(reference, joint))
+    pub fn all_of(reference: &Reference) -> Vec<Self> {
+        let joints = reference.joints.iter().enumerate();
+        joints.map(|(group, joint)| Lens::through(reference, joint, group)).collect()
     }
 
-    pub(super) fn through(reference: &Reference, joint: &Joint) -> Self {
+    /// The lens of a joint of the reference, which has this place among all of them.
+    pub(super) fn through(reference: &Reference, joint: &Joint, group: usize) -> Self {
+        let features = reference.features.get(joint.span.clone()).unwrap_or_default();
         let reach = |values: &Values| match values {
             Values::Number(numbers) => Reach::Number(Tails::of_sketch(numbers.sketch())),
             Values::Category(known) => Reach::levels(known),
         };
         let among = |columns: &[usize]| {
-            (0..reference.features.len())
-                .map(|at| columns.iter().position(|&column| column == at))
-                .collect()
+            (joint.span.clone()).map(|at| columns.iter().position(|&column| column == at)).collect()
         };
         Lens {
-            features: reference.features.iter().map(|feature| reach(&feature.values)).collect(),
-            counts: reference.features.iter().map(|f| f.rows - f.missing().min(f.rows)).collect(),
+            group,
+            first: joint.span.start,
+            features: features.iter().map(|feature| reach(&feature.values)).collect(),
+            counts: features.iter().map(|f| f.rows - f.missing().min(f.rows)).collect(),
             places: among(&joint.columns),
             clustered: among(joint.clusters.as_ref().map_or(&[], |clusters| &clusters.columns)),
             embedded: among(joint.embedding.as_ref().map_or(&[], |embedding| &embedding.columns)),
@@ -91,6 +99,18 @@ impl Lens {
             frequencies: joint.embedding.as_ref().map(|embedding| embedding.frequencies().clone()),
             scores: Scores::new(),
         }
+    }
+
+    /// The place of its joint among those of the reference.
+    #[must_use]
+    pub fn group(&self) -> usize {
+        self.group
+    }
+
+    /// The features that it sees, by their index in the reference.
+    #[must_use]
+    pub fn span(&self) -> Range<usize> {
+        self.first..self.first + self.features.len()
     }
 
     /// A place for so many rows.
@@ -111,9 +131,10 @@ impl Lens {
         }
     }
 
-    /// Sees the values of a feature in some of the rows, of which this is the first. What is none of the
-    /// feature is as if it were missing.
+    /// Sees the values of a feature, by its index in the reference, in some of the rows, of which this is the
+    /// first. What is none of the feature is as if it were missing; a feature outside its span is not seen.
     pub fn see(&self, rows: &mut Rows, feature: usize, first: usize, column: &[Observation<'_>]) {
+        let Some(feature) = feature.checked_sub(self.first) else { return };
         let Some(reach) = self.features.get(feature) else { return };
         let (places, width) = (first..rows.count, rows.features);
         match reach {
@@ -149,14 +170,15 @@ impl Lens {
         }
     }
 
-    /// Rows that were kept of some data, with a column for each feature.
+    /// Rows that were kept of some data, with a column for each feature of the reference.
     #[must_use]
     pub fn rows_of(&self, kept: &[KeptColumn]) -> Rows {
+        let kept = kept.get(self.span()).unwrap_or_default();
         let count = kept.iter().map(KeptColumn::len).min().unwrap_or(0);
         let mut rows = self.rows(count);
         for (feature, column) in kept.iter().enumerate() {
             let column: Vec<Observation<'_>> = column.values().take(count).collect();
-            self.see(&mut rows, feature, 0, &column);
+            self.see(&mut rows, self.first + feature, 0, &column);
         }
         rows
     }

@@ -2,7 +2,8 @@
 //! move together as they did, whether rows fall into clusters as often, whether they lie further
 //! out than they did, and whether their joint law is the same at all.
 //!
-//! It does not know when a change matters; [`crate::judge`] does. Outputs are no part of it.
+//! It does not know when a change matters; [`crate::judge`] does. Inputs and outputs are learned of apart:
+//! each is a [`Joint`] of its own stretch of the reference's features.
 //!
 //! Four things are learned from some rows of the training data, and no row of it is kept: the
 //! correlation of scores of each pair of numbers ([`crate::association`]), a map of clusters of numbers
@@ -21,6 +22,8 @@ mod strays;
 pub mod tally;
 #[cfg(test)]
 mod tests;
+
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +53,8 @@ const APART: f64 = 0.5;
 /// What features did together in the training data.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Joint {
+    /// Which of the reference's features it is of.
+    pub span: Range<usize>,
     /// Numbers, by their index in the reference, those that move most with another one first.
     pub columns: Vec<usize>,
     /// How they move together.
@@ -189,8 +194,9 @@ impl Joint {
         };
         let looked_at: Vec<usize> =
             (0..reference.features.len()).filter(numbers).take(MAX_LOOKED_AT).collect();
-        let all = Joint { columns: looked_at, ..Joint::default() };
-        let lens = Lens::through(reference, &all);
+        let span = 0..reference.features.len();
+        let all = Joint { span, columns: looked_at, ..Joint::default() };
+        let lens = Lens::through(reference, &all, 0);
         let rows = lens.rows_of(kept);
         if rows.count < LEAST_ROWS {
             return None;
@@ -297,11 +303,28 @@ impl Joint {
         Some(Clusters { map: Map::draw(&rows)?, columns, scales })
     }
 
+    /// Whether it is of outputs, which stand behind inputs.
+    #[must_use]
+    pub fn is_of_outputs(&self) -> bool {
+        self.span.start > 0
+    }
+
+    /// The same of outputs, where so many inputs stand before them.
+    #[must_use]
+    pub fn behind(mut self, features: usize) -> Self {
+        let move_all = |columns: &mut [usize]| columns.iter_mut().for_each(|at| *at += features);
+        self.span = self.span.start + features..self.span.end + features;
+        move_all(&mut self.columns);
+        self.clusters.iter_mut().for_each(|clusters| move_all(&mut clusters.columns));
+        self.embedding.iter_mut().for_each(|embedding| move_all(&mut embedding.columns));
+        self
+    }
+
     /// Whether it can be of this reference.
     #[must_use]
     pub fn fits(&self, reference: &Reference) -> bool {
         let number = |at: &usize| {
-            let feature = reference.features.get(*at);
+            let feature = reference.features.get(*at).filter(|_| self.span.contains(at));
             feature.is_some_and(|feature| matches!(feature.values, Values::Number(_)))
         };
         let clusters = |clusters: &Clusters| {
@@ -310,7 +333,8 @@ impl Joint {
                 && clusters.scales.iter().all(|(_, deviation)| *deviation > 0.0)
                 && clusters.map.fits(clusters.columns.len())
         };
-        self.columns.len() <= MAX_COLUMNS
+        self.span.end <= reference.features.len()
+            && self.columns.len() <= MAX_COLUMNS
             && self.columns.iter().all(number)
             && self.known.fits(self.columns.len())
             && self.clusters.as_ref().is_none_or(clusters)

@@ -110,6 +110,12 @@ impl Tally {
         self.embedded.rows(frequencies, rows.chosen(&taken).embeddable());
     }
 
+    /// Whether it saw any row.
+    #[must_use]
+    pub fn has_rows(&self) -> bool {
+        self.seen > 0
+    }
+
     /// Adds what another one saw.
     pub fn merge(&mut self, other: &Tally) {
         self.association.merge(&other.association);

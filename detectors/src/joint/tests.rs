@@ -42,13 +42,17 @@ fn reference(r: f64, seed: u64) -> Reference {
         }
     }
     reference.features.iter_mut().for_each(Feature::settle);
-    reference.joint = Joint::learn(&reference, &kept);
+    reference.joints.extend(Joint::learn(&reference, &kept));
     reference
+}
+
+fn only_lens(reference: &Reference) -> Lens {
+    Lens::all_of(reference).pop().expect("something was learned together")
 }
 
 fn pane(reference: &Reference, rows: usize, r: f64, strange: u64, seed: u64) -> Pane {
     let mut pane = Pane::new(reference);
-    let lens = Lens::of(reference).unwrap();
+    let lens = only_lens(reference);
     let mut random = Random::seeded(seed);
     let mut seen = lens.rows(rows);
     for at in 0..rows {
@@ -90,7 +94,7 @@ fn numbers_that_part_company_are_found_though_neither_moved() {
 #[test]
 fn rows_that_stand_out_are_counted_and_blamed() {
     let reference = reference(0.0, 4);
-    let threshold = reference.joint.as_ref().unwrap().threshold.unwrap();
+    let threshold = &reference.joints[0].threshold.unwrap();
     let share = threshold.reached as f64 / threshold.rows as f64;
     assert!((0.005..=0.01).contains(&share), "{threshold:?}");
     let finding = found(&reference, &[pane(&reference, 1_000, 0.0, 10, 5)], Detector::OutlierRate);
@@ -126,12 +130,12 @@ fn learned<const COLUMNS: usize>(rows: &[[f64; COLUMNS]]) -> Reference {
         }
     }
     reference.features.iter_mut().for_each(Feature::settle);
-    reference.joint = Joint::learn(&reference, &kept);
+    reference.joints.extend(Joint::learn(&reference, &kept));
     reference
 }
 
 fn filled<const COLUMNS: usize>(reference: &Reference, rows: &[[f64; COLUMNS]]) -> Pane {
-    let (lens, mut pane) = (Lens::of(reference).unwrap(), Pane::new(reference));
+    let (lens, mut pane) = (only_lens(reference), Pane::new(reference));
     let mut seen = lens.rows(rows.len());
     for (at, row) in rows.iter().enumerate() {
         for (feature, &value) in row.iter().enumerate() {
@@ -147,7 +151,7 @@ fn filled<const COLUMNS: usize>(reference: &Reference, rows: &[[f64; COLUMNS]]) 
 #[test]
 fn clusters_that_rows_leave_are_named() {
     let reference = learned(&camps(4_000, 0.6, 20));
-    let clusters = reference.joint.as_ref().unwrap().clusters.as_ref().unwrap();
+    let clusters = &reference.joints[0].clusters.as_ref().unwrap();
     assert_eq!(clusters.map.clusters.len(), 2);
     let centres = clusters.centres(&reference);
     assert!(centres[0][0] < -9.0 && centres[1][0] > 10.0, "{centres:?}");
@@ -167,11 +171,11 @@ fn clusters_that_rows_leave_are_named() {
 #[test]
 fn of_a_busy_pane_the_joint_law_of_some_rows_is_seen_however_they_come() {
     let reference = reference(0.5, 30);
-    let lens = Lens::of(&reference).unwrap();
+    let lens = only_lens(&reference);
     let mut random = Random::seeded(31);
     let rows: Vec<[f64; 3]> = (0..3_000).map(|_| row(&mut random, 0.5, 0)).collect();
     let tally = |size: usize| {
-        let mut tally = Tally::new(reference.joint.as_ref().unwrap());
+        let mut tally = Tally::new(&reference.joints[0]);
         for rows in rows.chunks(size) {
             let mut seen = lens.rows(rows.len());
             for feature in 0..2 {
@@ -195,7 +199,7 @@ fn rows_like_those_of_training_stand_out_as_seldom() {
     for seed in 0..40 {
         let reference = reference(0.5, 100 + seed);
         let window = Window::of(&reference, &[pane(&reference, 1_000, 0.5, 0, 200 + seed)]);
-        let rate = window.together.unwrap().out();
+        let rate = window.together[0].out();
         out += rate.hits();
         all += rate.of();
     }
@@ -225,7 +229,7 @@ fn panes_add_up_and_survive_being_sent() {
 #[test]
 fn what_says_nothing_adds_nothing() {
     let reference = Arc::new(reference(0.5, 8));
-    let lens = Lens::of(&reference).unwrap();
+    let lens = only_lens(&reference);
     let mut rows = lens.rows(3);
     lens.see(&mut rows, 0, 0, &[Observation::Missing, Observation::Number(f64::NAN)]);
     lens.see(&mut rows, 2, 0, &[Observation::Foreign]);
@@ -235,7 +239,7 @@ fn what_says_nothing_adds_nothing() {
     lens.see(&mut rows, 2, 2, &[strange, strange]);
     assert_eq!((rows.score(0), rows.score(1)), (0.0, 0.0));
     assert!((rows.score(2) - (ROWS as f64 + 1.0).ln()).abs() < 1e-9);
-    let mut tally = Tally::new(reference.joint.as_ref().unwrap());
+    let mut tally = Tally::new(&reference.joints[0]);
     tally.rows(&lens, &rows);
     assert_eq!((tally.out().of(), tally.time()), (3, 1.0));
     assert_eq!(Joint::learn(&reference, &[]), None);
@@ -250,7 +254,7 @@ fn of_many_columns_those_that_move_together_are_kept() {
         row
     };
     let reference = learned(&(0..2_000).map(row).collect::<Vec<_>>());
-    let joint = reference.joint.as_ref().unwrap();
+    let joint = &reference.joints[0];
     assert_eq!((joint.columns.len(), &joint.columns[..2]), (MAX_COLUMNS, &[7, 31][..]));
     assert!(joint.fits(&reference) && joint.known.pairs[0].unwrap().r > 0.99);
     let two = joint.within(1);

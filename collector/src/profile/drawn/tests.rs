@@ -99,7 +99,7 @@ fn a_merged_profile_knows_what_features_do_together_where_its_parts_keep_rows() 
     let said = stage.merged(&["one", "two"], "merged", false).expect("a profile");
     assert!(!said.contains("note:") && !is_in(&stage.path("merged")), "{said}");
     check_alike(&stage.document("merged"), &whole);
-    let joint = load(&stage.path("merged")).expect("a profile").reference.joint.expect("joint");
+    let joint = load(&stage.path("merged")).expect("a profile").reference.joints.remove(0);
     assert!(joint.embedding.is_some() && joint.threshold.is_some());
 
     // In the other order other rows are drawn, and in the same order the same ones.
@@ -134,7 +134,7 @@ fn a_part_without_rows_is_named_with_the_cure() {
     let note = said.lines().find(|line| line.starts_with("note:")).expect("a note");
     assert!(note.contains("two holds no rows") && note.contains("--keep-rows"), "{note}");
     let merged = load(&stage.path("merged")).expect("a profile");
-    assert!(merged.reference.joint.is_none() && merged.document.correlations.is_none());
+    assert!(merged.reference.joints.is_empty() && merged.document.correlations.is_none());
     assert!(merged.document.effective_tests.is_some(), "the parts' own");
     assert!(!is_in(&stage.path("merged")));
 }
