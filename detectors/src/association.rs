@@ -152,7 +152,7 @@ impl Column {
     }
 
     /// A score in deviations from the mean.
-    fn standard(&self, score: f64) -> f64 {
+    pub(crate) fn standard(&self, score: f64) -> f64 {
         (score - self.mean) / self.deviation
     }
 }

@@ -85,6 +85,8 @@ pub enum Detector {
     ClusterMass,
     /// [`crate::joint`] on rows that stand out.
     OutlierRate,
+    /// [`crate::mahalanobis`] on rows whose numbers contradict each other.
+    Mahalanobis,
     /// [`crate::mmd`] on the joint law of columns of numbers.
     Mmd,
     /// [`crate::volume`] on how many exchanges there are.
@@ -101,7 +103,7 @@ pub enum Detector {
 
 impl Detector {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::KolmogorovSmirnov,
         Self::ChiSquared,
         Self::NullRate,
@@ -110,6 +112,7 @@ impl Detector {
         Self::Correlation,
         Self::ClusterMass,
         Self::OutlierRate,
+        Self::Mahalanobis,
         Self::Mmd,
         Self::Volume,
         Self::LateRate,
@@ -130,6 +133,7 @@ impl Detector {
             Self::Correlation => "correlation",
             Self::ClusterMass => "cluster_mass",
             Self::OutlierRate => "outlier_rate",
+            Self::Mahalanobis => "mahalanobis",
             Self::Mmd => "mmd",
             Self::Volume => "volume",
             Self::LateRate => "late_rate",

@@ -10,8 +10,8 @@ use crate::correction::{cauchy, holm, step_down};
 use crate::custom_metric::CustomMetric;
 use crate::excess;
 use crate::finding::{Detector, Direction, Finding, Kind, Verdict};
-use crate::joint::tally::Tally;
-use crate::joint::{Clusters, Joint};
+use crate::joint::tally::{Outliers, Tally};
+use crate::joint::{Clusters, Joint, Threshold};
 use crate::ks::{self, Ks};
 use crate::limit::{self, Limit, Limited};
 use crate::proportion::{self, Rate};
@@ -24,7 +24,7 @@ use crate::window::Window;
 const MONTH_SECONDS: f64 = 30.0 * 86_400.0;
 
 /// Tests of what the features of a joint do together, at most.
-pub const TOGETHER: usize = 4;
+pub const TOGETHER: usize = 5;
 
 /// Features that are named as those to blame.
 const BLAMED: usize = 3;
@@ -513,9 +513,10 @@ fn measured(metric: &CustomMetric, window: &Window, alpha: f64) -> Option<Eviden
 }
 
 /// What features do together, of inputs and of outputs: all correlations, clusters, their joint law, rows that
-/// stand out. Of those that the window has no rows of there is nothing to say.
+/// stand out or contradict themselves. Of those that the window has no rows of there is nothing to say.
 fn together(reference: &Reference, window: &Window, rules: &Rules, alpha: f64) -> Vec<Evidence> {
     let times: &[f64] = if rules.ordered { &window.times } else { &[] };
+    let name = |at: usize| reference.features.get(at).map(|feature| feature.name.clone());
     let joints = reference.joints.iter().zip(&window.together);
     let joints = joints.filter(|(_, together)| together.has_rows());
     let of_one = |(joint, together): (&Joint, &Tally)| {
@@ -525,7 +526,14 @@ fn together(reference: &Reference, window: &Window, rules: &Rules, alpha: f64) -
             correlations(reference, joint, &changes, rules, alpha),
             clusters.and_then(|clusters| in_clusters(reference, clusters, together, rules, alpha)),
             joint_law(reference, joint, together, window, rules, alpha),
-            outliers(reference, joint, together, rules, alpha),
+            joint.threshold.map(|threshold| {
+                let named = |place: usize| name(joint.span.start + place);
+                outliers(Detector::OutlierRate, threshold, &together.out, named, rules, alpha)
+            }),
+            joint.distance.map(|threshold| {
+                let named = |place: usize| name(*joint.columns.get(place)?);
+                outliers(Detector::Mahalanobis, threshold, &together.apart, named, rules, alpha)
+            }),
         ];
         let kind = joint.is_of_outputs().then_some(Kind::OutputDrift);
         let named = move |of: Evidence| Evidence { kind: kind.unwrap_or(of.kind), ..of };
@@ -653,38 +661,36 @@ fn joint_law(
     })
 }
 
-/// Whether more rows stand out than in training; fewer are no trouble.
+/// Whether more rows stand out than in training, by a score that `detector` is named for; fewer are no trouble.
 fn outliers(
-    reference: &Reference,
-    joint: &Joint,
-    together: &Tally,
+    detector: Detector,
+    threshold: Threshold,
+    outliers: &Outliers,
+    named: impl Fn(usize) -> Option<String>,
     rules: &Rules,
     alpha: f64,
-) -> Option<Evidence> {
-    let threshold = joint.threshold?;
-    let (before, now) = (Rate::new(threshold.reached, threshold.rows), together.out());
-    let time = if rules.ordered { together.time() } else { 1.0 };
+) -> Evidence {
+    let what = match detector {
+        Detector::Mahalanobis => "contradicting",
+        _ => "standing out",
+    };
+    let (before, now) = (Rate::new(threshold.reached, threshold.rows), outliers.rate());
+    let time = if rules.ordered { outliers.time() } else { 1.0 };
     let worth = Rate::new(worth(now.hits(), time), worth(now.of(), time));
     let more = now.share() > before.share();
-    let blame = together.blame();
-    let features = reference.features.get(joint.span.clone()).unwrap_or_default();
-    let name = |(at, _): &(usize, f64)| Some(features.get(*at)?.name.clone());
-    let evidence = rates("standing out", before, worth, alpha);
-    Some(Evidence {
-        detector: Detector::OutlierRate,
+    let blamed = outliers.blamed().into_iter().filter(|_| more).take(BLAMED);
+    let evidence = rates(what, before, worth, alpha);
+    Evidence {
+        detector,
         kind: Kind::Outliers,
-        features: if more {
-            blame.iter().take(BLAMED).filter_map(name).collect()
-        } else {
-            Vec::new()
-        },
+        features: blamed.filter_map(|(place, _)| named(place)).collect(),
         statistic: now.share() - before.share(),
         effect: (now.share() - before.share()).max(0.0),
         p_value: if more { evidence.p_value } else { 1.0 },
         rows: now.of(),
-        now: counted("standing out", now),
+        now: counted(what, now),
         ..evidence
-    })
+    }
 }
 
 fn rates(what: &str, was: Rate, now: Rate, alpha: f64) -> Evidence {

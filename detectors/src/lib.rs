@@ -34,6 +34,7 @@ pub mod ks;
 mod latest;
 mod letters;
 pub mod limit;
+pub mod mahalanobis;
 pub mod mmd;
 pub mod moments;
 pub mod outlier;

@@ -94,6 +94,7 @@ impl<'a> Halves<'a> {
             cluster_mass: alone(Detector::ClusterMass),
             mmd: alone(Detector::Mmd),
             outlier_rate: alone(Detector::OutlierRate),
+            mahalanobis: alone(Detector::Mahalanobis),
         }
     }
 
@@ -117,6 +118,7 @@ struct Flags {
     cluster_mass: bool,
     mmd: bool,
     outlier_rate: bool,
+    mahalanobis: bool,
 }
 
 /// Prints false alarms for each table and size of a window, and what a change in a few rows, and
@@ -152,6 +154,7 @@ pub fn print(report: &Report) {
                 ("clusters", share(&|flags| flags.cluster_mass)),
                 ("joint law", share(&|flags| flags.mmd)),
                 ("rows that stand out", share(&|flags| flags.outlier_rate)),
+                ("rows that contradict themselves", share(&|flags| flags.mahalanobis)),
             ] {
                 if what == "clusters" && clusters == 0 {
                     continue;

@@ -7,14 +7,11 @@ use std::ops::Range;
 use crate::association::Scores;
 use crate::ecod::{Tails, minus_log};
 use crate::joint::{Clusters, Joint, Threshold, place};
+use crate::mahalanobis::Mahalanobis;
 use crate::mmd::frequency::Frequencies;
-use crate::outlier::Calibration;
 use crate::reference::{Observation, Reference, Values};
 use crate::resampling::KeptColumn;
 use crate::summary::{CategorySummary, LEVEL_BYTES};
-
-/// The share of rows of training that stand out.
-const STANDING_OUT: f64 = 0.01;
 
 /// How far out a value of one feature lies.
 #[derive(Debug, Clone)]
@@ -62,6 +59,7 @@ pub struct Lens {
     embedded: Vec<Option<usize>>,
     columns: usize,
     pub(super) threshold: Option<Threshold>,
+    pub(super) distance: Option<(Mahalanobis, Threshold)>,
     pub(super) clusters: Option<Clusters>,
     pub(super) frequencies: Option<Frequencies>,
     scores: Scores,
@@ -95,6 +93,7 @@ impl Lens {
             embedded: among(joint.embedding.as_ref().map_or(&[], |embedding| &embedding.columns)),
             columns: joint.columns.len(),
             threshold: joint.threshold,
+            distance: Mahalanobis::of(&joint.known).zip(joint.distance),
             clusters: joint.clusters.clone(),
             frequencies: joint.embedding.as_ref().map(|embedding| embedding.frequencies().clone()),
             scores: Scores::new(),
@@ -195,12 +194,7 @@ impl Lens {
             });
             tails.map(|tail| -tail.ln()).sum()
         };
-        let scores: Vec<f64> = (0..rows.count).map(left_out).collect();
-        let score = Calibration::of(scores.iter().copied()).threshold(STANDING_OUT)?;
-        let reached = scores.iter().filter(|&&reached| reached >= score).count() as u64;
-        // A threshold that every row reaches tells nothing.
-        let tells = score.is_finite() && reached < scores.len() as u64;
-        tells.then_some(Threshold { score, reached, rows: scores.len() as u64 })
+        Threshold::of(&(0..rows.count).map(left_out).collect::<Vec<f64>>())
     }
 }
 

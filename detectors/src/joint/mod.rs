@@ -5,15 +5,15 @@
 //! It does not know when a change matters; [`crate::judge`] does. Inputs and outputs are learned of apart:
 //! each is a [`Joint`] of its own stretch of the reference's features.
 //!
-//! Four things are learned from some rows of the training data, and no row of it is kept: the
+//! Five things are learned from some rows of the training data, and no row of it is kept: the
 //! correlation of scores of each pair of numbers ([`crate::association`]), a map of clusters of numbers
-//! ([`crate::cluster::map`]), the mean embedding of scores ([`crate::mmd`]), and how far out one row of a
-//! hundred lies. A row's score adds up how far
+//! ([`crate::cluster::map`]), the mean embedding of scores ([`crate::mmd`]), how far out one row of a
+//! hundred lies, and how far from what its numbers usually are together ([`crate::mahalanobis`]). A row's score adds up how far
 //! out each value lies in its own feature, as [`crate::ecod`] does: −ln of a tail. The tail of a number
 //! is the rarer of both; the tail of a level is the share of rows whose level is at most as frequent,
 //! and that of a level that was never seen is less than one row's. What is missing adds nothing.
 //!
-//! A row of training lies in its own tails, and a row of traffic does not. So the threshold is set by
+//! A row of training lies in its own tails, and a row of traffic does not. So the thresholds are set by
 //! the scores that rows of training have where they are left out, which for shares is arithmetic: c of
 //! N rows becomes c − 1 of N − 1.
 
@@ -33,13 +33,17 @@ use crate::correction::any;
 use crate::joint::lens::{Lens, Rows};
 use crate::joint::tally::Tally;
 use crate::judge::short;
+use crate::mahalanobis::Mahalanobis;
 use crate::mmd::{self, Embedding};
+use crate::outlier::{Calibration, Scorer};
 use crate::reference::{Observation, Reference, Values};
 use crate::resampling::{KeptColumn, WINDOW_ROWS, effective_in_draws, rounded_up};
 use crate::summary::NumberSummary;
 
 /// Columns of numbers whose pairs are learned at most: those that move most with another one.
 pub const MAX_COLUMNS: usize = 24;
+/// The share of rows of training that stand out.
+const STANDING_OUT: f64 = 0.01;
 /// Columns of numbers that are looked at for that, the first ones.
 const MAX_LOOKED_AT: usize = 128;
 /// Rows below which nothing is learned.
@@ -64,6 +68,9 @@ pub struct Joint {
     pub effective_pairs: Option<f64>,
     /// From where on a row stands out; `None` where it could not be told.
     pub threshold: Option<Threshold>,
+    /// From which squared distance on a row's numbers contradict each other; `None` where it could not be told,
+    /// or there are fewer than two.
+    pub distance: Option<Threshold>,
     /// The clusters that rows fall into; `None` where there are none.
     pub clusters: Option<Clusters>,
     /// Their joint law; `None` where fewer than two numbers vary.
@@ -183,6 +190,18 @@ pub struct Threshold {
     pub rows: u64,
 }
 
+impl Threshold {
+    /// What one of a hundred of these scores reaches, of rows of training where each is left out; `None` where
+    /// that tells nothing.
+    fn of(scores: &[f64]) -> Option<Self> {
+        let score = Calibration::of(scores.iter().copied()).threshold(STANDING_OUT)?;
+        let reached = scores.iter().filter(|&&reached| reached >= score).count() as u64;
+        // A threshold that every row reaches tells nothing.
+        let tells = score.is_finite() && reached < scores.len() as u64;
+        tells.then_some(Threshold { score, reached, rows: scores.len() as u64 })
+    }
+}
+
 impl Joint {
     /// Learns from some rows of the training data: the values of each feature, in the order of the
     /// reference. `None` with fewer than 200 rows.
@@ -209,6 +228,7 @@ impl Joint {
             clusters: all.clusters(reference, kept),
             embedding: all.embedding(&lens, &rows),
             threshold: lens.threshold(&rows),
+            distance: all.distance(&lens, &rows),
             ..all
         })
     }
@@ -231,6 +251,17 @@ impl Joint {
             changes.iter().map(|change| change.p_value).fold(1.0, f64::min)
         });
         tests.map(rounded_up)
+    }
+
+    /// From which distance on a row's numbers contradict each other.
+    fn distance(&self, lens: &Lens, rows: &Rows) -> Option<Threshold> {
+        let scorer = Mahalanobis::of(&self.known)?;
+        let places: Vec<usize> = self.columns.iter().filter_map(|&at| lens.places[at]).collect();
+        let of_row = |row: usize| {
+            let scores: Vec<f64> = places.iter().map(|&place| rows.scores(row)[place]).collect();
+            Some(Mahalanobis::left_out(scorer.score(&scores)?, rows.count))
+        };
+        Threshold::of(&(0..rows.count).filter_map(of_row).collect::<Vec<f64>>())
     }
 
     /// The joint law of the columns that move most with another one.
@@ -262,7 +293,9 @@ impl Joint {
         let columns = (0..).take_while(|columns| columns * (columns + 1) / 2 <= pairs).count();
         let order: Vec<usize> = (0..self.columns.len().min(columns)).collect();
         let embedding = self.embedding.clone().filter(|_| pairs >= mmd::WORTH_PAIRS);
-        Joint { embedding, ..self.of(&order) }
+        // Of fewer columns distances are others.
+        let distance = self.distance.filter(|_| order.len() == self.columns.len());
+        Joint { embedding, distance, ..self.of(&order) }
     }
 
     /// Of the columns at these places.

@@ -7,9 +7,10 @@ use crate::association::Association;
 use crate::cluster::mass::{self, Masses};
 use crate::joint::lens::{Lens, Rows};
 use crate::joint::strays::Strays;
-use crate::joint::{Clusters, Joint};
+use crate::joint::{Clusters, Joint, Threshold};
 use crate::mmd::Sums;
 use crate::mmd::frequency::Frequencies;
+use crate::outlier::Scorer;
 use crate::proportion::Rate;
 use crate::series::Series;
 
@@ -29,12 +30,10 @@ pub struct Tally {
     pub(crate) strays: Strays,
     /// Their clusters in their order, to see whether these come in runs.
     visited: Series,
-    rows: u64,
-    /// Rows that stand out.
-    out: u64,
-    /// How much each feature has of their scores.
-    blame: Vec<f64>,
-    scores: Series,
+    /// How far out each lies by its values.
+    pub(crate) out: Outliers,
+    /// How far from what its numbers usually are together.
+    pub(crate) apart: Outliers,
     /// Their joint law.
     #[serde(default)]
     pub(crate) embedded: Sums,
@@ -52,10 +51,8 @@ impl Tally {
             masses: Masses::default(),
             strays: Strays::default(),
             visited: Series::default(),
-            rows: 0,
-            out: 0,
-            blame: Vec::new(),
-            scores: Series::default(),
+            out: Outliers::default(),
+            apart: Outliers::default(),
             embedded: Sums::default(),
             seen: 0,
         }
@@ -64,6 +61,7 @@ impl Tally {
     /// Takes in rows that were seen through a lens of the same reference.
     pub fn rows(&mut self, lens: &Lens, rows: &Rows) {
         self.embed(lens, rows);
+        let mut z = Vec::new();
         for row in 0..rows.count {
             self.association.row(rows.scores(row));
             let stands = rows.stands(row);
@@ -78,16 +76,18 @@ impl Tally {
                 }
                 self.visited.number(cluster.map_or(-1.0, f64::from));
             }
-            let Some(threshold) = lens.threshold else { continue };
-            let score = rows.score(row);
-            self.rows += 1;
-            self.scores.number(score);
-            if score >= threshold.score {
-                self.out += 1;
-                self.blame.resize(self.blame.len().max(rows.features), 0.0);
-                for (blame, tail) in self.blame.iter_mut().zip(rows.tails(row)) {
-                    *blame -= tail.ln() / score;
+            if let Some(threshold) = lens.threshold {
+                let score = rows.score(row);
+                if self.out.count(score, threshold) {
+                    self.out.blame(rows.tails(row).iter().map(|tail| -tail.ln() / score));
                 }
+            }
+            if let Some((scorer, threshold)) = &lens.distance
+                && let Some(squared) = scorer.squared(rows.scores(row), &mut z)
+                && self.apart.count(squared, *threshold)
+                && let Some(blame) = scorer.blame(rows.scores(row))
+            {
+                self.apart.blame(blame.shares().iter().copied());
             }
         }
     }
@@ -123,19 +123,15 @@ impl Tally {
         self.strays.merge(&other.strays);
         self.visited.merge(&other.visited);
         self.seen = self.seen.saturating_add(other.seen);
-        self.rows = self.rows.saturating_add(other.rows);
-        self.out = self.out.saturating_add(other.out);
-        self.blame.resize(self.blame.len().max(other.blame.len()), 0.0);
-        for (here, there) in self.blame.iter_mut().zip(&other.blame) {
-            *here += there;
-        }
-        self.scores.merge(&other.scores);
+        self.out.merge(&other.out);
+        self.apart.merge(&other.apart);
         self.embedded.merge(&other.embedded);
     }
 
     /// Says that no more rows come.
     pub fn settle(&mut self) {
-        self.scores.settle();
+        self.out.scores.settle();
+        self.apart.scores.settle();
         self.visited.settle();
     }
 
@@ -146,23 +142,55 @@ impl Tally {
         let time = if dependent { self.visited.clone().time() } else { 1.0 };
         (mass::compare_corrected(&known.map.masses, &self.masses, time), self.masses.rows())
     }
+}
+
+/// Rows by how strange they are by one score.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Outliers {
+    rows: u64,
+    /// Those whose score reaches the threshold.
+    out: u64,
+    /// How much each column has of their scores.
+    blame: Vec<f64>,
+    scores: Series,
+}
+
+impl Outliers {
+    /// Counts a row; whether it stands out.
+    fn count(&mut self, score: f64, threshold: Threshold) -> bool {
+        let stands_out = score >= threshold.score;
+        self.rows += 1;
+        self.out += u64::from(stands_out);
+        self.scores.number(score);
+        stands_out
+    }
+
+    /// Adds the share that each column has of the score of a row that stands out.
+    fn blame(&mut self, shares: impl ExactSizeIterator<Item = f64>) {
+        self.blame.resize(self.blame.len().max(shares.len()), 0.0);
+        self.blame.iter_mut().zip(shares).for_each(|(blame, share)| *blame += share);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.rows = self.rows.saturating_add(other.rows);
+        self.out = self.out.saturating_add(other.out);
+        self.blame(other.blame.iter().copied());
+        self.scores.merge(&other.scores);
+    }
 
     /// Rows that stand out, of those that were looked at.
-    #[must_use]
-    pub fn out(&self) -> Rate {
+    pub(crate) fn rate(&self) -> Rate {
         Rate::new(self.out, self.rows)
     }
 
     /// How many rows in a row are worth one independent one, by their scores: at least 1.
-    #[must_use]
-    pub fn time(&self) -> f64 {
+    pub(crate) fn time(&self) -> f64 {
         self.scores.clone().time()
     }
 
-    /// Which features make rows stand out, by their index: the share that each has of the scores, the
+    /// Which columns make rows stand out, by their place: the share that each has of the scores, the
     /// largest first.
-    #[must_use]
-    pub fn blame(&self) -> Vec<(usize, f64)> {
+    pub(crate) fn blamed(&self) -> Vec<(usize, f64)> {
         let all: f64 = self.blame.iter().sum();
         let shares = self.blame.iter().map(|part| part / all.max(f64::MIN_POSITIVE)).enumerate();
         let mut shares: Vec<(usize, f64)> = shares.filter(|(_, share)| *share > 0.0).collect();

@@ -107,6 +107,35 @@ fn rows_that_stand_out_are_counted_and_blamed() {
     assert_eq!(same.verdict, Verdict::Healthy, "{same:?}");
 }
 
+#[test]
+fn rows_whose_numbers_contradict_each_other_are_counted_and_blamed() {
+    let reference = reference(0.9, 14);
+    // One row of ten has values that are usual one by one, and high where low would be expected.
+    let contrary = |every: usize| {
+        let (lens, mut random) = (only_lens(&reference), Random::seeded(15));
+        let (mut pane, mut seen) = (Pane::new(&reference), lens.rows(1_000));
+        for at in 0..1_000 {
+            let [x, y, _] = row(&mut random, 0.9, 0);
+            let y = if at % every == 0 { -x.signum() * x.abs().max(1.0) } else { y };
+            for (feature, value) in [x, y].into_iter().enumerate() {
+                pane.observe(feature, Observation::Number(value));
+                lens.see(&mut seen, feature, at, &[Observation::Number(value)]);
+            }
+        }
+        pane.count(1_000);
+        pane.together(&lens, &seen);
+        pane
+    };
+    let panes = [contrary(10)];
+    let finding = found(&reference, &panes, Detector::Mahalanobis);
+    assert_eq!((finding.verdict, finding.kind), (Verdict::Alarm, Kind::Outliers));
+    assert!((0.06..0.12).contains(&finding.effect), "{finding:?}");
+    assert_eq!(finding.features.len(), 2, "{finding:?}");
+    assert_eq!(found(&reference, &panes, Detector::OutlierRate).verdict, Verdict::Healthy);
+    let same = found(&reference, &[contrary(usize::MAX)], Detector::Mahalanobis);
+    assert_eq!(same.verdict, Verdict::Healthy, "{same:?}");
+}
+
 /// Rows of two camps, in which both numbers are low, or both are high.
 fn camps(rows: usize, low: f64, seed: u64) -> Vec<[f64; 2]> {
     let mut random = Random::seeded(seed);
@@ -195,17 +224,20 @@ fn of_a_busy_pane_the_joint_law_of_some_rows_is_seen_however_they_come() {
 
 #[test]
 fn rows_like_those_of_training_stand_out_as_seldom() {
-    let (mut out, mut all) = (0, 0);
-    for seed in 0..40 {
+    let rates = (0..40).map(|seed| {
         let reference = reference(0.5, 100 + seed);
         let window = Window::of(&reference, &[pane(&reference, 1_000, 0.5, 0, 200 + seed)]);
-        let rate = window.together[0].out();
-        out += rate.hits();
-        all += rate.of();
+        [window.together[0].out.rate(), window.together[0].apart.rate()]
+    });
+    let rates: Vec<_> = rates.collect();
+    for score in 0..2 {
+        let (out, all) = rates
+            .iter()
+            .fold((0, 0), |(out, all), rate| (out + rate[score].hits(), all + rate[score].of()));
+        let share = out as f64 / all as f64;
+        // 400 of 40,000, give or take their own error and the references'.
+        assert!((0.0085..0.0115).contains(&share), "{share}");
     }
-    let share = out as f64 / all as f64;
-    // 400 of 40,000, give or take their own error and the references'.
-    assert!((0.0085..0.0115).contains(&share), "{share}");
 }
 
 #[test]
@@ -218,7 +250,7 @@ fn panes_add_up_and_survive_being_sent() {
         .collect();
     let mut whole = Pane::new(&reference);
     sent.iter().for_each(|pane| assert!(whole.merge(pane)));
-    for detector in [Detector::Correlation, Detector::OutlierRate] {
+    for detector in [Detector::Correlation, Detector::OutlierRate, Detector::Mahalanobis] {
         let apart = found(&reference, &parts, detector);
         let together = found(&reference, std::slice::from_ref(&whole), detector);
         assert_eq!(apart.rows, 800);
@@ -241,7 +273,7 @@ fn what_says_nothing_adds_nothing() {
     assert!((rows.score(2) - (ROWS as f64 + 1.0).ln()).abs() < 1e-9);
     let mut tally = Tally::new(&reference.joints[0]);
     tally.rows(&lens, &rows);
-    assert_eq!((tally.out().of(), tally.time()), (3, 1.0));
+    assert_eq!((tally.out.rate().of(), tally.out.time()), (3, 1.0));
     assert_eq!(Joint::learn(&reference, &[]), None);
 }
 

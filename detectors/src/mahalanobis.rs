@@ -1,0 +1,220 @@
+//! How far a row is from what its numbers usually are *together*: values that are usual one by one, and
+//! contradict each other. It does not know where scores come from, nor from which distance on a row is strange.
+//!
+//! D² = zᵀ R⁻¹ z (Mahalanobis, "On the generalized distance in statistics", 1936) of the normal scores z of a
+//! row's values, with R their correlations: the distance under a normal copula (Liu, Lafferty & Wasserman,
+//! "The nonparanormal", JMLR 10, 2009), whatever the columns' own distributions. Scores are cut, so that one value
+//! far out cannot outweigh how the others go together; [`crate::ecod`] is for that.
+//!
+//! R is shrunk towards independence, (1 − λ) R + λ I: correlations of pairs that lack values need not be a
+//! correlation matrix, and columns that say the same would make D² a difference of rounding errors. λ is .03, and
+//! doubled until R is definite. What is missing counts as the mean, so that it adds nothing by itself.
+
+use crate::association::{Column, Known, pairs};
+use crate::outlier::{Blame, Scorer};
+
+/// λ to begin with.
+const SHRUNK: f64 = 0.03;
+
+/// Normal scores and how they go together, made ready for distances.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mahalanobis {
+    columns: Vec<Column>,
+    /// Row by row the lower triangle of the inverse of Cholesky's factor of R: D² is the square of what it
+    /// makes of a row.
+    whitening: Vec<f64>,
+}
+
+impl Mahalanobis {
+    /// Of columns of which it is known how they move together; `None` of fewer than two.
+    #[must_use]
+    pub fn of(known: &Known) -> Option<Self> {
+        let width = known.columns.len();
+        if width < 2 || !known.fits(width) {
+            return None;
+        }
+        let mut shrunk = SHRUNK;
+        let factor = loop {
+            let r = correlations(known, shrunk);
+            match cholesky(r, width, shrunk / 2.0) {
+                Some(factor) => break factor,
+                // With λ = 1 it is the identity.
+                None => shrunk = (2.0 * shrunk).min(1.0),
+            }
+        };
+        Some(Mahalanobis { columns: known.columns.clone(), whitening: inverse(&factor, width) })
+    }
+
+    /// The distances that rows have where each of so many, of which the correlations were learned, is left out:
+    /// (n − 1) D² / (n − D²), by Sherman & Morrison's formula for the inverse without it.
+    #[must_use]
+    pub(crate) fn left_out(squared: f64, rows: usize) -> f64 {
+        let rows = rows as f64;
+        (rows - 1.0) * squared / (rows - squared).max(f64::MIN_POSITIVE)
+    }
+
+    /// D² of scores in the columns' order, as [`Scorer::score`]; `z` is room for it.
+    pub(crate) fn squared(&self, scores: &[f64], z: &mut Vec<f64>) -> Option<f64> {
+        let fits = scores.len() == self.columns.len() && scores.iter().any(|score| !score.is_nan());
+        if !fits {
+            return None;
+        }
+        let present = |z: f64| if z.is_nan() { 0.0 } else { z };
+        let columns = scores.iter().zip(&self.columns);
+        z.clear();
+        z.extend(columns.map(|(&score, column)| present(column.standard(score))));
+        Some(self.whitened(z).map(|part| part * part).sum())
+    }
+
+    fn whitened(&self, z: &[f64]) -> impl Iterator<Item = f64> {
+        triangle(&self.whitening).map(move |row| row.iter().zip(z).map(|(w, z)| w * z).sum())
+    }
+}
+
+impl Scorer for Mahalanobis {
+    fn features(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// D², 0 or more.
+    fn score(&self, row: &[f64]) -> Option<f64> {
+        self.squared(row, &mut Vec::new())
+    }
+
+    /// Each column's part of D²: z times what the others would have it be less, where that is not negative.
+    fn blame(&self, row: &[f64]) -> Option<Blame> {
+        let mut z = Vec::new();
+        self.squared(row, &mut z)?;
+        let mut pulls = vec![0.0; z.len()];
+        for (weights, part) in triangle(&self.whitening).zip(self.whitened(&z)) {
+            pulls.iter_mut().zip(weights).for_each(|(pull, weight)| *pull += weight * part);
+        }
+        Some(Blame::of(pulls.iter().zip(&z).map(|(pull, z)| pull * z)))
+    }
+}
+
+/// The rows of a lower triangle.
+fn triangle(values: &[f64]) -> impl Iterator<Item = &[f64]> {
+    let mut left = values;
+    (1..).map_while(move |length| {
+        let (row, rest) = left.split_at_checked(length)?;
+        left = rest;
+        Some(row)
+    })
+}
+
+/// (1 − λ) R + λ I, row by row.
+fn correlations(known: &Known, shrunk: f64) -> Vec<f64> {
+    let width = known.columns.len();
+    let mut r = vec![0.0; width * width];
+    (0..width).for_each(|at| r[at * width + at] = 1.0);
+    for ((one, other), pair) in pairs(width).zip(&known.pairs) {
+        let pair = pair.map_or(0.0, |pair| (1.0 - shrunk) * pair.r);
+        (r[one * width + other], r[other * width + one]) = (pair, pair);
+    }
+    r
+}
+
+/// L of LLᵀ, row by row; `None` where a square of its diagonal is not above `least`.
+fn cholesky(mut of: Vec<f64>, width: usize, least: f64) -> Option<Vec<f64>> {
+    for row in 0..width {
+        for column in 0..=row {
+            let known: f64 =
+                (0..column).map(|at| of[row * width + at] * of[column * width + at]).sum();
+            let left = of[row * width + column] - known;
+            of[row * width + column] = if row == column {
+                (left > least).then(|| left.sqrt())?
+            } else {
+                left / of[column * width + column]
+            };
+        }
+    }
+    Some(of)
+}
+
+/// The lower triangle of L⁻¹, row by row.
+fn inverse(l: &[f64], width: usize) -> Vec<f64> {
+    let mut inverse = vec![0.0; width * width];
+    for row in 0..width {
+        for column in 0..=row {
+            let known: f64 =
+                (column..row).map(|at| l[row * width + at] * inverse[at * width + column]).sum();
+            let unit = f64::from(u8::from(row == column));
+            inverse[row * width + column] = (unit - known) / l[row * width + row];
+        }
+    }
+    (0..width).flat_map(|row| inverse[row * width..=row * width + row].to_vec()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::association::Pair;
+    use crate::forest::random::Random;
+
+    fn known(columns: usize, r: impl Fn(usize, usize) -> Option<f64>) -> Known {
+        let pair = |(one, other)| r(one, other).map(|r| Pair::from((1_000, r, 0.0, 1.0)));
+        Known {
+            columns: vec![Column::from([0.0, 1.0, -2.5, 2.5]); columns],
+            pairs: pairs(columns).map(pair).collect(),
+        }
+    }
+
+    #[test]
+    fn two_columns_by_hand() {
+        let of = Mahalanobis::of(&known(2, |_, _| Some(0.9))).expect("two columns");
+        // Of two columns D² is (a² − 2rab + b²) / (1 − r²), with r shrunk.
+        let r: f64 = 0.97 * 0.9;
+        let expected = |a: f64, b: f64| (a * a - 2.0 * r * a * b + b * b) / (1.0 - r * r);
+        for (a, b) in [(1.0, 1.0), (1.0, -1.0), (0.0, 2.5), (-2.0, 0.3)] {
+            let found = of.score(&[a, b]).expect("a row");
+            assert!((found - expected(a, b)).abs() < 1e-12 * expected(a, b), "{a} {b}: {found}");
+        }
+        let blame = of.blame(&[0.1, -2.0]).expect("a row");
+        assert_eq!(blame.most(), Some(1));
+        assert!((blame.shares().iter().sum::<f64>() - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_is_missing_adds_nothing_by_itself() {
+        let of = Mahalanobis::of(&known(3, |_, _| Some(0.5))).expect("three columns");
+        assert_eq!(of.score(&[f64::NAN, 1.0, 0.5]), of.score(&[0.0, 1.0, 0.5]));
+        assert_eq!((of.score(&[f64::NAN; 3]), of.score(&[1.0; 2])), (None, None));
+        assert_eq!(Mahalanobis::of(&known(1, |_, _| None)), None);
+    }
+
+    #[test]
+    fn columns_that_say_the_same_or_what_cannot_be_are_no_trouble() {
+        let impossible = |one: usize, other: usize| Some(if one + other == 1 { -1.0 } else { 1.0 });
+        for r in
+            [&(|_, _| Some(1.0)) as &dyn Fn(usize, usize) -> Option<f64>, &impossible, &|_, _| None]
+        {
+            let of = Mahalanobis::of(&known(3, r)).expect("three columns");
+            for row in [[2.5, 2.5, 2.5], [2.5, -2.5, 2.5], [0.0, 0.0, 1.0]] {
+                let found = of.score(&row).expect("a row");
+                assert!(found.is_finite() && found >= 0.0, "{row:?}: {found}");
+            }
+        }
+        let apart = Mahalanobis::of(&known(3, |_, _| None)).expect("three columns");
+        assert!((apart.score(&[1.0, 2.0, -2.0]).expect("a row") - 9.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_row_left_out_is_as_far_as_from_the_others() {
+        // Two independent columns of known mean: the correlations of all rows, and of all but one.
+        let mut random = Random::seeded(3);
+        let rows: Vec<[f64; 2]> =
+            (0..40).map(|_| [random.unit() - 0.5, random.unit() - 0.5]).collect();
+        let distance = |from: &[[f64; 2]], of: [f64; 2]| {
+            let sum = |one: usize, other: usize| {
+                from.iter().map(|row| row[one] * row[other]).sum::<f64>() / from.len() as f64
+            };
+            let (aa, ab, bb) = (sum(0, 0), sum(0, 1), sum(1, 1));
+            let [a, b] = of;
+            (a * a * bb - 2.0 * a * b * ab + b * b * aa) / (aa * bb - ab * ab)
+        };
+        let without = distance(&rows[1..], rows[0]);
+        let left_out = Mahalanobis::left_out(distance(&rows, rows[0]), rows.len());
+        assert!((left_out / without - 1.0).abs() < 1e-9, "{left_out} {without}");
+    }
+}
