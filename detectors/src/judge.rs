@@ -526,11 +526,11 @@ fn together(reference: &Reference, window: &Window, rules: &Rules, alpha: f64) -
             correlations(reference, joint, &changes, rules, alpha),
             clusters.and_then(|clusters| in_clusters(reference, clusters, together, rules, alpha)),
             joint_law(reference, joint, together, window, rules, alpha),
-            joint.threshold.map(|threshold| {
+            joint.threshold.as_ref().map(|threshold| {
                 let named = |place: usize| name(joint.span.start + place);
                 outliers(Detector::OutlierRate, threshold, &together.out, named, rules, alpha)
             }),
-            joint.distance.map(|threshold| {
+            joint.distance.as_ref().map(|threshold| {
                 let named = |place: usize| name(*joint.columns.get(place)?);
                 outliers(Detector::Mahalanobis, threshold, &together.apart, named, rules, alpha)
             }),
@@ -664,7 +664,7 @@ fn joint_law(
 /// Whether more rows stand out than in training, by a score that `detector` is named for; fewer are no trouble.
 fn outliers(
     detector: Detector,
-    threshold: Threshold,
+    threshold: &Threshold,
     outliers: &Outliers,
     named: impl Fn(usize) -> Option<String>,
     rules: &Rules,

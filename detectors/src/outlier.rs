@@ -69,12 +69,26 @@ impl Blame {
     }
 }
 
-/// A held-out score, how many are at least as large, and how many are larger.
+/// A held-out score, how many are at least as large, and how many are larger. It is written as a list of these,
+/// in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(into = "(f64, u64, u64)", from = "(f64, u64, u64)")]
 struct Step {
     score: f64,
     at_least: u64,
     above: u64,
+}
+
+impl From<Step> for (f64, u64, u64) {
+    fn from(Step { score, at_least, above }: Step) -> Self {
+        (score, at_least, above)
+    }
+}
+
+impl From<(f64, u64, u64)> for Step {
+    fn from((score, at_least, above): (f64, u64, u64)) -> Self {
+        Step { score, at_least, above }
+    }
 }
 
 /// Scores of held-out rows, as a table from score to tail probability.
@@ -143,6 +157,19 @@ impl Calibration {
         }
     }
 
+    /// The same in a few steps, each of which counts for twice as many rows as the one before: tails are never
+    /// smaller than they were, and hardly twice as large.
+    #[must_use]
+    pub fn condensed(&self) -> Self {
+        let mut least = 1;
+        let doubles = |step: &&Step| {
+            let kept = step.at_least >= least;
+            least = if kept { 2 * step.at_least } else { least };
+            kept
+        };
+        Calibration { rows: self.rows, steps: self.steps.iter().filter(doubles).copied().collect() }
+    }
+
     /// How far the promise can be off for these held-out rows: with the given confidence a share
     /// of at most this of future rows has a tail probability up to `alpha`. The share is a Beta
     /// variable (Vovk 2012), bounded here by Dvoretzky, Kiefer & Wolfowitz with Massart's constant:
@@ -207,6 +234,19 @@ impl<S: Scorer> Calibrated<S> {
 mod tests {
     use super::*;
     use crate::forest::random::Random;
+
+    #[test]
+    fn in_a_few_steps_tails_are_hardly_larger_and_never_smaller() {
+        let mut random = Random::seeded(4);
+        let whole = Calibration::of((0..3_000).map(|_| (random.unit() * 5_000.0).floor()));
+        let condensed = whole.condensed();
+        assert!(condensed.steps.len() <= 12, "{}", condensed.steps.len());
+        for score in (0..=51).map(|score| f64::from(score) * 100.0) {
+            let (exact, few) = (whole.tail(score), condensed.tail(score));
+            assert!(exact <= few && few <= 2.1 * exact, "{score}: {exact} {few}");
+        }
+        assert_eq!(condensed.tail(1e9), whole.tail(1e9));
+    }
 
     #[test]
     fn four_scores_by_hand() {

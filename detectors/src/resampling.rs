@@ -54,6 +54,7 @@ pub struct KeptColumn {
     seen: u64,
     /// A row is kept when so many of the last bits of its number's hash are 0.
     bits: u32,
+    /// Each with its row's number.
     values: Vec<(u64, Kept)>,
     levels: BTreeSet<Arc<str>>,
 }
@@ -89,20 +90,26 @@ impl KeptColumn {
         self.values.iter().map(|(_, kept)| kept.observed())
     }
 
+    /// The number of the row, from 0, of which the value at this place was kept.
+    #[must_use]
+    pub fn row(&self, place: usize) -> Option<u64> {
+        self.values.get(place).map(|(row, _)| *row)
+    }
+
     /// Adds the rows that come after these. Numbers of rows must not be met twice.
     pub fn merge(&mut self, other: KeptColumn) {
         self.seen = other.seen;
         self.bits = self.bits.max(other.bits);
         let bits = self.bits;
-        for (hash, kept) in other.values {
-            if hash.trailing_zeros() < bits {
+        for (row, kept) in other.values {
+            if hash(row).trailing_zeros() < bits {
                 continue;
             }
             let kept = match kept {
                 Kept::Level(level) => Kept::Level(self.level(&level)),
                 kept => kept,
             };
-            self.values.push((hash, kept));
+            self.values.push((row, kept));
         }
         self.thin_out();
     }
@@ -110,21 +117,21 @@ impl KeptColumn {
     /// Takes the next row's value.
     #[inline]
     pub fn take(&mut self, observation: Observation<'_>) {
-        let hash = hash(self.seen);
+        let row = self.seen;
         self.seen += 1;
-        if hash.trailing_zeros() >= self.bits {
-            self.keep(hash, observation);
+        if hash(row).trailing_zeros() >= self.bits {
+            self.keep(row, observation);
         }
     }
 
     #[cold]
-    fn keep(&mut self, hash: u64, observation: Observation<'_>) {
+    fn keep(&mut self, row: u64, observation: Observation<'_>) {
         let kept = match observation {
             Observation::Missing | Observation::Foreign => Kept::Missing,
             Observation::Number(number) => Kept::Number(number),
             Observation::Category(level) => Kept::Level(self.level(level)),
         };
-        self.values.push((hash, kept));
+        self.values.push((row, kept));
         if self.values.len() > KEPT {
             self.bits += 1;
             self.thin_out();
@@ -135,7 +142,7 @@ impl KeptColumn {
     fn thin_out(&mut self) {
         loop {
             let bits = self.bits;
-            self.values.retain(|(hash, _)| hash.trailing_zeros() >= bits);
+            self.values.retain(|(row, _)| hash(*row).trailing_zeros() >= bits);
             if self.values.len() <= KEPT {
                 break;
             }

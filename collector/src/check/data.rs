@@ -9,6 +9,7 @@ use tidegate_detectors::season::Hours;
 use tidegate_detectors::window::{Pane, Window};
 
 use crate::check::CheckError;
+use crate::check::strange::{Place, Strange};
 use crate::fetched::Fetched;
 use crate::meter::Meter;
 use crate::profile::survey::observed;
@@ -30,6 +31,10 @@ pub(super) struct Gathered {
     pub hours: Option<Hours>,
     /// The same columns of the data.
     pub window: Window,
+    /// The rows that stand out most, of those that were drawn.
+    pub strangest: Vec<Strange>,
+    /// How many were drawn to look at what features do together.
+    pub drawn: usize,
     /// The files, in the order of their names.
     pub files: Vec<PathBuf>,
     /// Columns of the profile that no file has; of those of outputs none need be there.
@@ -87,12 +92,17 @@ impl Gathered {
         let lenses = Lens::all_of(reference);
         let whole = lenses.iter().map(|lens| lens.span().end).max().unwrap_or(0);
         let mut kept = vec![KeptColumn::default(); whole];
-        for table in &tables {
-            fill(&mut pane, &mut kept, when.as_mut(), reference, table)?;
+        let names = files.iter().map(|file| fetched.name(file));
+        let mut files: Vec<(PathBuf, u64)> = Vec::new();
+        for (table, name) in tables.iter().zip(names) {
+            files.push((name, fill(&mut pane, &mut kept, when.as_mut(), reference, table)?));
         }
         for lens in &lenses {
             pane.together(lens, &lens.rows_of(&kept));
         }
+        let place = Place { files: &files, reference, contract: &profile.contract };
+        let strangest = place.strangest(&lenses, &kept);
+        let drawn = kept.first().map_or(0, KeptColumn::len);
         let window = Window::of(reference, [&pane]);
         let hours = when.map(|when| when.hours);
         let reference = match (&profile.seasons, &hours) {
@@ -103,8 +113,8 @@ impl Gathered {
             }
             _ => Reference::clone(reference),
         };
-        let files = files.iter().map(|file| fetched.name(file)).collect();
-        Ok(Self { sides, reference, hours, window, files, missing, ignored })
+        let files = files.into_iter().map(|(name, _)| name).collect();
+        Ok(Self { sides, reference, hours, window, strangest, drawn, files, missing, ignored })
     }
 }
 
@@ -122,7 +132,7 @@ struct When<'a> {
     hours: Hours,
 }
 
-/// Adds a file's rows. What it has no column for is missing in each of them. Of the columns
+/// Adds a file's rows, and says how many. What it has no column for is missing in each of them. Of the columns
 /// in `kept`, the first ones, some whole rows are kept, of which it is judged what they say together.
 fn fill(
     pane: &mut Pane,
@@ -130,7 +140,7 @@ fn fill(
     mut when: Option<&mut When<'_>>,
     reference: &Reference,
     table: &Table,
-) -> Result<(), CheckError> {
+) -> Result<u64, CheckError> {
     let mut take = |at: usize, observation: Observation<'_>| {
         pane.observe(at, observation);
         if let Some(column) = kept.get_mut(at) {
@@ -175,5 +185,5 @@ fn fill(
         }
     }
     pane.count(rows);
-    Ok(())
+    Ok(rows)
 }

@@ -5,6 +5,7 @@ mod data;
 mod page;
 mod plot;
 mod report;
+mod strange;
 #[cfg(test)]
 mod tests;
 mod text;

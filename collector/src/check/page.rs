@@ -39,6 +39,7 @@ fn write(page: &mut String, report: &Report, gathered: &Gathered) -> std::fmt::R
     head(page, report)?;
     told(page, report)?;
     table(page, report)?;
+    strangest(page, report)?;
     columns(page, report)?;
     page.push_str("<section class=\"cards\">");
     for feature in drawn(report, gathered) {
@@ -164,6 +165,34 @@ fn row(page: &mut String, finding: &Finding) -> std::fmt::Result {
         grouped(finding.rows),
         class = class(finding.verdict),
     )
+}
+
+/// The rows that stand out most: some always do.
+fn strangest(page: &mut String, report: &Report) -> std::fmt::Result {
+    if report.strangest.is_empty() {
+        return Ok(());
+    }
+    let (open, drawn) =
+        (if report.has_outliers() { " open" } else { "" }, grouped(report.data.drawn as u64));
+    write!(
+        page,
+        "<details{open}><summary>Rows that stand out most, of {drawn} that were drawn (about one of a \
+         hundred did in training)</summary><table class=\"findings\"><thead><tr><th>file<th>row<th>what\
+         <th>in training<th>by</tr></thead><tbody>"
+    )?;
+    for strange in &report.strangest {
+        write!(
+            page,
+            "<tr><td><code>{}</code><td class=\"num\">{}<td>{}<td>{}<td>{}</tr>",
+            escaped(&strange.file),
+            grouped(strange.row),
+            strange.does(),
+            strange.seldom(),
+            escaped(&strange.made_by()),
+        )?;
+    }
+    page.push_str("</tbody></table></details>");
+    Ok(())
 }
 
 fn columns(page: &mut String, report: &Report) -> std::fmt::Result {

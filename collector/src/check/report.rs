@@ -14,6 +14,7 @@ use crate::causes;
 use crate::check::CheckArgs;
 use crate::check::data::Gathered;
 use crate::check::plot;
+use crate::check::strange::Strange;
 use crate::judgement::Judgement;
 use crate::profile::Profile;
 
@@ -38,6 +39,8 @@ pub(super) struct Report {
     pub findings: Vec<Finding>,
     /// Which of them share a cause, by their places from 0; the worst cause first.
     pub causes: Vec<Cause>,
+    /// The rows that stand out most, of the drawn ones.
+    pub strangest: Vec<Strange>,
     /// Of each number, its quantiles in the data against those in training.
     pub quantiles: BTreeMap<String, Vec<qq::Point>>,
 }
@@ -65,6 +68,8 @@ pub(super) struct DataSide {
     pub files: Vec<String>,
     /// Rows of all files.
     pub rows: u64,
+    /// Rows that were drawn of them, to look at what features do together.
+    pub drawn: usize,
     /// Columns of the profile that the data does not have.
     pub missing_columns: Vec<String>,
     /// Columns of the data that the profile does not have.
@@ -101,6 +106,7 @@ impl Report {
             data: DataSide {
                 files: gathered.files.iter().map(|file| file.display().to_string()).collect(),
                 rows,
+                drawn: gathered.drawn,
                 missing_columns: gathered.missing.clone(),
                 ignored_columns: gathered.ignored.clone(),
             },
@@ -108,6 +114,7 @@ impl Report {
             warning_alpha: rules.warning_alpha,
             findings: judged.findings,
             causes: judged.causes,
+            strangest: gathered.strangest.clone(),
             quantiles: quantiles(gathered),
         }
     }
@@ -115,6 +122,14 @@ impl Report {
     /// How many findings came to this verdict.
     pub fn count(&self, verdict: Verdict) -> usize {
         self.findings.iter().filter(|finding| finding.verdict == verdict).count()
+    }
+
+    /// Whether more rows stand out than did in training.
+    pub fn has_outliers(&self) -> bool {
+        let of = |finding: &Finding| {
+            matches!(finding.detector, Detector::OutlierRate | Detector::Mahalanobis)
+        };
+        self.findings.iter().any(|finding| of(finding) && finding.verdict >= Verdict::Warning)
     }
 
     /// The causes of the findings in words, one a line; data has no time that they could last since.

@@ -123,6 +123,58 @@ fn answers_that_change_only_together_are_output_drift() {
 }
 
 #[test]
+fn rows_that_stand_out_most_are_named_with_what_makes_them() {
+    let stage = Stage(TempDir::new().expect("a folder"));
+    let data = stage.write("training.csv", &answered(0..3_000, false));
+    let args = ProfileArgs::new(vec![data], stage.path("profile"));
+    profile::run(&args, &mut Vec::new()).expect("a profile");
+    // Of the second file each fourth row has two numbers that move with each other, and should not.
+    let (usual, contrary) = (answered(3_000..4_000, false), answered(3_000..4_000, true));
+    let rows = usual.lines().zip(contrary.lines()).enumerate();
+    let mixed = rows.map(|(at, (usual, other))| if at > 0 && at % 4 == 0 { other } else { usual });
+    let mixed: String = mixed.map(|line| format!("{line}\n")).collect();
+    let folder = stage.path("data");
+    stage.write("data/a.csv", &answered(4_000..4_600, false));
+    stage.write("data/b.csv", &mixed);
+    let (verdict, said) = stage.check(&folder, false).expect("a verdict");
+    assert_eq!(verdict, Verdict::Alarm, "{said}");
+    assert!(said.contains("of 1,600 rows that were drawn these stand out most"), "{said}");
+    assert!(said.contains("contradicts itself, as at most one row of"), "{said}");
+    let page = fs::read_to_string(stage.path("report.html")).expect("a page");
+    assert!(page.contains("contradicts itself") && page.contains("b.csv"), "{page}");
+    let strangest = || {
+        let (_, said) = stage.check(&folder, true).expect("a verdict");
+        let report: Value = serde_json::from_str(&said).expect("JSON");
+        report["strangest"].as_array().expect("rows").clone()
+    };
+    let found = strangest();
+    assert_eq!(found.len(), 10);
+    for row in &found {
+        assert!(row["file"].as_str().expect("a file").ends_with("b.csv"), "{row}");
+        assert_eq!(row["row"].as_u64().expect("a row") % 4, 0, "{row}");
+        assert_eq!(row["detector"], "mahalanobis", "{row}");
+        assert!(row["tail"].as_f64().expect("a tail") <= 0.01, "{row}");
+    }
+    let line = mixed.lines().nth(found[0]["row"].as_u64().expect("a row") as usize);
+    for feature in found[0]["features"].as_array().expect("features") {
+        let told = feature["value"].as_f64().expect("a number");
+        let values = line.expect("a line").split(',').map(str::parse::<f64>);
+        assert!(values.flatten().any(|value| value == told), "{line:?} {feature}");
+    }
+    // What is sensitive is named, and not told.
+    let path = stage.path("profile").join("contract.json");
+    let contract = fs::read_to_string(&path).expect("a contract");
+    let mut contract: Value = serde_json::from_str(&contract).expect("JSON");
+    for field in contract["inputs"].as_array_mut().expect("inputs") {
+        field["sensitive"] = "drop".into();
+    }
+    fs::write(&path, contract.to_string()).expect("writable");
+    let hidden = strangest();
+    assert_eq!(hidden[0]["row"], found[0]["row"]);
+    assert!(hidden.iter().all(|row| row["features"][0].get("value").is_none()), "{hidden:?}");
+}
+
+#[test]
 fn the_same_people_are_healthy() {
     let stage = Stage::new();
     let data = stage.write("same.csv", &people(1_000, 20, 0));

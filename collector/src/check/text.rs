@@ -10,6 +10,9 @@ use crate::wording::{about, counted, grouped, painted, short};
 
 /// Healthy features that are named.
 const HEALTHY_SHOWN: usize = 12;
+/// Rows that are named, and bytes of a text that are shown.
+const ROWS_SHOWN: usize = 5;
+const TEXT_SHOWN: usize = 60;
 /// Columns that are named.
 const COLUMNS_SHOWN: usize = 8;
 
@@ -43,6 +46,7 @@ fn write(text: &mut String, report: &Report, colours: bool) -> std::fmt::Result 
             line(text, finding, colours)?;
         }
     }
+    strangest(text, report)?;
     let healthy: Vec<&str> = {
         let of = |finding: &&Finding| finding.verdict == Verdict::Healthy;
         let mut names: Vec<&str> =
@@ -99,6 +103,31 @@ fn causes(text: &mut String, report: &Report) -> std::fmt::Result {
         writeln!(text)?;
     }
     Ok(())
+}
+
+/// The rows that stand out most, where more do than did in training.
+fn strangest(text: &mut String, report: &Report) -> std::fmt::Result {
+    if !report.has_outliers() || report.strangest.is_empty() {
+        return Ok(());
+    }
+    let drawn = grouped(report.data.drawn as u64);
+    writeln!(text, "\n  of {drawn} rows that were drawn these stand out most:")?;
+    for strange in report.strangest.iter().take(ROWS_SHOWN) {
+        let file = match report.data.files.len() {
+            1 => String::new(),
+            _ => format!(" of {}", strange.file),
+        };
+        let (row, does) = (grouped(strange.row), strange.does());
+        let (seldom, made_by) = (strange.seldom(), strange.made_by());
+        writeln!(text, "    row {row}{file} {does}, as {seldom} did: {made_by}")?;
+    }
+    writeln!(text)
+}
+
+/// A text as far as it is shown.
+pub(super) fn cut(text: &str) -> String {
+    let end = text.floor_char_boundary(TEXT_SHOWN);
+    if end < text.len() { format!("{}\u{2026}", &text[..end]) } else { text.to_owned() }
 }
 
 fn line(text: &mut String, finding: &Finding, colours: bool) -> std::fmt::Result {

@@ -6,9 +6,11 @@ use std::ops::Range;
 
 use crate::association::Scores;
 use crate::ecod::{Tails, minus_log};
+use crate::finding::Detector;
 use crate::joint::{Clusters, Joint, Threshold, place};
 use crate::mahalanobis::Mahalanobis;
 use crate::mmd::frequency::Frequencies;
+use crate::outlier::{Blame, Scorer};
 use crate::reference::{Observation, Reference, Values};
 use crate::resampling::KeptColumn;
 use crate::summary::{CategorySummary, LEVEL_BYTES};
@@ -55,6 +57,8 @@ pub struct Lens {
     /// Where each feature stands among the columns whose pairs are known, among those of clusters, and
     /// among those whose joint law is.
     pub(super) places: Vec<Option<usize>>,
+    /// The columns whose pairs are known, by their index in the reference.
+    named: Vec<usize>,
     clustered: Vec<Option<usize>>,
     embedded: Vec<Option<usize>>,
     columns: usize,
@@ -89,11 +93,12 @@ impl Lens {
             features: features.iter().map(|feature| reach(&feature.values)).collect(),
             counts: features.iter().map(|f| f.rows - f.missing().min(f.rows)).collect(),
             places: among(&joint.columns),
+            named: joint.columns.clone(),
             clustered: among(joint.clusters.as_ref().map_or(&[], |clusters| &clusters.columns)),
             embedded: among(joint.embedding.as_ref().map_or(&[], |embedding| &embedding.columns)),
             columns: joint.columns.len(),
-            threshold: joint.threshold,
-            distance: Mahalanobis::of(&joint.known).zip(joint.distance),
+            threshold: joint.threshold.clone(),
+            distance: Mahalanobis::of(&joint.known).zip(joint.distance.clone()),
             clusters: joint.clusters.clone(),
             frequencies: joint.embedding.as_ref().map(|embedding| embedding.frequencies().clone()),
             scores: Scores::new(),
@@ -182,6 +187,44 @@ impl Lens {
         rows
     }
 
+    /// The rows that stand out, the strangest first, and at most so many of them.
+    #[must_use]
+    pub fn strangest(&self, rows: &Rows, most: usize) -> Vec<Strange> {
+        let out = |row: usize| {
+            let threshold = self.threshold.as_ref()?;
+            let score = rows.score(row);
+            let blame = || Blame::of(rows.tails(row).iter().map(|tail| -tail.ln()));
+            let named = |(place, share)| (self.first + place, share);
+            Some((Detector::OutlierRate, threshold, score))
+                .filter(|_| score >= threshold.score)
+                .map(|by| (by, blame().ranked().into_iter().map(named).collect()))
+        };
+        let apart = |row: usize| {
+            let (scorer, threshold) = self.distance.as_ref()?;
+            let score = scorer.score(rows.scores(row))?;
+            let blame = || scorer.blame(rows.scores(row)).map_or(Vec::new(), |of| of.ranked());
+            let named = |(place, share): (usize, f64)| (self.named[place], share);
+            Some((Detector::Mahalanobis, threshold, score))
+                .filter(|_| score >= threshold.score)
+                .map(|by| (by, blame().into_iter().map(named).collect()))
+        };
+        let strange = |row: usize| {
+            let of_either = [out(row), apart(row)].into_iter().flatten();
+            of_either.map(move |((detector, threshold, score), blamed)| {
+                let tail = threshold.tails.tail(score);
+                Strange { row, detector, tail, far: score / threshold.score, blamed }
+            })
+        };
+        let seldom = |a: &Strange, b: &Strange| {
+            a.tail.total_cmp(&b.tail).then(b.far.total_cmp(&a.far)).then(a.row.cmp(&b.row))
+        };
+        let mut all: Vec<Strange> =
+            (0..rows.count).filter_map(|row| strange(row).min_by(seldom)).collect();
+        all.sort_by(seldom);
+        all.truncate(most);
+        all
+    }
+
     /// From where on a row stands out, by the scores that rows of training have where each is left
     /// out.
     pub(super) fn threshold(&self, rows: &Rows) -> Option<Threshold> {
@@ -196,6 +239,21 @@ impl Lens {
         };
         Threshold::of(&(0..rows.count).map(left_out).collect::<Vec<f64>>())
     }
+}
+
+/// A row that stands out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Strange {
+    /// Its place among the rows.
+    pub row: usize,
+    /// By which score: that of how far out its values lie, or of how they contradict each other.
+    pub detector: Detector,
+    /// The chance that a row like those of training scores at least as much.
+    pub tail: f64,
+    /// Its score over that from which on a row stands out.
+    pub far: f64,
+    /// The features that make it, by their index in the reference, with their shares; the largest first.
+    pub blamed: Vec<(usize, f64)>,
 }
 
 /// Rows as a lens sees them.

@@ -180,7 +180,7 @@ fn scale(numbers: &NumberSummary) -> Option<(f64, f64)> {
 }
 
 /// From where on a row stands out.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Threshold {
     /// The least score that stands out.
     pub score: f64,
@@ -188,17 +188,21 @@ pub struct Threshold {
     pub reached: u64,
     /// Rows of training that were looked at.
     pub rows: u64,
+    /// How seldom scores are reached.
+    pub tails: Calibration,
 }
 
 impl Threshold {
     /// What one of a hundred of these scores reaches, of rows of training where each is left out; `None` where
     /// that tells nothing.
     fn of(scores: &[f64]) -> Option<Self> {
-        let score = Calibration::of(scores.iter().copied()).threshold(STANDING_OUT)?;
+        let tails = Calibration::of(scores.iter().copied());
+        let score = tails.threshold(STANDING_OUT)?;
         let reached = scores.iter().filter(|&&reached| reached >= score).count() as u64;
         // A threshold that every row reaches tells nothing.
         let tells = score.is_finite() && reached < scores.len() as u64;
-        tells.then_some(Threshold { score, reached, rows: scores.len() as u64 })
+        let rows = scores.len() as u64;
+        tells.then(|| Threshold { score, reached, rows, tails: tails.condensed() })
     }
 }
 
@@ -294,7 +298,7 @@ impl Joint {
         let order: Vec<usize> = (0..self.columns.len().min(columns)).collect();
         let embedding = self.embedding.clone().filter(|_| pairs >= mmd::WORTH_PAIRS);
         // Of fewer columns distances are others.
-        let distance = self.distance.filter(|_| order.len() == self.columns.len());
+        let distance = self.distance.clone().filter(|_| order.len() == self.columns.len());
         Joint { embedding, distance, ..self.of(&order) }
     }
 

@@ -76,7 +76,7 @@ impl Tally {
                 }
                 self.visited.number(cluster.map_or(-1.0, f64::from));
             }
-            if let Some(threshold) = lens.threshold {
+            if let Some(threshold) = &lens.threshold {
                 let score = rows.score(row);
                 if self.out.count(score, threshold) {
                     self.out.blame(rows.tails(row).iter().map(|tail| -tail.ln() / score));
@@ -84,7 +84,7 @@ impl Tally {
             }
             if let Some((scorer, threshold)) = &lens.distance
                 && let Some(squared) = scorer.squared(rows.scores(row), &mut z)
-                && self.apart.count(squared, *threshold)
+                && self.apart.count(squared, threshold)
                 && let Some(blame) = scorer.blame(rows.scores(row))
             {
                 self.apart.blame(blame.shares().iter().copied());
@@ -157,7 +157,7 @@ pub(crate) struct Outliers {
 
 impl Outliers {
     /// Counts a row; whether it stands out.
-    fn count(&mut self, score: f64, threshold: Threshold) -> bool {
+    fn count(&mut self, score: f64, threshold: &Threshold) -> bool {
         let stands_out = score >= threshold.score;
         self.rows += 1;
         self.out += u64::from(stands_out);

@@ -94,7 +94,7 @@ fn numbers_that_part_company_are_found_though_neither_moved() {
 #[test]
 fn rows_that_stand_out_are_counted_and_blamed() {
     let reference = reference(0.0, 4);
-    let threshold = &reference.joints[0].threshold.unwrap();
+    let threshold = reference.joints[0].threshold.as_ref().unwrap();
     let share = threshold.reached as f64 / threshold.rows as f64;
     assert!((0.005..=0.01).contains(&share), "{threshold:?}");
     let finding = found(&reference, &[pane(&reference, 1_000, 0.0, 10, 5)], Detector::OutlierRate);
@@ -132,6 +132,18 @@ fn rows_whose_numbers_contradict_each_other_are_counted_and_blamed() {
     assert!((0.06..0.12).contains(&finding.effect), "{finding:?}");
     assert_eq!(finding.features.len(), 2, "{finding:?}");
     assert_eq!(found(&reference, &panes, Detector::OutlierRate).verdict, Verdict::Healthy);
+    let lens = only_lens(&reference);
+    let mut rows = lens.rows(4);
+    for (feature, column) in [[0.1, 2.0, 9.0, 1.0], [0.0, -2.0, 9.0, 1.2]].iter().enumerate() {
+        lens.see(&mut rows, feature, 0, &column.map(Observation::Number));
+    }
+    let strange = lens.strangest(&rows, 9);
+    let by: Vec<_> = strange.iter().map(|row| (row.row, row.detector)).collect();
+    assert!(by.contains(&(1, Detector::Mahalanobis)), "{strange:?}");
+    assert!(by.contains(&(2, Detector::OutlierRate)), "{strange:?}");
+    assert_eq!(by.len(), 2, "{strange:?}");
+    assert!(strange.iter().all(|row| row.tail <= 0.01 && row.far >= 1.0), "{strange:?}");
+    assert_eq!(lens.strangest(&rows, 1), strange[..1]);
     let same = found(&reference, &[contrary(usize::MAX)], Detector::Mahalanobis);
     assert_eq!(same.verdict, Verdict::Healthy, "{same:?}");
 }
