@@ -108,7 +108,7 @@ pub(crate) fn about(finding: &Finding) -> &'static str {
         Detector::Correlation => "moving together",
         Detector::ClusterMass => "clusters",
         Detector::OutlierRate => "outliers",
-        Detector::Mahalanobis => "contradictions",
+        Detector::Mahalanobis => "unusual together",
         Detector::Mmd => "joint distribution",
         Detector::Volume => "traffic",
         Detector::LateRate => "late rows",

@@ -85,7 +85,7 @@ pub enum Detector {
     ClusterMass,
     /// [`crate::joint`] on rows that stand out.
     OutlierRate,
-    /// [`crate::mahalanobis`] on rows whose numbers contradict each other.
+    /// [`crate::mahalanobis`] on rows whose numbers are unusual together.
     Mahalanobis,
     /// [`crate::mmd`] on the joint law of columns of numbers.
     Mmd,

@@ -10,6 +10,7 @@ use crate::correction::{cauchy, holm, step_down};
 use crate::custom_metric::CustomMetric;
 use crate::excess;
 use crate::finding::{Detector, Direction, Finding, Kind, Verdict};
+use crate::gamma::upper_normal;
 use crate::joint::tally::{Outliers, Tally};
 use crate::joint::{Clusters, Joint, Threshold};
 use crate::ks::{self, Ks};
@@ -89,7 +90,8 @@ pub struct Rules {
     pub max_late_rate: Option<f64>,
     /// What the model's owner measures it by.
     pub metrics: Vec<CustomMetric>,
-    /// How many independent tests those of a window are worth; see [`smallest_p`]. Without it
+    /// How many independent tests those of a window are worth; see
+    /// [`crate::resampling::effective_tests`]. Without it
     /// they are corrected for being as many as they are.
     pub effective_tests: Option<f64>,
 }
@@ -208,9 +210,13 @@ pub fn judge(reference: &Reference, window: &Window, rules: &Rules) -> Vec<Findi
 }
 
 /// The smallest p-value of the tests that [`judge`] makes of the features' values and null rates, and of
-/// what features do together: what [`crate::correction::effective`] is measured from. 1 without features.
+/// what features do together: what [`crate::correction::effective`] is measured from, with windows drawn among
+/// rows of training. 1 without features.
+///
+/// A window that is part of what it is compared with is closer to it than another: its differences vary by
+/// 1/n − 1/m, and not by 1/n + 1/m. What each p-value would be of another window is taken, so.
 #[must_use]
-pub fn smallest_p(reference: &Reference, window: &Window) -> f64 {
+pub(crate) fn smallest_p(reference: &Reference, window: &Window, part: Part) -> f64 {
     let columns = reference.features.iter().zip(&window.features);
     let of_column = |(was, now): (&Feature, &Feature)| {
         let (before, after) = missing(was, now);
@@ -221,12 +227,28 @@ pub fn smallest_p(reference: &Reference, window: &Window) -> f64 {
             (Values::Category(a), Values::Category(b)) => chi2::compare(a, b, 1.0).p_value,
             _ => 1.0,
         };
-        drift.min(proportion::compare(before, after).p_value)
+        of_others(drift.min(proportion::compare(before, after).p_value), part.alone)
     };
     let rules = Rules { ordered: false, ..Rules::default() };
     let together = together(reference, window, &rules, LARGEST_ALPHA);
-    let together = together.iter().map(|evidence| evidence.p_value);
+    let together = together.iter().map(|evidence| of_others(evidence.p_value, part.together));
     columns.map(of_column).chain(together).fold(1.0, f64::min)
+}
+
+/// Which part of the rows that it is compared with a window's own are, 0 to 1: of those behind each feature, and
+/// of those that were learned of together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    pub(crate) alone: f64,
+    pub(crate) together: f64,
+}
+
+/// What a p-value that a window of this part of the reference has would be of a window of other rows: a normal
+/// deviation is larger by √((1 + part)/(1 − part)).
+fn of_others(p_value: f64, part: f64) -> f64 {
+    let part = part.clamp(0.0, 0.5);
+    let deviation = -normal_quantile(p_value.clamp(f64::MIN_POSITIVE, 1.0) / 2.0);
+    (2.0 * upper_normal(deviation * ((1.0 + part) / (1.0 - part)).sqrt())).min(1.0)
 }
 
 /// A finding before all tests of the window are known.
@@ -513,7 +535,7 @@ fn measured(metric: &CustomMetric, window: &Window, alpha: f64) -> Option<Eviden
 }
 
 /// What features do together, of inputs and of outputs: all correlations, clusters, their joint law, rows that
-/// stand out or contradict themselves. Of those that the window has no rows of there is nothing to say.
+/// stand out or are unusual together. Of those that the window has no rows of there is nothing to say.
 fn together(reference: &Reference, window: &Window, rules: &Rules, alpha: f64) -> Vec<Evidence> {
     let times: &[f64] = if rules.ordered { &window.times } else { &[] };
     let name = |at: usize| reference.features.get(at).map(|feature| feature.name.clone());
@@ -671,7 +693,7 @@ fn outliers(
     alpha: f64,
 ) -> Evidence {
     let what = match detector {
-        Detector::Mahalanobis => "contradicting",
+        Detector::Mahalanobis => "unusual together",
         _ => "standing out",
     };
     let (before, now) = (Rate::new(threshold.reached, threshold.rows), outliers.rate());

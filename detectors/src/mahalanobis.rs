@@ -1,5 +1,5 @@
-//! How far a row is from what its numbers usually are *together*: values that are usual one by one, and
-//! contradict each other. It does not know where scores come from, nor from which distance on a row is strange.
+//! How far a row is from what its numbers usually are *together*: above all where values that are usual one by one
+//! contradict each other; rare ones count, too. It does not know where scores come from, nor from which distance on a row is strange.
 //!
 //! D² = zᵀ R⁻¹ z (Mahalanobis, "On the generalized distance in statistics", 1936) of the normal scores z of a
 //! row's values, with R their correlations: the distance under a normal copula (Liu, Lafferty & Wasserman,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::correction::{OF_THE_DRAWS, effective};
 use crate::forest::random::Random;
 use crate::joint::lens::{Lens, Rows};
-use crate::judge::smallest_p;
+use crate::judge::{Part, smallest_p};
 use crate::reference::{Observation, Reference};
 use crate::summary::LEVEL_BYTES;
 use crate::window::{Pane, Window};
@@ -25,8 +25,6 @@ const LEAST_WINDOW: usize = 100;
 const LEAST_ROWS: usize = 200;
 /// Standard deviations of the estimate that are added to it: rather a few alarms fewer than more.
 const DEVIATIONS: f64 = 3.0;
-/// The level at which false alarms are counted.
-const USUAL_LEVEL: f64 = 0.05;
 /// How many times the window the training data must be for its rows to stand for others like them.
 const FEW_OF_MANY: u64 = 40;
 
@@ -190,6 +188,11 @@ pub fn effective_tests(reference: &Reference, columns: &[KeptColumn]) -> Option<
             (lens, rows)
         })
         .collect();
+    // Few rows are compared one by one with those left, but were learned of together.
+    let part = Part {
+        alone: if many { window_rows as f64 / reference.rows as f64 } else { 0.0 },
+        together: window_rows as f64 / rows as f64,
+    };
     let tests = effective_in_draws(1, rows, window_rows, |drawn, left| {
         let mut pane = filled(reference, columns, drawn);
         for (lens, rows) in &seen {
@@ -197,19 +200,15 @@ pub fn effective_tests(reference: &Reference, columns: &[KeptColumn]) -> Option<
         }
         let window = Window::of(reference, [&pane]);
         if many {
-            return smallest_p(reference, &window);
+            return smallest_p(reference, &window, part);
         }
         // Rows that make a good part of the reference are like it: those left are compared with.
         let pane = filled(reference, columns, left);
         let Window { features, .. } = Window::of(reference, [&pane]);
         let joints = reference.joints.clone();
-        smallest_p(&Reference { rows: left.len() as u64, features, joints }, &window)
+        smallest_p(&Reference { rows: left.len() as u64, features, joints }, &window, part)
     })?;
-    // A window that is part of the reference is closer to it than another: its differences vary by
-    // 1/n − 1/m, and not by 1/n + 1/m. So far out, that makes the smallest p so much larger.
-    let part = if many { window_rows as f64 / reference.rows as f64 } else { 0.0 };
-    let squared = 2.0 * (tests / USUAL_LEVEL).ln();
-    Some(rounded_up(tests * (squared * part).exp()))
+    Some(rounded_up(tests))
 }
 
 /// How many independent tests those are worth whose smallest p-value `smallest` gives, of windows of

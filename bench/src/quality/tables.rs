@@ -160,7 +160,7 @@ pub fn print(report: &Report) {
                 ("clusters", share(&|flags| flags.cluster_mass)),
                 ("joint law", share(&|flags| flags.mmd)),
                 ("rows that stand out", share(&|flags| flags.outlier_rate)),
-                ("rows that contradict themselves", share(&|flags| flags.mahalanobis)),
+                ("rows unusual together", share(&|flags| flags.mahalanobis)),
             ] {
                 if what == "clusters" && clusters == 0 {
                     continue;

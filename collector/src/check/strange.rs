@@ -25,8 +25,8 @@ pub(super) struct Strange {
     pub file: String,
     /// Its number in that file, from 1.
     pub row: u64,
-    /// By which score: `outlier_rate`, of how far out its values lie, or `mahalanobis`, of how they contradict
-    /// each other.
+    /// By which score: `outlier_rate`, of how far out its values lie, or `mahalanobis`, of how unusual they are
+    /// together.
     pub detector: Detector,
     /// The chance that a row like those of training scores at least as much.
     pub tail: f64,
@@ -110,7 +110,7 @@ impl Strange {
     /// What it does.
     pub(super) fn does(&self) -> &'static str {
         match self.detector {
-            Detector::Mahalanobis => "contradicts itself",
+            Detector::Mahalanobis => "is unusual as a whole",
             _ => "lies far out",
         }
     }

@@ -246,7 +246,7 @@ impl Lens {
 pub struct Strange {
     /// Its place among the rows.
     pub row: usize,
-    /// By which score: that of how far out its values lie, or of how they contradict each other.
+    /// By which score: that of how far out its values lie, or of how unusual they are together.
     pub detector: Detector,
     /// The chance that a row like those of training scores at least as much.
     pub tail: f64,

@@ -68,7 +68,7 @@ pub struct Joint {
     pub effective_pairs: Option<f64>,
     /// From where on a row stands out; `None` where it could not be told.
     pub threshold: Option<Threshold>,
-    /// From which squared distance on a row's numbers contradict each other; `None` where it could not be told,
+    /// From which squared distance on a row's numbers are unusual together; `None` where it could not be told,
     /// or there are fewer than two.
     pub distance: Option<Threshold>,
     /// The clusters that rows fall into; `None` where there are none.
@@ -257,7 +257,7 @@ impl Joint {
         tests.map(rounded_up)
     }
 
-    /// From which distance on a row's numbers contradict each other.
+    /// From which distance on a row's numbers are unusual together.
     fn distance(&self, lens: &Lens, rows: &Rows) -> Option<Threshold> {
         let scorer = Mahalanobis::of(&self.known)?;
         let places: Vec<usize> = self.columns.iter().filter_map(|&at| lens.places[at]).collect();

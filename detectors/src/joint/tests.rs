@@ -108,7 +108,7 @@ fn rows_that_stand_out_are_counted_and_blamed() {
 }
 
 #[test]
-fn rows_whose_numbers_contradict_each_other_are_counted_and_blamed() {
+fn rows_whose_numbers_are_unusual_together_are_counted_and_blamed() {
     let reference = reference(0.9, 14);
     // One row of ten has values that are usual one by one, and high where low would be expected.
     let contrary = |every: usize| {
