@@ -3,8 +3,7 @@
 //!
 //! Change of mass: the G test of homogeneity over clusters, with noise as a cell of its own;
 //! G = 2 Σ o ln(o/e) (Wilks 1938; Sokal & Rohlf, Biometry), e from the pooled shares. Cells that are
-//! expected to have fewer than five rows in either sample are pooled into one, and where that has fewer still,
-//! into the smallest of the others.
+//! expected to have fewer than five rows in either sample are pooled into one.
 //!
 //! New clusters: found among the noise of one half of a window, tested on the other half. Rows
 //! that a cluster was found by would always speak for it; the other half has no such bias.
@@ -142,11 +141,8 @@ fn compared(
     let mut tested: Vec<(u64, u64)> = cells.iter().filter(large).copied().collect();
     let rest = cells.iter().filter(|cell| !large(cell));
     let rest = rest.fold((0, 0), |sum, cell| (sum.0 + cell.0, sum.1 + cell.1));
-    // A rest that is small itself makes one cell with the smallest of the others.
-    let smallest = tested.iter_mut().min_by_key(|(was, now)| was + now);
-    match smallest.filter(|_| !large(&&rest)) {
-        Some(smallest) => *smallest = (smallest.0 + rest.0, smallest.1 + rest.1),
-        None => tested.push(rest),
+    if rest != (0, 0) {
+        tested.push(rest);
     }
     let (m, n) = (m as f64, n as f64);
     let part = |observed: u64, expected: f64| match observed {
