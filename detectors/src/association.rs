@@ -151,8 +151,13 @@ impl Column {
         [rounded(mean), rounded(square.sqrt()), rounded(least), rounded(greatest)].into()
     }
 
+    /// The same of a score that may be missing, which is as the mean.
+    pub(crate) fn present(&self, score: f64) -> f64 {
+        if score.is_nan() { 0.0 } else { self.standard(score) }
+    }
+
     /// A score in deviations from the mean.
-    pub(crate) fn standard(&self, score: f64) -> f64 {
+    fn standard(&self, score: f64) -> f64 {
         (score - self.mean) / self.deviation
     }
 }

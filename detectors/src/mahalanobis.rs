@@ -13,6 +13,8 @@
 use crate::association::{Column, Known, pairs};
 use crate::outlier::{Blame, Scorer};
 
+/// Rows whose distances are found at once, in the processor's wide registers.
+const AT_ONCE: usize = 8;
 /// λ to begin with.
 const SHRUNK: f64 = 0.03;
 
@@ -53,21 +55,32 @@ impl Mahalanobis {
         (rows - 1.0) * squared / (rows - squared).max(f64::MIN_POSITIVE)
     }
 
-    /// D² of scores in the columns' order, as [`Scorer::score`]; `z` is room for it.
-    pub(crate) fn squared(&self, scores: &[f64], z: &mut Vec<f64>) -> Option<f64> {
-        let fits = scores.len() == self.columns.len() && scores.iter().any(|score| !score.is_nan());
-        if !fits {
-            return None;
+    /// D² of each of some rows of scores, one row after the other; NaN of a row that has none.
+    #[must_use]
+    pub fn squares(&self, rows: &[f64]) -> Vec<f64> {
+        let width = self.columns.len();
+        let mut squares = Vec::with_capacity(rows.len() / width);
+        let mut z = vec![[0.0; AT_ONCE]; width];
+        for block in rows.chunks(AT_ONCE * width) {
+            let mut sums = [f64::NAN; AT_ONCE];
+            for (place, row) in block.chunks_exact(width).enumerate() {
+                for ((z, column), &score) in z.iter_mut().zip(&self.columns).zip(row) {
+                    z[place] = column.present(score);
+                }
+                if row.iter().any(|score| !score.is_nan()) {
+                    sums[place] = 0.0;
+                }
+            }
+            for weights in triangle(&self.whitening) {
+                let mut parts = [0.0; AT_ONCE];
+                for (weight, z) in weights.iter().zip(&z) {
+                    parts.iter_mut().zip(z).for_each(|(part, z)| *part += weight * z);
+                }
+                sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part * part);
+            }
+            squares.extend_from_slice(&sums[..block.len() / width]);
         }
-        let present = |z: f64| if z.is_nan() { 0.0 } else { z };
-        let columns = scores.iter().zip(&self.columns);
-        z.clear();
-        z.extend(columns.map(|(&score, column)| present(column.standard(score))));
-        Some(self.whitened(z).map(|part| part * part).sum())
-    }
-
-    fn whitened(&self, z: &[f64]) -> impl Iterator<Item = f64> {
-        triangle(&self.whitening).map(move |row| row.iter().zip(z).map(|(w, z)| w * z).sum())
+        squares
     }
 }
 
@@ -78,15 +91,18 @@ impl Scorer for Mahalanobis {
 
     /// D², 0 or more.
     fn score(&self, row: &[f64]) -> Option<f64> {
-        self.squared(row, &mut Vec::new())
+        let square = self.squares(row).first().copied().filter(|_| row.len() == self.columns.len());
+        square.filter(|square| !square.is_nan())
     }
 
     /// Each column's part of D²: z times what the others would have it be less, where that is not negative.
     fn blame(&self, row: &[f64]) -> Option<Blame> {
-        let mut z = Vec::new();
-        self.squared(row, &mut z)?;
+        self.score(row)?;
+        let columns = row.iter().zip(&self.columns);
+        let z: Vec<f64> = columns.map(|(&score, column)| column.present(score)).collect();
         let mut pulls = vec![0.0; z.len()];
-        for (weights, part) in triangle(&self.whitening).zip(self.whitened(&z)) {
+        for weights in triangle(&self.whitening) {
+            let part: f64 = weights.iter().zip(&z).map(|(weight, z)| weight * z).sum();
             pulls.iter_mut().zip(weights).for_each(|(pull, weight)| *pull += weight * part);
         }
         Some(Blame::of(pulls.iter().zip(&z).map(|(pull, z)| pull * z)))
@@ -181,6 +197,15 @@ mod tests {
         assert_eq!(of.score(&[f64::NAN, 1.0, 0.5]), of.score(&[0.0, 1.0, 0.5]));
         assert_eq!((of.score(&[f64::NAN; 3]), of.score(&[1.0; 2])), (None, None));
         assert_eq!(Mahalanobis::of(&known(1, |_, _| None)), None);
+        // However many rows at once.
+        let mut random = Random::seeded(5);
+        let mut rows: Vec<f64> = (0..3 * 21).map(|_| random.unit() * 4.0 - 2.0).collect();
+        rows[9..12].fill(f64::NAN);
+        rows[20] = f64::NAN;
+        let one_by_one = rows.chunks(3).map(|row| of.score(row));
+        let together =
+            of.squares(&rows).into_iter().map(|square| Some(square).filter(|d| !d.is_nan()));
+        assert!(one_by_one.eq(together));
     }
 
     #[test]

@@ -303,6 +303,11 @@ impl Rows {
         &self.scores[row * self.columns..(row + 1) * self.columns]
     }
 
+    /// The same of all rows, one after the other.
+    pub(super) fn all_scores(&self) -> &[f64] {
+        &self.scores
+    }
+
     /// Where each of the numbers stands that clusters are made of; NaN where there is none.
     pub(super) fn stands(&self, row: usize) -> &[f64] {
         &self.stands[row * self.clustered..(row + 1) * self.clustered]

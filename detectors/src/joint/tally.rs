@@ -61,7 +61,8 @@ impl Tally {
     /// Takes in rows that were seen through a lens of the same reference.
     pub fn rows(&mut self, lens: &Lens, rows: &Rows) {
         self.embed(lens, rows);
-        let mut z = Vec::new();
+        let distance = lens.distance.as_ref();
+        let squares = distance.map_or(Vec::new(), |(scorer, _)| scorer.squares(rows.all_scores()));
         for row in 0..rows.count {
             self.association.row(rows.scores(row));
             let stands = rows.stands(row);
@@ -82,9 +83,9 @@ impl Tally {
                     self.out.blame(rows.tails(row).iter().map(|tail| -tail.ln() / score));
                 }
             }
-            if let Some((scorer, threshold)) = &lens.distance
-                && let Some(squared) = scorer.squared(rows.scores(row), &mut z)
-                && self.apart.count(squared, threshold)
+            if let Some((scorer, threshold)) = distance
+                && let Some(square) = squares.get(row).filter(|square| !square.is_nan())
+                && self.apart.count(*square, threshold)
                 && let Some(blame) = scorer.blame(rows.scores(row))
             {
                 self.apart.blame(blame.shares().iter().copied());
