@@ -79,7 +79,7 @@ fn told(leads: &Finding) -> String {
         (Detector::Mmd, _) => "are distributed otherwise together",
         (Detector::ClusterMass, _) => "fall into clusters otherwise",
         (Detector::OutlierRate, _) => "lie further out",
-        (Detector::Mahalanobis, _) => "are unusual together",
+        (Detector::Copula, _) => "contradict each other",
         (Detector::RealisedError, _) => "errs more",
     };
     format!("{subject} {what}: {was} became {now}")

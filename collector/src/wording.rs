@@ -108,7 +108,7 @@ pub(crate) fn about(finding: &Finding) -> &'static str {
         Detector::Correlation => "moving together",
         Detector::ClusterMass => "clusters",
         Detector::OutlierRate => "outliers",
-        Detector::Mahalanobis => "unusual together",
+        Detector::Copula => "contradictions",
         Detector::Mmd => "joint distribution",
         Detector::Volume => "traffic",
         Detector::LateRate => "late rows",

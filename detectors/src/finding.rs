@@ -85,8 +85,8 @@ pub enum Detector {
     ClusterMass,
     /// [`crate::joint`] on rows that stand out.
     OutlierRate,
-    /// [`crate::mahalanobis`] on rows whose numbers are unusual together.
-    Mahalanobis,
+    /// [`crate::copula`] on rows whose numbers contradict each other.
+    Copula,
     /// [`crate::mmd`] on the joint law of columns of numbers.
     Mmd,
     /// [`crate::volume`] on how many exchanges there are.
@@ -112,7 +112,7 @@ impl Detector {
         Self::Correlation,
         Self::ClusterMass,
         Self::OutlierRate,
-        Self::Mahalanobis,
+        Self::Copula,
         Self::Mmd,
         Self::Volume,
         Self::LateRate,
@@ -133,7 +133,7 @@ impl Detector {
             Self::Correlation => "correlation",
             Self::ClusterMass => "cluster_mass",
             Self::OutlierRate => "outlier_rate",
-            Self::Mahalanobis => "mahalanobis",
+            Self::Copula => "copula",
             Self::Mmd => "mmd",
             Self::Volume => "volume",
             Self::LateRate => "late_rate",

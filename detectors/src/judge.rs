@@ -27,8 +27,9 @@ const MONTH_SECONDS: f64 = 30.0 * 86_400.0;
 /// Tests of what the features of a joint do together, at most.
 pub const TOGETHER: usize = 5;
 
-/// Features that are named as those to blame.
+/// Features that are named as those to blame, unless they are so for less than a third of the first.
 const BLAMED: usize = 3;
+const LESS: f64 = 3.0;
 
 /// The share of intervals that do not hold the true effect.
 const DOUBT: f64 = 0.05;
@@ -138,8 +139,8 @@ pub fn alpha_per_look(false_alarms_per_month: f64, hop_seconds: f64) -> f64 {
 
 /// Makes every test that `reference` and `window` allow: per feature its values and its null
 /// rate, once the rate of contract violations, the limits, the metrics that have any, what features do
-/// together (one test of all correlations, one of clusters, one of the joint law, and one of the rows
-/// that stand out), and how rows come: how many and how late. Findings come in this order; behind them
+/// together (one test of all correlations, one of clusters, one of the joint law, one of the rows
+/// that stand out, and one of those whose numbers contradict each other), and how rows come: how many and how late. Findings come in this order; behind them
 /// those of numbers that stand still.
 ///
 /// The reference of the violation rate is none in as many exchanges as the training data has
@@ -535,7 +536,7 @@ fn measured(metric: &CustomMetric, window: &Window, alpha: f64) -> Option<Eviden
 }
 
 /// What features do together, of inputs and of outputs: all correlations, clusters, their joint law, rows that
-/// stand out or are unusual together. Of those that the window has no rows of there is nothing to say.
+/// stand out or contradict themselves. Of those that the window has no rows of there is nothing to say.
 fn together(reference: &Reference, window: &Window, rules: &Rules, alpha: f64) -> Vec<Evidence> {
     let times: &[f64] = if rules.ordered { &window.times } else { &[] };
     let name = |at: usize| reference.features.get(at).map(|feature| feature.name.clone());
@@ -552,9 +553,9 @@ fn together(reference: &Reference, window: &Window, rules: &Rules, alpha: f64) -
                 let named = |place: usize| name(joint.span.start + place);
                 outliers(Detector::OutlierRate, threshold, &together.out, named, rules, alpha)
             }),
-            joint.distance.as_ref().map(|threshold| {
+            joint.copula.as_ref().map(|threshold| {
                 let named = |place: usize| name(*joint.columns.get(place)?);
-                outliers(Detector::Mahalanobis, threshold, &together.apart, named, rules, alpha)
+                outliers(Detector::Copula, threshold, &together.contrary, named, rules, alpha)
             }),
         ];
         let kind = joint.is_of_outputs().then_some(Kind::OutputDrift);
@@ -693,14 +694,16 @@ fn outliers(
     alpha: f64,
 ) -> Evidence {
     let what = match detector {
-        Detector::Mahalanobis => "unusual together",
+        Detector::Copula => "contradictory",
         _ => "standing out",
     };
     let (before, now) = (Rate::new(threshold.reached, threshold.rows), outliers.rate());
     let time = if rules.ordered { outliers.time() } else { 1.0 };
     let worth = Rate::new(worth(now.hits(), time), worth(now.of(), time));
     let more = now.share() > before.share();
-    let blamed = outliers.blamed().into_iter().filter(|_| more).take(BLAMED);
+    let blamed = outliers.blamed();
+    let most = blamed.first().map_or(0.0, |(_, share)| *share);
+    let blamed = blamed.into_iter().filter(|(_, share)| more && *share >= most / LESS).take(BLAMED);
     let evidence = rates(what, before, worth, alpha);
     Evidence {
         detector,

@@ -4,11 +4,9 @@
 use std::collections::BTreeMap;
 
 use krcf::{RandomCutForest, RandomCutForestOptions};
-use tidegate_detectors::association::{Known, Scores};
-use tidegate_detectors::ecod::{Ecod, Tails};
+use tidegate_detectors::ecod::Ecod;
 use tidegate_detectors::forest::isolation::{IsolationForest, Size};
 use tidegate_detectors::forest::{Forest, Plan};
-use tidegate_detectors::mahalanobis::Mahalanobis;
 use tidegate_detectors::outlier::Scorer;
 
 use crate::labelled::{self, Split, auroc};
@@ -27,7 +25,7 @@ const CHANCE: f64 = 0.02;
 pub fn print(report: &Report) -> bool {
     let peers = peers();
     let mut ok = true;
-    let (mut ours, mut theirs, mut distances) = (vec![], vec![], vec![]);
+    let (mut ours, mut theirs) = (vec![], vec![]);
     for set in labelled::all() {
         let mean = |measure: fn(&Split<'_>, u64) -> f64| {
             (0..SPLITS).map(|seed| measure(&set.split(seed), seed)).sum::<f64>() / SPLITS as f64
@@ -43,7 +41,6 @@ pub fn print(report: &Report) -> bool {
                 "scikit-learn",
             );
         }
-        distances.push(mean(mahalanobis));
         if let Some(peer) = peers.get(&(set.name.clone(), "pyod".to_owned())) {
             ours.push(mean(ecod));
             theirs.push(*peer);
@@ -51,8 +48,6 @@ pub fn print(report: &Report) -> bool {
     }
     if !ours.is_empty() {
         let mean = |areas: &[f64]| areas.iter().sum::<f64>() / areas.len() as f64;
-        let name = format!("distance of normal scores, mean AUROC of {} sets", distances.len());
-        ok &= beside(report, &name, mean(&distances), mean(&ours), "ECOD from tables");
         let name = format!("ECOD from tables, mean AUROC of {} sets", ours.len());
         ok &= beside(report, &name, mean(&ours), mean(&theirs) - MARGIN, "pyod");
     }
@@ -85,28 +80,6 @@ fn rank(split: &Split<'_>, scorer: &impl Scorer) -> f64 {
 
 fn ecod(split: &Split<'_>, _seed: u64) -> f64 {
     rank(split, &Ecod::fit(&split.fit))
-}
-
-fn mahalanobis(split: &Split<'_>, _seed: u64) -> f64 {
-    let column = |at: usize| split.fit.iter().map(move |row| row[at]);
-    let tails: Vec<Tails> = (0..split.fit[0].len()).map(|at| Tails::of(column(at))).collect();
-    let table = Scores::new();
-    let scores = |row: &[f64]| -> Vec<f64> {
-        let columns = row.iter().zip(&tails);
-        let rank =
-            |(&value, tails): (&f64, &Tails)| tails.tail_and_rank(value).map(|(_, rank)| rank);
-        columns.map(|column| rank(column).map_or(f64::NAN, |rank| table.of(rank))).collect()
-    };
-    let fit: Vec<Vec<f64>> = split.fit.iter().map(|row| scores(row)).collect();
-    let columns: Vec<Vec<f64>> =
-        (0..tails.len()).map(|at| fit.iter().map(|row| row[at]).collect()).collect();
-    let distance = Mahalanobis::of(&Known::learn(&columns)).expect("two columns");
-    let test: Vec<f64> = split
-        .test
-        .iter()
-        .map(|row| distance.score(&scores(row)).expect("a row of the set"))
-        .collect();
-    auroc(&test, &split.outlier)
 }
 
 fn isolation(split: &Split<'_>, seed: u64) -> f64 {

@@ -100,7 +100,7 @@ impl<'a> Halves<'a> {
             cluster_mass: alone(Detector::ClusterMass),
             mmd: alone(Detector::Mmd),
             outlier_rate: alone(Detector::OutlierRate),
-            mahalanobis: alone(Detector::Mahalanobis),
+            copula: alone(Detector::Copula),
         }
     }
 
@@ -124,7 +124,7 @@ struct Flags {
     cluster_mass: bool,
     mmd: bool,
     outlier_rate: bool,
-    mahalanobis: bool,
+    copula: bool,
 }
 
 /// Prints false alarms for each table and size of a window, and what a change in a few rows, and
@@ -160,7 +160,7 @@ pub fn print(report: &Report) {
                 ("clusters", share(&|flags| flags.cluster_mass)),
                 ("joint law", share(&|flags| flags.mmd)),
                 ("rows that stand out", share(&|flags| flags.outlier_rate)),
-                ("rows unusual together", share(&|flags| flags.mahalanobis)),
+                ("rows that contradict themselves", share(&|flags| flags.copula)),
             ] {
                 if what == "clusters" && clusters == 0 {
                     continue;

@@ -127,7 +127,7 @@ impl Report {
     /// Whether more rows stand out than did in training.
     pub fn has_outliers(&self) -> bool {
         let of = |finding: &Finding| {
-            matches!(finding.detector, Detector::OutlierRate | Detector::Mahalanobis)
+            matches!(finding.detector, Detector::OutlierRate | Detector::Copula)
         };
         self.findings.iter().any(|finding| of(finding) && finding.verdict >= Verdict::Warning)
     }

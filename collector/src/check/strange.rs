@@ -15,8 +15,9 @@ use crate::wording::{grouped, short};
 
 /// Rows that are named.
 const NAMED: usize = 10;
-/// Features that are named of each.
+/// Features that are named of each, unless they make less than a third of what the first does.
 const BLAMED: usize = 3;
+const LESS: f64 = 3.0;
 
 /// A row that stands out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,8 +26,8 @@ pub(super) struct Strange {
     pub file: String,
     /// Its number in that file, from 1.
     pub row: u64,
-    /// By which score: `outlier_rate`, of how far out its values lie, or `mahalanobis`, of how unusual they are
-    /// together.
+    /// By which score: `outlier_rate`, of how far out its values lie, or `copula`, of how they contradict
+    /// each other.
     pub detector: Detector,
     /// The chance that a row like those of training scores at least as much.
     pub tail: f64,
@@ -91,12 +92,14 @@ impl Place<'_> {
             };
             Some(Blamed { name, share, value })
         };
+        let most = strange.blamed.first().map_or(0.0, |(_, share)| *share);
+        let named = strange.blamed.iter().filter(|(_, share)| *share >= most / LESS).take(BLAMED);
         Some(Strange {
             file: file.display().to_string(),
             row: left + 1,
             detector: strange.detector,
             tail: strange.tail,
-            features: strange.blamed.iter().take(BLAMED).filter_map(blamed).collect(),
+            features: named.filter_map(blamed).collect(),
         })
     }
 }
@@ -110,7 +113,7 @@ impl Strange {
     /// What it does.
     pub(super) fn does(&self) -> &'static str {
         match self.detector {
-            Detector::Mahalanobis => "is unusual as a whole",
+            Detector::Copula => "contradicts itself",
             _ => "lies far out",
         }
     }

@@ -193,16 +193,16 @@ fn reference(profile: &Profile) -> serde_json::Result<String> {
 
 /// What features did together, with a line for each pair.
 fn joint(joint: &Joint) -> serde_json::Result<String> {
-    let Joint { span, columns, known, effective_pairs, threshold, distance, clusters, embedding } =
+    let Joint { span, columns, known, effective_pairs, threshold, copula, clusters, embedding } =
         joint;
     Ok(format!(
-        "{{\"span\":{},\"columns\":{},\"effective_pairs\":{},\"threshold\":{},\"distance\":{},\n\"clusters\":{},\n\
+        "{{\"span\":{},\"columns\":{},\"effective_pairs\":{},\"threshold\":{},\"copula\":{},\n\"clusters\":{},\n\
          \"embedding\":{},\n\"known\":{{\"columns\":{},\"pairs\":{}}}}}",
         serde_json::to_string(span)?,
         serde_json::to_string(columns)?,
         serde_json::to_string(effective_pairs)?,
         serde_json::to_string(threshold)?,
-        serde_json::to_string(distance)?,
+        serde_json::to_string(copula)?,
         serde_json::to_string(clusters)?,
         serde_json::to_string(embedding)?,
         by_line(&known.columns)?,

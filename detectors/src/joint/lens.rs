@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::association::Scores;
+use crate::copula::Copula;
 use crate::ecod::{Tails, minus_log};
 use crate::finding::Detector;
 use crate::joint::{Clusters, Joint, Threshold, place};
-use crate::mahalanobis::Mahalanobis;
 use crate::mmd::frequency::Frequencies;
 use crate::outlier::{Blame, Scorer};
 use crate::reference::{Observation, Reference, Values};
@@ -63,7 +63,7 @@ pub struct Lens {
     embedded: Vec<Option<usize>>,
     columns: usize,
     pub(super) threshold: Option<Threshold>,
-    pub(super) distance: Option<(Mahalanobis, Threshold)>,
+    pub(super) copula: Option<(Copula, Threshold)>,
     pub(super) clusters: Option<Clusters>,
     pub(super) frequencies: Option<Frequencies>,
     scores: Scores,
@@ -98,7 +98,7 @@ impl Lens {
             embedded: among(joint.embedding.as_ref().map_or(&[], |embedding| &embedding.columns)),
             columns: joint.columns.len(),
             threshold: joint.threshold.clone(),
-            distance: Mahalanobis::of(&joint.known).zip(joint.distance.clone()),
+            copula: Copula::of(&joint.known).zip(joint.copula.clone()),
             clusters: joint.clusters.clone(),
             frequencies: joint.embedding.as_ref().map(|embedding| embedding.frequencies().clone()),
             scores: Scores::new(),
@@ -200,11 +200,11 @@ impl Lens {
                 .map(|by| (by, blame().ranked().into_iter().map(named).collect()))
         };
         let apart = |row: usize| {
-            let (scorer, threshold) = self.distance.as_ref()?;
+            let (scorer, threshold) = self.copula.as_ref()?;
             let score = scorer.score(rows.scores(row))?;
             let blame = || scorer.blame(rows.scores(row)).map_or(Vec::new(), |of| of.ranked());
             let named = |(place, share): (usize, f64)| (self.named[place], share);
-            Some((Detector::Mahalanobis, threshold, score))
+            Some((Detector::Copula, threshold, score))
                 .filter(|_| score >= threshold.score)
                 .map(|by| (by, blame().into_iter().map(named).collect()))
         };
@@ -212,7 +212,7 @@ impl Lens {
             let of_either = [out(row), apart(row)].into_iter().flatten();
             of_either.map(move |((detector, threshold, score), blamed)| {
                 let tail = threshold.tails.tail(score);
-                Strange { row, detector, tail, far: score / threshold.score, blamed }
+                Strange { row, detector, tail, far: score - threshold.score, blamed }
             })
         };
         let seldom = |a: &Strange, b: &Strange| {
@@ -246,11 +246,11 @@ impl Lens {
 pub struct Strange {
     /// Its place among the rows.
     pub row: usize,
-    /// By which score: that of how far out its values lie, or of how unusual they are together.
+    /// By which score: that of how far out its values lie, or of how they contradict each other.
     pub detector: Detector,
     /// The chance that a row like those of training scores at least as much.
     pub tail: f64,
-    /// Its score over that from which on a row stands out.
+    /// By how much its score is beyond that from which on a row stands out.
     pub far: f64,
     /// The features that make it, by their index in the reference, with their shares; the largest first.
     pub blamed: Vec<(usize, f64)>,

@@ -8,7 +8,7 @@
 //! Five things are learned from some rows of the training data, and no row of it is kept: the
 //! correlation of scores of each pair of numbers ([`crate::association`]), a map of clusters of numbers
 //! ([`crate::cluster::map`]), the mean embedding of scores ([`crate::mmd`]), how far out one row of a
-//! hundred lies, and how far from what its numbers usually are together ([`crate::mahalanobis`]). A row's score adds up how far
+//! hundred lies, and how much its numbers contradict each other ([`crate::copula`]). A row's score adds up how far
 //! out each value lies in its own feature, as [`crate::ecod`] does: −ln of a tail. The tail of a number
 //! is the rarer of both; the tail of a level is the share of rows whose level is at most as frequent,
 //! and that of a level that was never seen is less than one row's. What is missing adds nothing.
@@ -29,13 +29,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::association::{self, Association, Change, Known, Origin};
 use crate::cluster::map::{Cluster, Map};
+use crate::copula::Copula;
 use crate::correction::any;
 use crate::joint::lens::{Lens, Rows};
 use crate::joint::tally::Tally;
 use crate::judge::short;
-use crate::mahalanobis::Mahalanobis;
 use crate::mmd::{self, Embedding};
-use crate::outlier::{Calibration, Scorer};
+use crate::outlier::Calibration;
 use crate::reference::{Observation, Reference, Values};
 use crate::resampling::{KeptColumn, WINDOW_ROWS, effective_in_draws, rounded_up};
 use crate::summary::NumberSummary;
@@ -68,9 +68,9 @@ pub struct Joint {
     pub effective_pairs: Option<f64>,
     /// From where on a row stands out; `None` where it could not be told.
     pub threshold: Option<Threshold>,
-    /// From which squared distance on a row's numbers are unusual together; `None` where it could not be told,
-    /// or there are fewer than two.
-    pub distance: Option<Threshold>,
+    /// From which score on a row's numbers contradict each other; `None` where it could not be told, or there are
+    /// fewer than two.
+    pub copula: Option<Threshold>,
     /// The clusters that rows fall into; `None` where there are none.
     pub clusters: Option<Clusters>,
     /// Their joint law; `None` where fewer than two numbers vary.
@@ -232,7 +232,7 @@ impl Joint {
             clusters: all.clusters(reference, kept),
             embedding: all.embedding(&lens, &rows),
             threshold: lens.threshold(&rows),
-            distance: all.distance(&lens, &rows),
+            copula: all.copula(&lens, &rows),
             ..all
         })
     }
@@ -257,13 +257,13 @@ impl Joint {
         tests.map(rounded_up)
     }
 
-    /// From which distance on a row's numbers are unusual together.
-    fn distance(&self, lens: &Lens, rows: &Rows) -> Option<Threshold> {
-        let scorer = Mahalanobis::of(&self.known)?;
+    /// From which score on a row's numbers contradict each other.
+    fn copula(&self, lens: &Lens, rows: &Rows) -> Option<Threshold> {
+        let scorer = Copula::of(&self.known)?;
         let places: Vec<usize> = self.columns.iter().filter_map(|&at| lens.places[at]).collect();
         let of_row = |row: usize| {
             let scores: Vec<f64> = places.iter().map(|&place| rows.scores(row)[place]).collect();
-            Some(Mahalanobis::left_out(scorer.score(&scores)?, rows.count))
+            scorer.left_out(&scores, rows.count)
         };
         Threshold::of(&(0..rows.count).filter_map(of_row).collect::<Vec<f64>>())
     }
@@ -297,9 +297,9 @@ impl Joint {
         let columns = (0..).take_while(|columns| columns * (columns + 1) / 2 <= pairs).count();
         let order: Vec<usize> = (0..self.columns.len().min(columns)).collect();
         let embedding = self.embedding.clone().filter(|_| pairs >= mmd::WORTH_PAIRS);
-        // Of fewer columns distances are others.
-        let distance = self.distance.clone().filter(|_| order.len() == self.columns.len());
-        Joint { embedding, distance, ..self.of(&order) }
+        // Of fewer columns scores are others.
+        let copula = self.copula.clone().filter(|_| order.len() == self.columns.len());
+        Joint { embedding, copula, ..self.of(&order) }
     }
 
     /// Of the columns at these places.

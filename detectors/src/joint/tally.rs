@@ -32,8 +32,8 @@ pub struct Tally {
     visited: Series,
     /// How far out each lies by its values.
     pub(crate) out: Outliers,
-    /// How far from what its numbers usually are together.
-    pub(crate) apart: Outliers,
+    /// How its numbers contradict each other.
+    pub(crate) contrary: Outliers,
     /// Their joint law.
     #[serde(default)]
     pub(crate) embedded: Sums,
@@ -52,7 +52,7 @@ impl Tally {
             strays: Strays::default(),
             visited: Series::default(),
             out: Outliers::default(),
-            apart: Outliers::default(),
+            contrary: Outliers::default(),
             embedded: Sums::default(),
             seen: 0,
         }
@@ -61,8 +61,8 @@ impl Tally {
     /// Takes in rows that were seen through a lens of the same reference.
     pub fn rows(&mut self, lens: &Lens, rows: &Rows) {
         self.embed(lens, rows);
-        let distance = lens.distance.as_ref();
-        let squares = distance.map_or(Vec::new(), |(scorer, _)| scorer.squares(rows.all_scores()));
+        let copula = lens.copula.as_ref();
+        let scores = copula.map_or(Vec::new(), |(scorer, _)| scorer.all(rows.all_scores()));
         for row in 0..rows.count {
             self.association.row(rows.scores(row));
             let stands = rows.stands(row);
@@ -83,12 +83,12 @@ impl Tally {
                     self.out.blame(rows.tails(row).iter().map(|tail| -tail.ln() / score));
                 }
             }
-            if let Some((scorer, threshold)) = distance
-                && let Some(square) = squares.get(row).filter(|square| !square.is_nan())
-                && self.apart.count(*square, threshold)
+            if let Some((scorer, threshold)) = copula
+                && let Some(score) = scores.get(row).filter(|score| !score.is_nan())
+                && self.contrary.count(*score, threshold)
                 && let Some(blame) = scorer.blame(rows.scores(row))
             {
-                self.apart.blame(blame.shares().iter().copied());
+                self.contrary.blame(blame.shares().iter().copied());
             }
         }
     }
@@ -125,14 +125,14 @@ impl Tally {
         self.visited.merge(&other.visited);
         self.seen = self.seen.saturating_add(other.seen);
         self.out.merge(&other.out);
-        self.apart.merge(&other.apart);
+        self.contrary.merge(&other.contrary);
         self.embedded.merge(&other.embedded);
     }
 
     /// Says that no more rows come.
     pub fn settle(&mut self) {
         self.out.scores.settle();
-        self.apart.scores.settle();
+        self.contrary.scores.settle();
         self.visited.settle();
     }
 

@@ -1,33 +1,34 @@
-//! How far a row is from what its numbers usually are *together*: above all where values that are usual one by one
-//! contradict each other; rare ones count, too. It does not know where scores come from, nor from which distance on a row is strange.
+//! How a row's numbers contradict each other: values that are usual one by one, and not together. It does not know
+//! where scores come from, nor from which score on a row is strange.
 //!
-//! D² = zᵀ R⁻¹ z (Mahalanobis, "On the generalized distance in statistics", 1936) of the normal scores z of a
-//! row's values, with R their correlations: the distance under a normal copula (Liu, Lafferty & Wasserman,
-//! "The nonparanormal", JMLR 10, 2009), whatever the columns' own distributions. Scores are cut, so that one value
-//! far out cannot outweigh how the others go together; [`crate::ecod`] is for that.
+//! The score is −2 ln of the density of the normal copula, less a constant: zᵀ R⁻¹ z − zᵀ z of the normal scores z
+//! of a row's values, with R their correlations (Liu, Lafferty & Wasserman, "The nonparanormal", JMLR 10, 2009):
+//! by how much the row is further from the middle, as Mahalanobis measures it, than its values are one by one. So
+//! columns that go with no other add nothing, and those whose rare values are what they always were do not drown
+//! a contradiction, as they do in Mahalanobis' distance. How rare values are one by one is [`crate::ecod`]'s.
 //!
 //! R is shrunk towards independence, (1 − λ) R + λ I: correlations of pairs that lack values need not be a
-//! correlation matrix, and columns that say the same would make D² a difference of rounding errors. λ is .03, and
-//! doubled until R is definite. What is missing counts as the mean, so that it adds nothing by itself.
+//! correlation matrix, and columns that say the same would make the score a difference of rounding errors. λ is
+//! .03, and doubled until R is definite. What is missing counts as the mean, so that it adds nothing by itself.
 
 use crate::association::{Column, Known, pairs};
 use crate::outlier::{Blame, Scorer};
 
-/// Rows whose distances are found at once, in the processor's wide registers.
+/// Rows whose scores are found at once, in the processor's wide registers.
 const AT_ONCE: usize = 8;
 /// λ to begin with.
 const SHRUNK: f64 = 0.03;
 
-/// Normal scores and how they go together, made ready for distances.
+/// Normal scores and how they go together, made ready for rows.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Mahalanobis {
+pub struct Copula {
     columns: Vec<Column>,
-    /// Row by row the lower triangle of the inverse of Cholesky's factor of R: D² is the square of what it
-    /// makes of a row.
+    /// Row by row the lower triangle of the inverse of Cholesky's factor of R: zᵀ R⁻¹ z is the square of
+    /// what it makes of z.
     whitening: Vec<f64>,
 }
 
-impl Mahalanobis {
+impl Copula {
     /// Of columns of which it is known how they move together; `None` of fewer than two.
     #[must_use]
     pub fn of(known: &Known) -> Option<Self> {
@@ -44,22 +45,24 @@ impl Mahalanobis {
                 None => shrunk = (2.0 * shrunk).min(1.0),
             }
         };
-        Some(Mahalanobis { columns: known.columns.clone(), whitening: inverse(&factor, width) })
+        Some(Copula { columns: known.columns.clone(), whitening: inverse(&factor, width) })
     }
 
-    /// The distances that rows have where each of so many, of which the correlations were learned, is left out:
-    /// (n − 1) D² / (n − D²), by Sherman & Morrison's formula for the inverse without it.
-    #[must_use]
-    pub(crate) fn left_out(squared: f64, rows: usize) -> f64 {
-        let rows = rows as f64;
-        (rows - 1.0) * squared / (rows - squared).max(f64::MIN_POSITIVE)
+    /// The score that a row has where it is left out of so many, of which the correlations were learned: its
+    /// distance D² = zᵀ R⁻¹ z becomes (n − 1) D² / (n − D²), by Sherman & Morrison's formula. `None` as
+    /// [`Scorer::score`].
+    pub(crate) fn left_out(&self, row: &[f64], rows: usize) -> Option<f64> {
+        let (score, rows) = (self.score(row)?, rows as f64);
+        let columns = row.iter().zip(&self.columns);
+        let apart: f64 = columns.map(|(&score, column)| column.present(score).powi(2)).sum();
+        Some(without(score + apart, rows) - apart)
     }
 
-    /// D² of each of some rows of scores, one row after the other; NaN of a row that has none.
+    /// The score of each of some rows of scores, one row after the other; NaN of a row that has none.
     #[must_use]
-    pub fn squares(&self, rows: &[f64]) -> Vec<f64> {
+    pub fn all(&self, rows: &[f64]) -> Vec<f64> {
         let width = self.columns.len();
-        let mut squares = Vec::with_capacity(rows.len() / width);
+        let mut all = Vec::with_capacity(rows.len() / width);
         let mut z = vec![[0.0; AT_ONCE]; width];
         for block in rows.chunks(AT_ONCE * width) {
             let mut sums = [f64::NAN; AT_ONCE];
@@ -68,7 +71,7 @@ impl Mahalanobis {
                     z[place] = column.present(score);
                 }
                 if row.iter().any(|score| !score.is_nan()) {
-                    sums[place] = 0.0;
+                    sums[place] = -z.iter().map(|z| z[place] * z[place]).sum::<f64>();
                 }
             }
             for weights in triangle(&self.whitening) {
@@ -78,24 +81,24 @@ impl Mahalanobis {
                 }
                 sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part * part);
             }
-            squares.extend_from_slice(&sums[..block.len() / width]);
+            all.extend_from_slice(&sums[..block.len() / width]);
         }
-        squares
+        all
     }
 }
 
-impl Scorer for Mahalanobis {
+impl Scorer for Copula {
     fn features(&self) -> usize {
         self.columns.len()
     }
 
-    /// D², 0 or more.
+    /// Above 0 what goes together less than the correlations say, below what goes together more.
     fn score(&self, row: &[f64]) -> Option<f64> {
-        let square = self.squares(row).first().copied().filter(|_| row.len() == self.columns.len());
-        square.filter(|square| !square.is_nan())
+        let score = self.all(row).first().copied().filter(|_| row.len() == self.columns.len());
+        score.filter(|score| !score.is_nan())
     }
 
-    /// Each column's part of D²: z times what the others would have it be less, where that is not negative.
+    /// Each column's part of the score, where that is not negative.
     fn blame(&self, row: &[f64]) -> Option<Blame> {
         self.score(row)?;
         let columns = row.iter().zip(&self.columns);
@@ -105,8 +108,13 @@ impl Scorer for Mahalanobis {
             let part: f64 = weights.iter().zip(&z).map(|(weight, z)| weight * z).sum();
             pulls.iter_mut().zip(weights).for_each(|(pull, weight)| *pull += weight * part);
         }
-        Some(Blame::of(pulls.iter().zip(&z).map(|(pull, z)| pull * z)))
+        Some(Blame::of(pulls.iter().zip(&z).map(|(pull, z)| (pull - z) * z)))
     }
+}
+
+/// D² of a row that is left out of so many.
+fn without(squared: f64, rows: f64) -> f64 {
+    (rows - 1.0) * squared / (rows - squared).max(f64::MIN_POSITIVE)
 }
 
 /// The rows of a lower triangle.
@@ -178,33 +186,34 @@ mod tests {
 
     #[test]
     fn two_columns_by_hand() {
-        let of = Mahalanobis::of(&known(2, |_, _| Some(0.9))).expect("two columns");
+        let of = Copula::of(&known(2, |_, _| Some(0.9))).expect("two columns");
         // Of two columns D² is (a² − 2rab + b²) / (1 − r²), with r shrunk.
         let r: f64 = 0.97 * 0.9;
-        let expected = |a: f64, b: f64| (a * a - 2.0 * r * a * b + b * b) / (1.0 - r * r);
+        let squared = |a: f64, b: f64| (a * a - 2.0 * r * a * b + b * b) / (1.0 - r * r);
+        let expected = |a: f64, b: f64| squared(a, b) - a * a - b * b;
         for (a, b) in [(1.0, 1.0), (1.0, -1.0), (0.0, 2.5), (-2.0, 0.3)] {
             let found = of.score(&[a, b]).expect("a row");
-            assert!((found - expected(a, b)).abs() < 1e-12 * expected(a, b), "{a} {b}: {found}");
+            assert!((found - expected(a, b)).abs() < 1e-9, "{a} {b}: {found}");
         }
-        let blame = of.blame(&[0.1, -2.0]).expect("a row");
+        assert!(expected(1.0, -1.0) > 13.0 && expected(2.0, 2.0) < 0.0);
+        let blame = of.blame(&[0.5, -2.0]).expect("a row");
         assert_eq!(blame.most(), Some(1));
         assert!((blame.shares().iter().sum::<f64>() - 1.0).abs() < 1e-12);
     }
 
     #[test]
     fn what_is_missing_adds_nothing_by_itself() {
-        let of = Mahalanobis::of(&known(3, |_, _| Some(0.5))).expect("three columns");
+        let of = Copula::of(&known(3, |_, _| Some(0.5))).expect("three columns");
         assert_eq!(of.score(&[f64::NAN, 1.0, 0.5]), of.score(&[0.0, 1.0, 0.5]));
         assert_eq!((of.score(&[f64::NAN; 3]), of.score(&[1.0; 2])), (None, None));
-        assert_eq!(Mahalanobis::of(&known(1, |_, _| None)), None);
+        assert_eq!(Copula::of(&known(1, |_, _| None)), None);
         // However many rows at once.
         let mut random = Random::seeded(5);
         let mut rows: Vec<f64> = (0..3 * 21).map(|_| random.unit() * 4.0 - 2.0).collect();
         rows[9..12].fill(f64::NAN);
         rows[20] = f64::NAN;
         let one_by_one = rows.chunks(3).map(|row| of.score(row));
-        let together =
-            of.squares(&rows).into_iter().map(|square| Some(square).filter(|d| !d.is_nan()));
+        let together = of.all(&rows).into_iter().map(|score| Some(score).filter(|s| !s.is_nan()));
         assert!(one_by_one.eq(together));
     }
 
@@ -214,14 +223,17 @@ mod tests {
         for r in
             [&(|_, _| Some(1.0)) as &dyn Fn(usize, usize) -> Option<f64>, &impossible, &|_, _| None]
         {
-            let of = Mahalanobis::of(&known(3, r)).expect("three columns");
+            let of = Copula::of(&known(3, r)).expect("three columns");
             for row in [[2.5, 2.5, 2.5], [2.5, -2.5, 2.5], [0.0, 0.0, 1.0]] {
                 let found = of.score(&row).expect("a row");
-                assert!(found.is_finite() && found >= 0.0, "{row:?}: {found}");
+                assert!(found.is_finite(), "{row:?}: {found}");
             }
         }
-        let apart = Mahalanobis::of(&known(3, |_, _| None)).expect("three columns");
-        assert!((apart.score(&[1.0, 2.0, -2.0]).expect("a row") - 9.0).abs() < 1e-12);
+        let apart = Copula::of(&known(3, |_, _| None)).expect("three columns");
+        assert!(
+            apart.score(&[1.0, 2.0, -2.0]).expect("a row").abs() < 1e-12,
+            "nothing goes together"
+        );
     }
 
     #[test]
@@ -238,8 +250,8 @@ mod tests {
             let [a, b] = of;
             (a * a * bb - 2.0 * a * b * ab + b * b * aa) / (aa * bb - ab * ab)
         };
-        let without = distance(&rows[1..], rows[0]);
-        let left_out = Mahalanobis::left_out(distance(&rows, rows[0]), rows.len());
-        assert!((left_out / without - 1.0).abs() < 1e-9, "{left_out} {without}");
+        let alone = distance(&rows[1..], rows[0]);
+        let left_out = without(distance(&rows, rows[0]), rows.len() as f64);
+        assert!((left_out / alone - 1.0).abs() < 1e-9, "{left_out} {alone}");
     }
 }
