@@ -112,9 +112,9 @@ impl Scorer for Copula {
     }
 }
 
-/// D² of a row that is left out of so many.
+/// D² of a row that is left out of so many. With R shrunk it may be more than they allow, and is finite even so.
 fn without(squared: f64, rows: f64) -> f64 {
-    (rows - 1.0) * squared / (rows - squared).max(f64::MIN_POSITIVE)
+    (rows - 1.0) * squared / (rows - squared).max(1.0)
 }
 
 /// The rows of a lower triangle.
@@ -133,7 +133,8 @@ fn correlations(known: &Known, shrunk: f64) -> Vec<f64> {
     let mut r = vec![0.0; width * width];
     (0..width).for_each(|at| r[at * width + at] = 1.0);
     for ((one, other), pair) in pairs(width).zip(&known.pairs) {
-        let pair = pair.map_or(0.0, |pair| (1.0 - shrunk) * pair.r);
+        let pair =
+            pair.map(|pair| (1.0 - shrunk) * pair.r).filter(|r| r.is_finite()).unwrap_or(0.0);
         (r[one * width + other], r[other * width + one]) = (pair, pair);
     }
     r
@@ -220,9 +221,9 @@ mod tests {
     #[test]
     fn columns_that_say_the_same_or_what_cannot_be_are_no_trouble() {
         let impossible = |one: usize, other: usize| Some(if one + other == 1 { -1.0 } else { 1.0 });
-        for r in
-            [&(|_, _| Some(1.0)) as &dyn Fn(usize, usize) -> Option<f64>, &impossible, &|_, _| None]
-        {
+        for r in [Some(1.0), Some(f64::NAN), None, Some(0.0)] {
+            // 0 stands for what cannot be.
+            let r = |one, other| if r == Some(0.0) { impossible(one, other) } else { r };
             let of = Copula::of(&known(3, r)).expect("three columns");
             for row in [[2.5, 2.5, 2.5], [2.5, -2.5, 2.5], [0.0, 0.0, 1.0]] {
                 let found = of.score(&row).expect("a row");
@@ -253,5 +254,6 @@ mod tests {
         let alone = distance(&rows[1..], rows[0]);
         let left_out = without(distance(&rows, rows[0]), rows.len() as f64);
         assert!((left_out / alone - 1.0).abs() < 1e-9, "{left_out} {alone}");
+        assert!(without(500.0, 200.0).is_finite());
     }
 }
